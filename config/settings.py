@@ -1,0 +1,234 @@
+"""All settings, read from the environment. `.env.example` lists every variable with its meaning.
+
+Without DATABASE_URL and REDIS_URL the embedded services of `config/embedded.py` are used: their addresses and
+secrets follow from BELLWETHER_HOME, and nothing is started by reading this file.
+"""
+
+from __future__ import annotations
+
+from datetime import timedelta
+from pathlib import Path
+from typing import Any
+
+import environ
+
+BASE_DIR = Path(__file__).resolve().parent.parent
+env = environ.Env()
+env.smart_cast = False
+if (BASE_DIR / ".env").exists():
+    environ.Env.read_env(str(BASE_DIR / ".env"))
+
+BELLWETHER_HOME = Path(env.str("BELLWETHER_HOME", default=str(BASE_DIR / "var"))).resolve()
+BELLWETHER_SHARED = Path(env.str("BELLWETHER_SHARED", default=str(BASE_DIR.parent / "shared")))
+
+
+def _embedded() -> dict[str, str]:
+    """Addresses and secrets of the embedded services, for whatever the environment leaves out."""
+    if env.str("DATABASE_URL", default="") and env.str("REDIS_URL", default="") and env.str("SECRET_KEY", default=""):
+        return {}
+    from config import embedded
+
+    return {**embedded.urls(BELLWETHER_HOME), **embedded.secrets(BELLWETHER_HOME)}
+
+
+_fallback = _embedded()
+
+
+def _setting(name: str) -> str:
+    """The variable, else the embedded value; a clear error when there is neither."""
+    value: str = env.str(name, default="") or _fallback.get(name, "")
+    if not value:
+        raise environ.ImproperlyConfigured(f"Set {name} in the environment (see .env.example).")
+    return value
+
+
+# --- Web -------------------------------------------------------------------------------------------------------------
+DEBUG = env.bool("DEBUG", default=False)
+SECRET_KEY = _setting("SECRET_KEY")
+FIELD_ENCRYPTION_KEY = _setting("FIELD_ENCRYPTION_KEY")
+ALLOWED_HOSTS = env.list("ALLOWED_HOSTS", default=["localhost", "127.0.0.1", "[::1]"])
+HOST = env.str("HOST", default="127.0.0.1")
+PORT = env.int("PORT", default=8000)
+ROOT_URLCONF = "config.urls"
+ASGI_APPLICATION = "config.asgi.application"
+WSGI_APPLICATION = "config.wsgi.application"
+APPEND_SLASH = True
+DEFAULT_AUTO_FIELD = "django.db.models.BigAutoField"
+
+INSTALLED_APPS = [
+    "django.contrib.admin",
+    "django.contrib.auth",
+    "django.contrib.contenttypes",
+    "django.contrib.sessions",
+    "django.contrib.messages",
+    "whitenoise.runserver_nostatic",
+    "django.contrib.staticfiles",
+    "rest_framework",
+    "django_filters",
+    "drf_spectacular",
+    "drf_spectacular_sidecar",
+    "django_celery_beat",
+    "analytics.apps.AnalyticsConfig",
+    "kpis.apps.KpisConfig",
+    "insights.apps.InsightsConfig",
+    "alerts.apps.AlertsConfig",
+    "reports.apps.ReportsConfig",
+    "config.apps.BellwetherConfig",
+]
+
+MIDDLEWARE = [
+    "analytics.access.middleware.RequestIdMiddleware",
+    "django.middleware.security.SecurityMiddleware",
+    "whitenoise.middleware.WhiteNoiseMiddleware",
+    "csp.middleware.CSPMiddleware",
+    "django.contrib.sessions.middleware.SessionMiddleware",
+    "django.middleware.common.CommonMiddleware",
+    "django.middleware.csrf.CsrfViewMiddleware",
+    "django.contrib.auth.middleware.AuthenticationMiddleware",
+    "analytics.access.middleware.AdminTenantMiddleware",
+    "django.contrib.messages.middleware.MessageMiddleware",
+    "django.middleware.clickjacking.XFrameOptionsMiddleware",
+]
+
+TEMPLATES: list[dict[str, Any]] = [
+    {
+        "BACKEND": "django.template.backends.django.DjangoTemplates",
+        "DIRS": [BASE_DIR / "templates"],
+        "APP_DIRS": True,
+        "OPTIONS": {
+            "context_processors": [
+                "django.template.context_processors.request",
+                "django.contrib.auth.context_processors.auth",
+                "django.contrib.messages.context_processors.messages",
+            ],
+        },
+    },
+]
+
+STATIC_URL = "/static/"
+STATIC_ROOT = BELLWETHER_HOME / "static"
+STORAGES = {
+    "default": {"BACKEND": "django.core.files.storage.FileSystemStorage"},
+    "staticfiles": {"BACKEND": "whitenoise.storage.CompressedStaticFilesStorage"},
+}
+
+LANGUAGE_CODE = "en-us"
+USE_I18N = True
+USE_TZ = True
+TIME_ZONE = "UTC"  # Tenants have their own zones; the process itself never rounds by this one.
+
+# --- Security --------------------------------------------------------------------------------------------------------
+SECURE_CONTENT_TYPE_NOSNIFF = True
+SECURE_REFERRER_POLICY = "same-origin"
+X_FRAME_OPTIONS = "DENY"
+SESSION_COOKIE_HTTPONLY = True
+SESSION_COOKIE_SAMESITE = "Lax"
+SESSION_COOKIE_SECURE = CSRF_COOKIE_SECURE = env.bool("COOKIE_SECURE", default=False)
+SECURE_HSTS_SECONDS = env.int("HSTS_SECONDS", default=0)
+CSRF_TRUSTED_ORIGINS = env.list("CSRF_TRUSTED_ORIGINS", default=[])
+LOGIN_URL = "/admin/login/"
+AUTH_PASSWORD_VALIDATORS = [
+    {"NAME": f"django.contrib.auth.password_validation.{name}"}
+    for name in ("UserAttributeSimilarityValidator", "MinimumLengthValidator", "CommonPasswordValidator")
+]
+CONTENT_SECURITY_POLICY = {
+    "DIRECTIVES": {
+        "default-src": ["'none'"],
+        "script-src": ["'self'"],
+        "style-src": ["'self'"],
+        "img-src": ["'self'", "data:"],
+        "font-src": ["'self'"],
+        "connect-src": ["'self'"],
+        "form-action": ["'self'"],
+        "frame-ancestors": ["'none'"],
+        "base-uri": ["'none'"],
+    }
+}
+
+# --- Databases: four roles on one database (RLS binds all but the owner's migrations) -------------------------------
+_DATABASE_URL = _setting("DATABASE_URL")
+
+
+def _database(name: str, *, required: bool = False) -> dict[str, Any]:
+    url = _setting(name) if required else env.str(name, default="") or _fallback.get(name, "") or _DATABASE_URL
+    config: dict[str, Any] = environ.Env.db_url_config(url)
+    config["CONN_MAX_AGE"] = 60
+    config["CONN_HEALTH_CHECKS"] = True
+    config.setdefault("OPTIONS", {})
+    config["OPTIONS"].setdefault("connect_timeout", 5)
+    config["OPTIONS"].setdefault("application_name", f"bellwether-{name.removeprefix('DATABASE_').lower()}")
+    return config
+
+
+DATABASES: dict[str, dict[str, Any]] = {
+    "default": _database("DATABASE_URL", required=True),
+    "owner": _database("DATABASE_OWNER_URL"),
+    "ingest": _database("DATABASE_INGEST_URL"),
+    "erasure": _database("DATABASE_ERASURE_URL"),
+}
+
+# --- Redis and Celery: doorbells and caches only, nothing that may not be lost ---------------------------------------
+REDIS_URL = _setting("REDIS_URL")
+CELERY_BROKER_URL = env.str("CELERY_BROKER_URL", default="") or REDIS_URL.replace("unix://", "redis+socket://")
+CELERY_RESULT_BACKEND = env.str("CELERY_RESULT_BACKEND", default="") or None
+CELERY_BEAT_SCHEDULER = "django_celery_beat.schedulers:DatabaseScheduler"
+DJANGO_CELERY_BEAT_TZ_AWARE = True
+
+# --- API -------------------------------------------------------------------------------------------------------------
+REST_FRAMEWORK: dict[str, Any] = {
+    "DEFAULT_AUTHENTICATION_CLASSES": [
+        "analytics.access.authentication.ApiKeyAuthentication",
+        "analytics.access.authentication.TenantJWTAuthentication",
+        "rest_framework.authentication.SessionAuthentication",
+    ],
+    "DEFAULT_PERMISSION_CLASSES": ["analytics.access.permissions.TenantPermission"],
+    "DEFAULT_RENDERER_CLASSES": ["rest_framework.renderers.JSONRenderer"],
+    "DEFAULT_PARSER_CLASSES": ["rest_framework.parsers.JSONParser"],
+    "DEFAULT_SCHEMA_CLASS": "drf_spectacular.openapi.AutoSchema",
+    "DEFAULT_FILTER_BACKENDS": ["django_filters.rest_framework.DjangoFilterBackend"],
+    "DEFAULT_THROTTLE_CLASSES": ["analytics.access.throttles.TenantThrottle"],
+    "EXCEPTION_HANDLER": "config.problems.problem_response",
+    "UNAUTHENTICATED_USER": None,
+    "COERCE_DECIMAL_TO_STRING": True,
+}
+SIMPLE_JWT: dict[str, Any] = {
+    "ALGORITHM": "HS256",
+    "ISSUER": "bellwether",
+    "AUDIENCE": "bellwether-api",
+    "ACCESS_TOKEN_LIFETIME": timedelta(minutes=15),
+    "REFRESH_TOKEN_LIFETIME": timedelta(days=1),
+}
+SPECTACULAR_SETTINGS: dict[str, Any] = {
+    "TITLE": "Bellwether",
+    "DESCRIPTION": "Business analytics that a team runs itself.",
+    "VERSION": "v1",
+    "OAS_VERSION": "3.1.0",
+    "SERVE_INCLUDE_SCHEMA": False,
+    "SWAGGER_UI_DIST": "SIDECAR",
+    "SWAGGER_UI_FAVICON_HREF": "SIDECAR",
+    "REDOC_DIST": "SIDECAR",
+    "COMPONENT_SPLIT_REQUEST": True,
+}
+
+# --- Analytics -------------------------------------------------------------------------------------------------------
+ANALYTICS_ENABLED = env.bool("ANALYTICS_ENABLED", default=True)
+ANALYTICS_TENANT = env.str("ANALYTICS_TENANT", default="")
+ANALYTICS_BATCH_SIZE = env.int("ANALYTICS_BATCH_SIZE", default=5000)
+ANALYTICS_RETENTION_DAYS = env.int("ANALYTICS_RETENTION_DAYS", default=0)
+ANALYTICS_SPOOL_MAX_BYTES = env.int("ANALYTICS_SPOOL_MAX_BYTES", default=256 * 1024 * 1024)
+ANALYTICS_EXCLUDE_PATHS = env.list("ANALYTICS_EXCLUDE_PATHS", default=["/static/", "/health/", "/metrics"])
+ANALYTICS_SAMPLE_RATE = env.float("ANALYTICS_SAMPLE_RATE", default=1.0)
+TRUSTED_PROXIES = env.list("TRUSTED_PROXIES", default=[])
+API_RATE_PER_MINUTE = env.int("API_RATE_PER_MINUTE", default=600)
+POSTHOG_API_KEY = env.str("POSTHOG_API_KEY", default="")
+POSTHOG_HOST = env.str("POSTHOG_HOST", default="https://us.i.posthog.com")
+
+# --- Logging ---------------------------------------------------------------------------------------------------------
+LOGGING: dict[str, Any] = {
+    "version": 1,
+    "disable_existing_loggers": False,
+    "formatters": {"plain": {"format": "%(asctime)s %(levelname)s %(name)s %(message)s"}},
+    "handlers": {"console": {"class": "logging.StreamHandler", "formatter": "plain"}},
+    "root": {"handlers": ["console"], "level": env.str("LOG_LEVEL", default="INFO")},
+    "loggers": {"django.server": {"level": "WARNING"}, "httpx": {"level": "WARNING"}},
+}

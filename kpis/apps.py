@@ -1,8 +1,9 @@
-"""Registers the app under a label that cannot collide with a host project's own."""
+"""Registers the app under a label that cannot collide with a host project's own, and finds every metric."""
 
 from __future__ import annotations
 
 from django.apps import AppConfig
+from django.utils.module_loading import autodiscover_modules
 
 
 class KpisConfig(AppConfig):
@@ -10,3 +11,8 @@ class KpisConfig(AppConfig):
     label = "bellwether_kpis"
     verbose_name = "Bellwether KPIs"
     default_auto_field = "django.db.models.BigAutoField"
+
+    def ready(self) -> None:
+        """Our own `kpis/metrics/` is found like any host app's `metrics.py`."""
+        autodiscover_modules("metrics")
+        from kpis import checks  # noqa: F401  registers the system checks once the models are loaded

@@ -6,9 +6,11 @@ secrets follow from BELLWETHER_HOME, and nothing is started by reading this file
 
 from __future__ import annotations
 
+import hashlib
 from datetime import timedelta
 from pathlib import Path
 from typing import Any
+from urllib.parse import unquote
 
 import environ
 
@@ -152,6 +154,7 @@ _DATABASE_URL = _setting("DATABASE_URL")
 def _database(name: str, *, required: bool = False) -> dict[str, Any]:
     url = _setting(name) if required else env.str(name, default="") or _fallback.get(name, "") or _DATABASE_URL
     config: dict[str, Any] = environ.Env.db_url_config(url)
+    config["HOST"] = unquote(config.get("HOST") or "")  # a socket folder is written %2Frun%2Fpostgresql in a URL
     config["CONN_MAX_AGE"] = 60
     config["CONN_HEALTH_CHECKS"] = True
     config.setdefault("OPTIONS", {})
@@ -179,7 +182,7 @@ REST_FRAMEWORK: dict[str, Any] = {
     "DEFAULT_AUTHENTICATION_CLASSES": [
         "analytics.access.authentication.ApiKeyAuthentication",
         "analytics.access.authentication.TenantJWTAuthentication",
-        "rest_framework.authentication.SessionAuthentication",
+        "analytics.access.authentication.TenantSessionAuthentication",
     ],
     "DEFAULT_PERMISSION_CLASSES": ["analytics.access.permissions.TenantPermission"],
     "DEFAULT_RENDERER_CLASSES": ["rest_framework.renderers.JSONRenderer"],
@@ -193,6 +196,8 @@ REST_FRAMEWORK: dict[str, Any] = {
 }
 SIMPLE_JWT: dict[str, Any] = {
     "ALGORITHM": "HS256",
+    # A key of its own, so that nothing else that SECRET_KEY signs can be mistaken for a token.
+    "SIGNING_KEY": hashlib.sha256(b"bellwether.jwt:" + SECRET_KEY.encode()).hexdigest(),
     "ISSUER": "bellwether",
     "AUDIENCE": "bellwether-api",
     "ACCESS_TOKEN_LIFETIME": timedelta(minutes=15),

@@ -1,0 +1,29 @@
+"""The tables of what is recorded, by theme. Import models from here."""
+
+from analytics.models.events import Event, EventKey, ExchangeRate, Outbox, OutcomeCount, Quarantine
+from analytics.models.people import Group, Identity, IdentityEdge, Profile, Session, Subject, Suppression
+from analytics.models.tenants import ApiKey, Calendar, Membership, Tenant
+from analytics.models.work import DirtyMark, DuePeriod, Job
+
+__all__ = [
+    "ApiKey",
+    "Calendar",
+    "DirtyMark",
+    "DuePeriod",
+    "Event",
+    "EventKey",
+    "ExchangeRate",
+    "Group",
+    "Identity",
+    "IdentityEdge",
+    "Job",
+    "Membership",
+    "Outbox",
+    "OutcomeCount",
+    "Profile",
+    "Quarantine",
+    "Session",
+    "Subject",
+    "Suppression",
+    "Tenant",
+]

@@ -1,0 +1,120 @@
+"""Which tenant a piece of work is for. Row-level security reads it from the transaction; nothing else decides."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+from django.db import connections, transaction
+
+from analytics.contracts import TenantInfo
+
+
+class WrongTenant(Exception):
+    """A tenant was set while another one's work was open. Close the outer context first."""
+
+
+class UnknownTenant(LookupError):
+    """There is no tenant of that slug."""
+
+
+def _read(name: str, using: str) -> str:
+    with connections[using].cursor() as cursor:
+        cursor.execute("SELECT coalesce(current_setting(%s, true), '')", [name])
+        value: str = cursor.fetchone()[0]
+        return value
+
+
+def _write(name: str, value: str, using: str) -> None:
+    with connections[using].cursor() as cursor:
+        cursor.execute("SELECT set_config(%s, %s, true)", [name, value])
+
+
+@contextmanager
+def _setting(name: str, value: str, using: str) -> Iterator[None]:
+    """A transaction-local setting for the length of a block.
+
+    A setting made inside a savepoint outlives its release, so the former value is put back by hand. After an error
+    inside, the rollback (to the savepoint, or of the whole) has already restored it.
+    """
+    with transaction.atomic(using=using):
+        before = _read(name, using)
+        if before not in ("", value):
+            raise WrongTenant(f"{name} is {before!r} here and cannot become {value!r}.")
+        _write(name, value, using)
+        yield
+        if before != value:
+            _write(name, before, using)
+
+
+@contextmanager
+def tenant_context(tenant_id: int, *, using: str = "default") -> Iterator[None]:
+    """A transaction in which the database shows and takes rows of this tenant only.
+
+    Raises WrongTenant inside the context of another tenant.
+    """
+    with _setting("app.tenant", str(int(tenant_id)), using):
+        yield
+
+
+@contextmanager
+def platform_context(*, using: str = "default") -> Iterator[None]:
+    """A transaction that also sees work without a tenant (jobs and schedules of the platform itself)."""
+    with _setting("app.platform", "on", using):
+        yield
+
+
+def current_tenant_id(*, using: str = "default") -> int | None:
+    """The tenant that is set in the open transaction, if any."""
+    if not connections[using].in_atomic_block:
+        return None
+    value = _read("app.tenant", using)
+    return int(value) if value else None
+
+
+_COLUMNS = "id, slug, zone, base_currency, week_start, settings"
+
+
+def tenant_info(row: tuple[int, str, str, str, int, dict[str, list[str]]]) -> TenantInfo:
+    """The value that capture carries, from (id, slug, zone, base_currency, week_start, settings)."""
+    id_, slug, zone, currency, week_start, settings = row
+    return TenantInfo(
+        id=id_,
+        slug=slug,
+        zone=zone,
+        base_currency=currency,
+        week_start=week_start,
+        sensitive_fields=frozenset(settings.get("sensitive_fields", ())),
+        internal_domains=frozenset(settings.get("internal_domains", ())),
+    )
+
+
+def tenant_by_slug(slug: str, *, using: str = "default") -> TenantInfo:
+    """The tenant of that slug. Raises UnknownTenant."""
+    with connections[using].cursor() as cursor:
+        cursor.execute(f"SELECT {_COLUMNS} FROM bw_tenant_by_slug(%s)", [slug])
+        row = cursor.fetchone()
+    if row is None:
+        raise UnknownTenant(f"There is no tenant {slug!r}. `manage.py create_tenant {slug}` makes it.")
+    return tenant_info(_parsed(row))
+
+
+def tenants(*, using: str = "default") -> list[TenantInfo]:
+    """Every tenant, by id."""
+    with connections[using].cursor() as cursor:
+        cursor.execute(f"SELECT {_COLUMNS} FROM bw_tenants() ORDER BY id")
+        return [tenant_info(_parsed(row)) for row in cursor.fetchall()]
+
+
+def tenant_ids(*, using: str = "default") -> list[int]:
+    """The ids of every tenant, in order."""
+    return [tenant.id for tenant in tenants(using=using)]
+
+
+def _parsed(row: tuple[int, str, str, str, int, object]) -> tuple[int, str, str, str, int, dict[str, list[str]]]:
+    """Raw cursors of Django give jsonb as text; parse it once, here."""
+    import json
+
+    *head, settings = row
+    parsed = json.loads(settings) if isinstance(settings, str) else settings
+    return (*head, parsed)  # type: ignore[return-value]

@@ -17,12 +17,12 @@ from collections import OrderedDict
 from collections.abc import Callable, Iterable
 from datetime import UTC, datetime
 from typing import Any, Final
+from uuid import UUID
 
 import msgspec
 import psycopg
-from django.conf import settings
-
 from analytics.contracts import TenantInfo
+from analytics.tenancy import tenant_info
 
 logger = logging.getLogger(__name__)
 
@@ -38,6 +38,13 @@ CACHE_SECONDS: Final = 5.0
 CACHE_SIZE: Final = 10_000
 TOUCH_SECONDS: Final = 60.0
 
+LOOKUP: Final = """
+SELECT key_id, kind, scopes, expires_at, tenant_id, slug, zone, base_currency, week_start, settings
+  FROM bw_api_key_lookup(%s)
+ WHERE revoked_at IS NULL
+"""
+TOUCH: Final = "SELECT bw_api_key_touch(%s, %s)"
+
 
 class KeysUnavailable(Exception):
     """The database cannot be asked just now. Trying again helps; a caller answers 503."""
@@ -49,7 +56,7 @@ class KeyInfo(msgspec.Struct, frozen=True, gc=False):
     tenant: TenantInfo
     kind: str
     scopes: frozenset[str]
-    key_id: int | None = None
+    key_id: UUID | None = None
     user_id: int | None = None
     role: str = ""
     expires_at: datetime | None = None
@@ -63,15 +70,16 @@ class KeyInfo(msgspec.Struct, frozen=True, gc=False):
 class KeyRow(msgspec.Struct, frozen=True):
     """What the database knows of a digest."""
 
-    key_id: int
+    key_id: UUID
     kind: str
     scopes: tuple[str, ...]
     expires_at: datetime | None
     tenant: TenantInfo
 
 
+Row = tuple[Any, ...]
 Lookup = Callable[[bytes], KeyRow | None]
-Touch = Callable[[list[int]], None]
+Touch = Callable[[list[UUID]], None]
 
 
 def token_mint(kind: str) -> str:
@@ -136,7 +144,7 @@ class KeyRing:
         self._clock = clock
         self._lock = threading.Lock()
         self._known: OrderedDict[bytes, tuple[float, KeyInfo | None]] = OrderedDict()
-        self._used: set[int] = set()
+        self._used: set[UUID] = set()
         self._touch_after = clock() + TOUCH_SECONDS
 
     def peek(self, token: str) -> KeyInfo | None | object:
@@ -213,6 +221,19 @@ def _info(row: KeyRow) -> KeyInfo:
     )
 
 
+def key_row(row: Row) -> KeyRow:
+    """A row of `LOOKUP`, typed."""
+    key_id, kind, scopes, expires_at = row[:4]
+    return KeyRow(key_id, kind, tuple(scopes), expires_at, tenant_of_row(row[4:]))
+
+
+def tenant_of_row(row: Row) -> TenantInfo:
+    """A tenant from (id, slug, zone, base_currency, week_start, settings); Django hands jsonb over as text."""
+    *head, settings = row
+    parsed = msgspec.json.decode(settings) if isinstance(settings, str) else settings
+    return tenant_info((*head, parsed))  # type: ignore[arg-type]
+
+
 class DirectKeys:
     """Key look-ups over one own psycopg connection, for processes that never start Django's ORM."""
 
@@ -223,18 +244,18 @@ class DirectKeys:
 
     def lookup(self, digest: bytes) -> KeyRow | None:
         """The row of a digest, by the definer function that alone may look across tenants."""
-        row = self._one("SELECT * FROM bw_api_key_lookup(%s)", (digest,))
+        row = self._one(LOOKUP, (digest,))
         return None if row is None else key_row(row)
 
-    def touch(self, key_ids: Iterable[int]) -> None:
-        """Set `last_used_at` of keys to the database's now."""
-        self._one("SELECT bw_api_key_touch(%s)", (list(key_ids),))
+    def touch(self, key_ids: Iterable[UUID]) -> None:
+        """Set `last_used_at` of keys to now."""
+        self._one(TOUCH, (list(key_ids), datetime.now(UTC)))
 
     def close(self) -> None:
         with self._lock:
             self._drop()
 
-    def _one(self, sql: str, parameters: tuple[Any, ...]) -> dict[str, Any] | None:
+    def _one(self, sql: str, parameters: tuple[Any, ...]) -> Row | None:
         with self._lock:
             try:
                 return self._ask(sql, parameters)
@@ -246,13 +267,12 @@ class DirectKeys:
                 self._drop()
                 raise KeysUnavailable(str(error)) from error
 
-    def _ask(self, sql: str, parameters: tuple[Any, ...]) -> dict[str, Any] | None:
+    def _ask(self, sql: str, parameters: tuple[Any, ...]) -> Row | None:
         if self._connection is None:
             self._connection = psycopg.connect(
                 self._conninfo, autocommit=True, connect_timeout=2, options="-c statement_timeout=2000"
             )
-        with self._connection.cursor(row_factory=psycopg.rows.dict_row) as cursor:
-            return cursor.execute(sql, parameters).fetchone()  # type: ignore[arg-type]  # constants above
+        return self._connection.execute(sql, parameters).fetchone()  # type: ignore[arg-type]  # constants above
 
     def _drop(self) -> None:
         if self._connection is not None:

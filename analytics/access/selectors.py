@@ -1,0 +1,48 @@
+"""Reads of tenants, memberships and keys."""
+
+from __future__ import annotations
+
+from typing import Final
+
+import msgspec
+from django.contrib.auth.models import AbstractBaseUser, AnonymousUser
+from django.db import OperationalError, connections
+
+from analytics.access.keys import LOOKUP, KeyRow, KeysUnavailable, key_row, tenant_of_row
+from analytics.contracts import TenantInfo
+from analytics.tenancy import tenants
+
+PLACES: Final = """
+SELECT t.id, t.slug, t.zone, t.base_currency, t.week_start, t.settings, m.role
+  FROM bw_memberships(%s) m CROSS JOIN LATERAL bw_tenant_by_slug(m.slug) t
+ ORDER BY t.slug
+"""
+
+
+class Place(msgspec.Struct, frozen=True):
+    """A tenant that a person belongs to, and as what."""
+
+    tenant: TenantInfo
+    role: str
+
+
+def places_of_user(user: AbstractBaseUser | AnonymousUser) -> list[Place]:
+    """Tenants of a person by slug. The platform's superuser may look into all, as owner."""
+    if user.pk is None:
+        return []
+    if getattr(user, "is_superuser", False):
+        return [Place(tenant, "owner") for tenant in sorted(tenants(), key=lambda tenant: tenant.slug)]
+    with connections["default"].cursor() as cursor:
+        cursor.execute(PLACES, [user.pk])
+        return [Place(tenant_of_row(row[:-1]), row[-1]) for row in cursor.fetchall()]
+
+
+def api_key_lookup(digest: bytes) -> KeyRow | None:
+    """The key of a digest, through Django's own connection."""
+    try:
+        with connections["default"].cursor() as cursor:
+            cursor.execute(LOOKUP, [digest])
+            row = cursor.fetchone()
+    except OperationalError as error:
+        raise KeysUnavailable(str(error)) from error
+    return None if row is None else key_row(row)

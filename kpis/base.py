@@ -36,6 +36,7 @@ EVENT_COLUMNS: Mapping[str, str] = MappingProxyType(
         **dict.fromkeys(TEXT_COLUMNS, "text"),
         **dict.fromkeys(NUMBER_COLUMNS, "number"),
         **dict.fromkeys(BOOL_COLUMNS, "bool"),
+        "subject_id": "id",  # only ever tested for null: whether anybody is known to have done it
     }
 )
 # `duration_ms` of a session is the time from its first to its last event.
@@ -255,17 +256,17 @@ def check_column(name: str, source: str, *, owner: str) -> None:
         raise ValueError(f"{owner}: {source} have no column `{name}`")
 
 
-measures: Registry[Measure] = Registry(Measure)
-metrics: Registry[Metric] = Registry(Metric)
+measures: Registry[Measure] = Registry(Measure, "measure")
+metrics: Registry[Metric] = Registry(Metric, "metric")
 
 
 def register(*declarations: Measure | Metric) -> None:
     """Put declarations into their registries; a host app's `metrics.py` calls this."""
     for declaration in declarations:
         if isinstance(declaration, Measure):
-            measures.register(declaration)
+            measures.register(declaration.id, declaration)
         else:
-            metrics.register(declaration)
+            metrics.register(declaration.id, declaration)
 
 
 def measures_of(source: str) -> Iterator[Measure]:

@@ -1,0 +1,188 @@
+"""Keeps one command running: started again within a second when it dies, ended with its whole family when we end.
+
+    python -m config.supervise COMMAND [ARGUMENT …]
+
+The Procfile uses it, because honcho ends everything when one process ends.
+"""
+
+from __future__ import annotations
+
+import ctypes
+import fcntl
+import os
+import signal
+import subprocess
+import sys
+import time
+from dataclasses import dataclass, field
+from pathlib import Path
+from types import FrameType
+from typing import IO, NamedTuple
+
+POLITE_SECONDS = 4.0  # honcho kills after 5
+LONGEST_PAUSE_SECONDS = 5.0
+HEALTHY_SECONDS = 10.0
+_PR_SET_PDEATHSIG = 1
+
+
+class Account(NamedTuple):
+    """Who a child runs as."""
+
+    uid: int
+    gid: int
+
+
+class Lock:
+    """A file lock that vanishes with its process, whatever killed it."""
+
+    def __init__(self, path: Path):
+        self._path = path
+        self._file: IO[str] | None = None
+
+    def acquire(self) -> bool:
+        file = self._path.open("a")
+        try:
+            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            file.close()
+            return False
+        self._file = file
+        return True
+
+    def release(self) -> None:
+        if self._file is not None:
+            self._file.close()
+            self._file = None
+
+
+@dataclass
+class Child:
+    """One process that we start, watch and end. On Linux it also gets `polite` when this process is killed."""
+
+    command: list[str]
+    log: Path | None = None
+    account: Account | None = None
+    polite: signal.Signals = signal.SIGTERM
+    rude: signal.Signals = signal.SIGKILL
+    started_at: float = 0.0
+    _process: subprocess.Popen[bytes] | None = field(default=None, repr=False)
+
+    @property
+    def pid(self) -> int | None:
+        return self._process.pid if self._process else None
+
+    def start(self) -> None:
+        self.started_at = time.monotonic()
+        output = self.log.open("ab") if self.log else None
+        as_account = {"user": self.account.uid, "group": self.account.gid, "extra_groups": []} if self.account else {}
+        try:
+            self._process = subprocess.Popen(
+                self.command,
+                stdin=subprocess.DEVNULL,
+                stdout=output,
+                stderr=output,
+                start_new_session=True,
+                cwd="/" if self.account else None,
+                preexec_fn=_follow_parent(self.polite),
+                **as_account,  # type: ignore[call-overload]
+            )
+        finally:
+            if output:
+                output.close()
+
+    def is_running(self) -> bool:
+        return self._process is not None and self._process.poll() is None
+
+    def log_tail(self, lines: int = 6) -> str:
+        return "\n".join(self.log.read_text(errors="replace").splitlines()[-lines:]) if self.log else ""
+
+    def stop(self, *, seconds: float) -> None:
+        """Ask politely, wait, insist, and end whatever the process left in its own group."""
+        if self._process is None:
+            return
+        for wish, patience in ((self.polite, seconds), (self.rude, 2.0), (signal.SIGKILL, 5.0)):
+            if self.is_running():
+                self._process.send_signal(wish)
+                self._await(patience)
+        self.sweep()
+
+    def sweep(self) -> None:
+        """Kill what a dead leader left behind: workers that would keep the port or a database connection."""
+        if self._process is not None and not self.is_running():
+            try:
+                os.killpg(self._process.pid, signal.SIGKILL)
+            except (ProcessLookupError, PermissionError):
+                return
+
+    def _await(self, seconds: float) -> None:
+        assert self._process is not None
+        try:
+            self._process.wait(seconds)
+        except subprocess.TimeoutExpired:
+            return
+
+
+def process_command(pid: int) -> str:
+    """Command line of a living process, else an empty text."""
+    try:
+        state = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0]
+        return "" if state == "Z" else Path(f"/proc/{pid}/cmdline").read_text().replace("\0", " ")
+    except OSError:
+        if not Path("/proc/self").exists():  # not Linux
+            return subprocess.run(["ps", "-o", "command=", "-p", str(pid)], capture_output=True, text=True, check=False).stdout
+        return ""
+
+
+_libc = ctypes.CDLL(None, use_errno=True) if sys.platform.startswith("linux") else None
+
+
+class _follow_parent:  # noqa: N801 - used as a function; a class so that it holds no lock when it runs after fork
+    """Makes the kernel signal the child when its parent is killed, and forgets the parent's signal mask."""
+
+    def __init__(self, signal_number: signal.Signals):
+        self._signal = int(signal_number)
+        self._parent = os.getpid()
+
+    def __call__(self) -> None:
+        signal.pthread_sigmask(signal.SIG_SETMASK, [])
+        if _libc is not None:
+            _libc.prctl(_PR_SET_PDEATHSIG, self._signal)
+            if os.getppid() != self._parent:  # it died before we could ask
+                os._exit(1)
+
+
+class Stop:
+    """Turns SIGTERM (and SIGINT) into a flag that loops look at."""
+
+    def __init__(self, *signals: signal.Signals):
+        self.is_asked = False
+        for number in signals:
+            signal.signal(number, self._ask)
+
+    def _ask(self, number: int, frame: FrameType | None) -> None:
+        self.is_asked = True
+
+
+def keep_running(command: list[str]) -> None:
+    """Run the command until we are told to stop; pauses grow to 5 s while it keeps dying early."""
+    stop = Stop(signal.SIGTERM, signal.SIGINT)
+    child, pause = Child(command), 0.2
+    child.start()
+    while not stop.is_asked:
+        if not child.is_running():
+            child.sweep()
+            lived = time.monotonic() - child.started_at
+            pause = 0.2 if lived > HEALTHY_SECONDS else min(pause * 2, LONGEST_PAUSE_SECONDS)
+            print(f"{Path(command[0]).name} ended after {lived:.0f} s; starting it again in {pause:.1f} s", flush=True)
+            time.sleep(pause)
+            if stop.is_asked:
+                break
+            child.start()
+        time.sleep(0.1)
+    child.stop(seconds=POLITE_SECONDS)
+
+
+if __name__ == "__main__":
+    if len(sys.argv) < 2:
+        sys.exit("usage: python -m config.supervise COMMAND [ARGUMENT …]")
+    keep_running(sys.argv[1:])

@@ -1,0 +1,127 @@
+"""Tenants, members, calendars and keys. A key's token is on the screen once, right after it is made."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from django import forms
+from django.contrib import admin, messages
+from django.db.models import QuerySet
+from django.http import HttpRequest, HttpResponse
+from django.template.response import TemplateResponse
+from django.utils import timezone
+
+from analytics.access import services
+from analytics.access.roles import EVERY_SCOPE
+from analytics.admin.base import WRITERS, ReadOnlyAdmin, TenantAdmin
+from analytics.models import ApiKey, Calendar, Membership, Tenant
+
+
+@admin.register(Tenant)
+class TenantRowAdmin(TenantAdmin):
+    """The chosen tenant. Its zone, week and currency are changed by a new calendar version, not here."""
+
+    list_display = ("slug", "name", "zone", "base_currency")
+    readonly_fields = ("slug", "zone", "base_currency", "week_start", "created_at")
+
+    def has_add_permission(self, request: HttpRequest, obj: Any = None) -> bool:
+        return False
+
+    def has_delete_permission(self, request: HttpRequest, obj: Any = None) -> bool:
+        return False
+
+
+@admin.register(Calendar)
+class CalendarAdmin(ReadOnlyAdmin):
+    list_display = ("version", "zone", "base_currency", "week_start", "state", "created_at")
+    ordering = ("-version",)
+
+
+@admin.register(Membership)
+class MembershipAdmin(TenantAdmin):
+    list_display = ("user", "role", "created_at")
+    list_select_related = ("user",)
+    exclude = ("tenant", "created_at")
+    readers = WRITERS
+
+
+class ApiKeyForm(forms.ModelForm):  # type: ignore[type-arg]
+    """What a person decides about a key; everything else is made."""
+
+    scopes = forms.MultipleChoiceField(
+        choices=[(scope, scope) for scope in sorted(EVERY_SCOPE)],
+        required=False,
+        widget=forms.CheckboxSelectMultiple,
+        help_text="None chosen: all that a key of this kind may have.",
+    )
+
+    class Meta:
+        model = ApiKey
+        fields = ("name", "kind", "scopes", "expires_at")
+
+    def clean(self) -> dict[str, Any]:
+        cleaned: dict[str, Any] = super().clean() or {}
+        if cleaned.get("kind") == ApiKey.Kind.INGEST and set(cleaned.get("scopes", ())) - {"events:write"}:
+            self.add_error("scopes", "A pk_ key can only send events: choose events:write or nothing.")
+        return cleaned
+
+
+@admin.register(ApiKey)
+class ApiKeyAdmin(TenantAdmin):
+    form = ApiKeyForm
+    list_display = ("name", "prefix", "kind", "state", "expires_at", "last_used_at", "created_at")
+    list_filter = ("kind",)
+    ordering = ("-created_at",)
+    readers = WRITERS
+    actions = ("rotate", "revoke")
+
+    @admin.display(description="state")
+    def state(self, key: ApiKey) -> str:
+        if key.revoked_at:
+            return "revoked"
+        return "expired" if key.expires_at and key.expires_at <= timezone.now() else "live"
+
+    def has_change_permission(self, request: HttpRequest, obj: Any = None) -> bool:
+        return super().has_change_permission(request) and obj is None
+
+    def has_delete_permission(self, request: HttpRequest, obj: Any = None) -> bool:
+        return False
+
+    def save_model(self, request: HttpRequest, obj: ApiKey, form: Any, change: bool) -> None:
+        """Makes the key through the service that the API uses; the form's object becomes its row."""
+        key, token = services.api_key_create(
+            tenant_id=request.tenant.id,  # type: ignore[attr-defined]
+            kind=obj.kind,
+            name=obj.name,
+            scopes=obj.scopes,
+            expires_at=obj.expires_at,
+            created_by=request.user,
+        )
+        obj.__dict__.update(key.__dict__)
+        request.new_tokens = [(key, token)]  # type: ignore[attr-defined]
+
+    def response_add(self, request: HttpRequest, obj: Any, post_url_continue: Any = None) -> HttpResponse:
+        return self._show(request, request.new_tokens)  # type: ignore[attr-defined]
+
+    @admin.action(description="Rotate (the old key works one day more)", permissions=["add"])
+    def rotate(self, request: HttpRequest, queryset: QuerySet[ApiKey]) -> HttpResponse:
+        pairs = [
+            services.api_key_rotate(
+                tenant_id=key.tenant_id, key_id=key.id, now=timezone.now(), created_by=request.user
+            )
+            for key in queryset.filter(revoked_at__isnull=True)
+        ]
+        return self._show(request, pairs)
+
+    @admin.action(description="Revoke", permissions=["add"])
+    def revoke(self, request: HttpRequest, queryset: QuerySet[ApiKey]) -> None:
+        now = timezone.now()
+        ended = [services.api_key_revoke(tenant_id=key.tenant_id, key_id=key.id, now=now) for key in queryset]
+        messages.success(request, f"Revoked {sum(ended)} keys. Every process follows within five seconds.")
+
+    def _show(self, request: HttpRequest, pairs: list[tuple[ApiKey, str]]) -> HttpResponse:
+        """The one page that shows tokens. It is an answer and no redirect, so that no store ever holds them."""
+        context = {**self.admin_site.each_context(request), "title": "New API keys", "pairs": pairs, "opts": self.opts}
+        response = TemplateResponse(request, "admin/api_key_once.html", context)
+        response["Cache-Control"] = "no-store"
+        return response

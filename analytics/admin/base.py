@@ -1,0 +1,155 @@
+"""What the admin pages share: rights from the membership's role, and paging that never counts a big table."""
+
+from __future__ import annotations
+
+import base64
+import binascii
+from datetime import datetime
+from typing import TYPE_CHECKING, Any, ClassVar
+
+from django.contrib import admin
+from django.contrib.admin.views.main import ChangeList
+from django.core.paginator import Page, Paginator
+from django.db.models import Model, Q, QuerySet
+from django.http import HttpRequest
+
+if TYPE_CHECKING:
+    Admin = admin.ModelAdmin[Model]
+else:
+    Admin = admin.ModelAdmin
+
+WRITERS = frozenset({"owner", "admin"})
+READERS = WRITERS | {"analyst", "viewer"}
+CURSOR = "before"
+
+
+def role_of(request: HttpRequest) -> str:
+    """The role in the chosen tenant, '' without one."""
+    return getattr(request, "tenant_role", "") or ""
+
+
+class TenantAdmin(Admin):
+    """Rights follow from the role in the tenant: owners and admins change, everybody else looks."""
+
+    show_full_result_count = False
+    list_per_page = 50
+    readers: ClassVar[frozenset[str]] = READERS
+
+    def has_module_permission(self, request: HttpRequest) -> bool:
+        return self.has_view_permission(request)
+
+    def has_view_permission(self, request: HttpRequest, obj: Any = None) -> bool:
+        return request.user.is_active and role_of(request) in self.readers
+
+    def has_add_permission(self, request: HttpRequest, obj: Any = None) -> bool:
+        return self.has_change_permission(request)
+
+    def has_change_permission(self, request: HttpRequest, obj: Any = None) -> bool:
+        return request.user.is_active and role_of(request) in WRITERS
+
+    def has_delete_permission(self, request: HttpRequest, obj: Any = None) -> bool:
+        return self.has_change_permission(request)
+
+    def save_model(self, request: HttpRequest, obj: Any, form: Any, change: bool) -> None:
+        if getattr(obj, "tenant_id", 0) is None:
+            obj.tenant_id = request.tenant.id  # type: ignore[attr-defined]
+        super().save_model(request, obj, form, change)
+
+
+class ReadOnlyAdmin(TenantAdmin):
+    """For what the product itself writes."""
+
+    def has_add_permission(self, request: HttpRequest, obj: Any = None) -> bool:
+        return False
+
+    def has_change_permission(self, request: HttpRequest, obj: Any = None) -> bool:
+        return False
+
+    def has_delete_permission(self, request: HttpRequest, obj: Any = None) -> bool:
+        return False
+
+    def may_act(self, request: HttpRequest) -> bool:
+        """Whether the person may run this page's actions."""
+        return request.user.is_active and role_of(request) in WRITERS
+
+
+class Uncounted(Paginator):  # type: ignore[type-arg]
+    """A paginator that knows one page only: the next one is asked for by key, never by number."""
+
+    @property
+    def count(self) -> int:  # type: ignore[override]
+        return len(self.object_list)
+
+    def page(self, number: int | str) -> Page[Any]:
+        return Page(self.object_list, 1, self)
+
+
+class KeysetChangeList(ChangeList):
+    """Newest first by (time, id). `?before=` carries the last row seen, so page 10,000 costs what page 1 costs."""
+
+    time_field = "ts"
+    older: str = ""
+
+    def __init__(self, request: HttpRequest, *args: Any, **kwargs: Any) -> None:
+        self.cursor = cursor_read(request.GET.get(CURSOR, ""))
+        super().__init__(request, *args, **kwargs)
+
+    def get_filters_params(self, params: Any = None) -> dict[str, Any]:
+        found: dict[str, Any] = super().get_filters_params(params)
+        found.pop(CURSOR, None)
+        return found
+
+    def get_ordering(self, request: HttpRequest, queryset: QuerySet[Any]) -> list[str]:
+        return [f"-{self.time_field}", "-pk"]
+
+    def get_results(self, request: HttpRequest) -> None:
+        rows = self.queryset
+        if self.cursor:
+            at, key = self.cursor
+            rows = rows.filter(Q(**{f"{self.time_field}__lt": at}) | Q(**{self.time_field: at, "pk__lt": key}))
+        page = list(rows[: self.list_per_page + 1])
+        self.result_list = page[: self.list_per_page]  # type: ignore[assignment]
+        self.older = cursor_write(self.result_list[-1], self.time_field) if len(page) > self.list_per_page else ""
+        self.result_count = len(self.result_list)
+        self.full_result_count = None  # type: ignore[assignment]
+        self.show_full_result_count = False
+        self.show_admin_actions = True
+        self.can_show_all = self.multi_page = False
+        self.paginator = Uncounted(self.result_list, self.list_per_page)
+
+    @property
+    def older_query(self) -> str:
+        """The query string of the next page, or ''."""
+        return self.get_query_string({CURSOR: self.older}) if self.older else ""
+
+    @property
+    def newest_query(self) -> str:
+        """The query string of the first page, or '' when this is it."""
+        return self.get_query_string(remove=[CURSOR]) if self.cursor else ""
+
+
+def cursor_write(row: Any, time_field: str) -> str:
+    """Where a page ended, for the URL."""
+    text = f"{getattr(row, time_field).isoformat()}|{row.pk}"
+    return base64.urlsafe_b64encode(text.encode()).decode().rstrip("=")
+
+
+def cursor_read(text: str) -> tuple[datetime, str] | None:
+    """The inverse of cursor_write; anything else means the first page."""
+    try:
+        decoded = base64.urlsafe_b64decode(text + "=" * (-len(text) % 4)).decode()
+        at, _, key = decoded.partition("|")
+        return (datetime.fromisoformat(at), key) if key else None
+    except (binascii.Error, ValueError):
+        return None
+
+
+class KeysetAdmin(ReadOnlyAdmin):
+    """A read-only page of a table that may hold a billion rows."""
+
+    change_list_template = "admin/keyset_change_list.html"
+    time_field: ClassVar[str] = "ts"
+    sortable_by: ClassVar[tuple[str, ...]] = ()
+
+    def get_changelist(self, request: HttpRequest, **kwargs: Any) -> type[ChangeList]:
+        return type("TimedChangeList", (KeysetChangeList,), {"time_field": self.time_field})

@@ -1,0 +1,141 @@
+"""Events, what became of them, and those held back."""
+
+from __future__ import annotations
+
+from typing import Any, ClassVar
+
+from django.contrib import admin, messages
+from django.db.models import Q, QuerySet
+from django.http import HttpRequest, HttpResponse
+from django.template.response import TemplateResponse
+
+from analytics import identity, quarantine
+from analytics.admin.base import KeysetAdmin, ReadOnlyAdmin, TenantAdmin
+from analytics.contracts import Source
+from analytics.models import Event, EventKey, ExchangeRate, Outbox, OutcomeCount, Quarantine
+
+
+class SourceFilter(admin.SimpleListFilter):
+    """By door. The choices are fixed: asking a big table which it holds would read all of it."""
+
+    title = "source"
+    parameter_name = "source"
+
+    def lookups(self, request: HttpRequest, model_admin: Any) -> list[tuple[str, str]]:
+        return [(source.value, source.value) for source in Source]
+
+    def queryset(self, request: HttpRequest, queryset: QuerySet[Any]) -> QuerySet[Any]:
+        return queryset.filter(source=self.value()) if self.value() else queryset
+
+
+class TrafficFilter(admin.SimpleListFilter):
+    """People, bots or the team itself."""
+
+    title = "traffic"
+    parameter_name = "traffic"
+    choices_: ClassVar = {
+        "people": Q(is_bot=False, is_internal=False),
+        "bots": Q(is_bot=True),
+        "internal": Q(is_internal=True),
+    }
+
+    def lookups(self, request: HttpRequest, model_admin: Any) -> list[tuple[str, str]]:
+        return [(name, name) for name in self.choices_]
+
+    def queryset(self, request: HttpRequest, queryset: QuerySet[Any]) -> QuerySet[Any]:
+        return queryset.filter(self.choices_[self.value()]) if self.value() in self.choices_ else queryset
+
+
+@admin.register(Event)
+class EventAdmin(KeysetAdmin):
+    """Search takes an event name, an object id, or a user's id as the SDK sent it."""
+
+    list_display = ("ts", "name", "person", "source", "platform", "country", "money", "is_bot")
+    list_filter = (SourceFilter, TrafficFilter)
+    search_fields = ("name",)
+    search_help_text = "An exact event name, object id or user id"
+
+    @admin.display(description="subject")
+    def person(self, event: Event) -> str:
+        return "" if event.subject_id is None else f"#{event.subject_id}"
+
+    @admin.display(description="amount (minor units)")
+    def money(self, event: Event) -> str:
+        return "" if event.amount is None else f"{event.amount} {event.currency}"
+
+    def get_search_results(
+        self, request: HttpRequest, queryset: QuerySet[Any], search_term: str
+    ) -> tuple[QuerySet[Any], bool]:
+        term = search_term.strip()
+        if not term:
+            return queryset, False
+        subject = identity.subject_of(tenant_id=request.tenant.id, distinct_id=term)  # type: ignore[attr-defined]
+        match = Q(name=term) | Q(object_id=term)
+        return queryset.filter(match if subject is None else match | Q(subject_id=subject)), False
+
+
+@admin.register(EventKey)
+class EventKeyAdmin(ReadOnlyAdmin):
+    list_display = ("key", "event_uuid", "ts")
+    search_fields = ("=key",)
+
+    def get_queryset(self, request: HttpRequest) -> QuerySet[Any]:
+        rows = super().get_queryset(request)
+        return rows if request.GET.get("q") or request.resolver_match.kwargs else rows.none()  # type: ignore[union-attr]
+
+
+@admin.register(OutcomeCount)
+class OutcomeCountAdmin(ReadOnlyAdmin):
+    list_display = ("hour", "outcome", "reason", "n")
+    list_filter = ("outcome",)
+    ordering = ("-hour", "outcome")
+
+
+@admin.register(Quarantine)
+class QuarantineAdmin(KeysetAdmin):
+    time_field = "received_at"
+    list_display = ("received_at", "name", "outcome", "reason", "detail", "state")
+    list_filter = ("state", "outcome")
+    search_fields = ("name", "reason", "event_id")
+    exclude = ("payload",)
+    actions = ("replay", "discard")
+
+    @admin.action(description="Replay…", permissions=["view"])
+    def replay(self, request: HttpRequest, queryset: QuerySet[Quarantine]) -> HttpResponse | None:
+        """Shows what a replay would do, then does it."""
+        if not self.may_act(request):
+            messages.error(request, "Your role may look at the quarantine, not replay it.")
+            return None
+        ids = list(queryset.filter(state=Quarantine.State.HELD).values_list("id", flat=True))
+        tenant_id = request.tenant.id  # type: ignore[attr-defined]
+        is_sure = "confirm" in request.POST
+        outcome = quarantine.quarantine_replay(tenant_id=tenant_id, ids=ids, dry_run=not is_sure)
+        if is_sure:
+            messages.success(request, f"Replayed {len(ids)} held events: {outcome}.")
+            return None
+        context = {**self.admin_site.each_context(request), "title": "Replay held events", "plan": outcome}
+        context |= {"queryset": queryset, "action": "replay", "n": len(ids), "opts": self.opts}
+        return TemplateResponse(request, "admin/confirm_action.html", context)
+
+    @admin.action(description="Discard", permissions=["view"])
+    def discard(self, request: HttpRequest, queryset: QuerySet[Quarantine]) -> None:
+        if not self.may_act(request):
+            messages.error(request, "Your role may look at the quarantine, not discard from it.")
+            return
+        held = queryset.filter(state=Quarantine.State.HELD)
+        messages.success(request, f"Discarded {held.update(state=Quarantine.State.DISCARDED)} held events.")
+
+
+@admin.register(ExchangeRate)
+class ExchangeRateAdmin(TenantAdmin):
+    list_display = ("day", "currency", "rate")
+    list_filter = ("currency",)
+    exclude = ("tenant",)
+    ordering = ("-day", "currency")
+
+
+@admin.register(Outbox)
+class OutboxAdmin(ReadOnlyAdmin):
+    list_display = ("id", "destination", "state", "attempts", "next_at", "error")
+    list_filter = ("state", "destination")
+    ordering = ("-next_at",)

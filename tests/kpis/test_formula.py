@@ -109,7 +109,7 @@ def test_ten_thousand_fuzzed_strings_never_escape() -> None:
     slowest = 0.0
     kept = 0
     for _ in range(10_000):
-        text = rng.choice(["", " "]).join(rng.choice(words) for _ in range(rng.randint(1, 40)))
+        text = rng.choice(["", " "]).join(rng.choice(words) for _ in range(rng.randint(1, rng.choice([4, 40]))))
         began = time.perf_counter()
         try:
             formula = parse(text)

@@ -126,6 +126,12 @@ def admin_url(home: Path, database: str = "postgres") -> str:
     return _postgres_url(place(home), ADMIN_ROLE, secrets(home)["PASSWORD_ADMIN"], database)
 
 
+def passwords(home: Path) -> dict[str, str]:
+    """Password of each database role of the embedded server."""
+    known = secrets(home)
+    return {role: known[f"PASSWORD_{key}"] for key, role in ROLES.items()}
+
+
 def _postgres_url(where: Place, role: str, password: str, database: str) -> str:
     return f"postgresql://{role}:{password}@/{database}?host={quote(str(where.sockets))}"
 
@@ -419,26 +425,29 @@ def default_home() -> Path:
     return Path(os.environ.get("BELLWETHER_HOME") or root / "var").resolve()
 
 
-def run(home: Path) -> None:
-    """Run in the foreground, reviving what dies, until SIGTERM. Ctrl-C is left to the caller, who stops us last."""
+def run(home: Path, *, follow: int | None = None) -> None:
+    """Run in the foreground, reviving what dies, until SIGTERM (or until process `follow` is gone).
+
+    Ctrl-C is left to the caller, who stops us last.
+    """
     stop = Stop(signal.SIGTERM)
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     services = _services(home)
     services.start()
-    while not stop.is_asked:
+    while not stop.is_asked and (follow is None or process_command(follow)):
         services.tick()
         time.sleep(0.1)
     services.stop()
 
 
-def start(home: Path) -> None:
+def start(home: Path, *, follow: int | None = None) -> None:
     """Start in the background and return when queries answer; nothing happens when they already do."""
     if status(home)["ready"]:
         return
     home.mkdir(mode=0o711, parents=True, exist_ok=True)
     with _log(home, "embedded").open("ab") as log:
         process = subprocess.Popen(
-            [sys.executable, "-m", "config.embedded", "run"],
+            [sys.executable, "-m", "config.embedded", "run", *([f"--follow={follow}"] if follow else [])],
             cwd=Path(__file__).resolve().parent.parent,
             env={**os.environ, "BELLWETHER_HOME": str(home)},
             stdin=subprocess.DEVNULL,
@@ -487,14 +496,18 @@ def _services(home: Path) -> Services:
 def main() -> None:
     parser = argparse.ArgumentParser(prog="python -m config.embedded", description=__doc__.split("\n", 1)[0])
     parser.add_argument("action", choices=("run", "start", "stop", "status"))
-    action = parser.parse_args().action
-    home = default_home()
+    parser.add_argument("--follow", type=int, metavar="PID", help="also end when this process is gone")
+    arguments = parser.parse_args()
+    action, follow, home = arguments.action, arguments.follow, default_home()
     try:
         if action == "status":
             found = status(home)
             print(json.dumps(found))
             sys.exit(0 if found["ready"] else 3)
-        {"run": run, "start": start, "stop": stop}[action](home)
+        if action == "stop":
+            stop(home)
+        else:
+            (run if action == "run" else start)(home, follow=follow)
     except EmbeddedError as error:
         sys.exit(f"embedded services: {error}")
 

@@ -1,0 +1,28 @@
+"""The project's settings for one test run: its own home in a temporary folder, never `var/`.
+
+The first process of a run makes the folder and hands it to the workers of pytest-xdist by the environment.
+"""
+
+from __future__ import annotations
+
+import os
+import tempfile
+from pathlib import Path
+
+for _name in ("DATABASE_URL", "DATABASE_OWNER_URL", "DATABASE_INGEST_URL", "DATABASE_ERASURE_URL", "REDIS_URL"):
+    os.environ[_name] = ""  # empty, not absent: a `.env` file may not fill it
+if "BELLWETHER_TEST_HOME" not in os.environ:
+    _home = tempfile.mkdtemp(prefix="bellwether-test-")
+    Path(_home).chmod(0o711)  # as root, the service account has to pass through
+    os.environ["BELLWETHER_TEST_HOME"] = _home
+os.environ["BELLWETHER_HOME"] = os.environ["BELLWETHER_TEST_HOME"]
+
+from config.settings import *  # noqa: E402, F403 - after the environment is set
+
+PASSWORD_HASHERS = ["django.contrib.auth.hashers.MD5PasswordHasher"]  # tests make many users
+STORAGES = {
+    "default": {"BACKEND": "django.core.files.storage.InMemoryStorage"},
+    "staticfiles": {"BACKEND": "django.contrib.staticfiles.storage.StaticFilesStorage"},
+}
+for _database in DATABASES.values():  # noqa: F405
+    _database["CONN_MAX_AGE"] = 0

@@ -1,0 +1,53 @@
+"""Runs chaos from the command line; ends with 1 when a promise was broken."""
+
+from __future__ import annotations
+
+import argparse
+import json
+import sys
+import tempfile
+from pathlib import Path
+
+from tests.chaos.harness import Plan, chaos_run
+from tests.chaos.mutants import MUTANTS, mutant_run
+from tests.chaos.nemesis import KINDS
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(prog="python -m tests.chaos", description=__doc__)
+    parser.add_argument("--seed", type=int, default=7)
+    parser.add_argument("--seconds", type=float, default=60.0)
+    parser.add_argument("--clients", type=int, default=8)
+    parser.add_argument("--events", type=int, default=10**9, help="end the load after so many events")
+    parser.add_argument("--kills", type=int, default=2, help="SIGKILLs of each kind of process")
+    parser.add_argument("--freezes", type=int, default=1, help="SIGSTOPs of each kind of process")
+    parser.add_argument("--freeze-seconds", type=float, default=2.0)
+    parser.add_argument("--flushes", type=int, default=2, help="FLUSHALLs of Redis")
+    parser.add_argument("--kill", default=",".join(KINDS), help="kinds of processes to hurt")
+    parser.add_argument("--mutants", action="store_true", help="run every mutant instead; each must be caught")
+    parser.add_argument("--home", type=Path, help="keep the product's home and logs here")
+    options = parser.parse_args()
+    with tempfile.TemporaryDirectory(prefix="bw-chaos-") as folder:
+        home = options.home or Path(folder) / "home"
+        if options.mutants:
+            results = {name: mutant_run(name, home / name) for name in MUTANTS}
+            print(json.dumps({name: bool(result["breaches"]) for name, result in results.items()}))
+            sys.exit(0 if all(result["breaches"] for result in results.values()) else 1)
+        plan = Plan(
+            seed=options.seed,
+            seconds=options.seconds,
+            clients=options.clients,
+            events=options.events,
+            kills=options.kills,
+            freezes=options.freezes,
+            freeze_seconds=options.freeze_seconds,
+            flushes=options.flushes,
+            kinds=tuple(options.kill.split(",")),
+        )
+        result = chaos_run(plan, home)
+    print(json.dumps(result))
+    sys.exit(1 if result["breaches"] else 0)
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,111 @@
+"""One chaos run: start the product, load it, hurt it, wait for quiet, check. Prints one line of JSON.
+
+    python -m tests.chaos --seconds 60 --seed 7
+    python -m tests.chaos --events 1000000 --kills 20 --freezes 20 --freeze-seconds 10 --seconds 1800
+"""
+
+from __future__ import annotations
+
+import platform
+import threading
+import time
+from collections import Counter
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from tests.chaos.invariants import INVARIANTS, Evidence, await_quiet
+from tests.chaos.load import Client, Ledger
+from tests.chaos.nemesis import KINDS, Nemesis
+from tests.chaos.product import Product
+
+
+@dataclass(frozen=True)
+class Plan:
+    """How long, how hard. `events` ends the load early once that many have been made."""
+
+    seed: int = 7
+    seconds: float = 60.0
+    clients: int = 8
+    events: int = 10**9
+    kills: int = 2
+    freezes: int = 1
+    freeze_seconds: float = 2.0
+    flushes: int = 2
+    kinds: tuple[str, ...] = KINDS
+    environment: dict[str, str] = field(default_factory=dict)
+
+
+def chaos_run(plan: Plan, home: Path, *, sabotage: Any = None) -> dict[str, Any]:
+    """The result as JSON; `breaches` is empty when every promise held. `sabotage(product)` breaks it on purpose."""
+    product = Product(home=home, environment=plan.environment)
+    try:
+        product.start()
+        if sabotage:
+            sabotage(product)
+        return _attack(plan, product)
+    finally:
+        product.stop()
+
+
+def _attack(plan: Plan, product: Product) -> dict[str, Any]:
+    stop = threading.Event()
+    ledgers = [Ledger(product.home / f"ledger-{n}.txt") for n in range(plan.clients)]
+    clients = [
+        Client(
+            port=product.port,
+            keys=product.keys,
+            seed=plan.seed * 1000 + n,
+            ledger=ledger,
+            budget=plan.events // plan.clients,
+            stop=stop,
+        )
+        for n, ledger in enumerate(ledgers)
+    ]
+    nemesis = Nemesis(
+        product, plan.seed, plan.seconds * 0.8, plan.kinds, plan.kills, plan.freezes, plan.freeze_seconds, plan.flushes
+    )
+    attack = threading.Thread(target=nemesis.run, args=[stop], daemon=True)
+    began = time.monotonic()
+    for thread in (*clients, attack):
+        thread.start()
+    attack.join(plan.seconds * 3)
+    while time.monotonic() - began < plan.seconds and any(client.is_alive() for client in clients):
+        time.sleep(0.2)
+    loaded = time.monotonic() - began
+    stop.set()
+    for client in clients:
+        client.join(120)
+    return _verdict(plan, product, ledgers, nemesis, loaded)
+
+
+def _verdict(plan: Plan, product: Product, ledgers: list[Ledger], nemesis: Nemesis, loaded: float) -> dict[str, Any]:
+    product.await_ready()
+    with product.admin() as admin:
+        evidence = Evidence(product, admin, ledgers)
+        breaches: dict[str, list[str]] = {}
+        try:
+            quiet = await_quiet(evidence)
+        except TimeoutError as error:
+            quiet, breaches["quiet"] = -1.0, [str(error)]
+        for check in INVARIANTS:
+            if found := check(evidence):
+                breaches[check.__name__] = found
+        stored = evidence.number("SELECT count(*) FROM bw_event")
+    acked = sum(len(ledger.acked) for ledger in ledgers)
+    statuses = sum((ledger.statuses for ledger in ledgers), Counter[int]())
+    return {
+        "seed": plan.seed,
+        "machine": f"{platform.machine()} {platform.python_version()}",
+        "load_seconds": round(loaded, 1),
+        "acknowledged": acked,
+        "acknowledged_per_second": round(acked / loaded),
+        "stored": stored,
+        "statuses": {str(status): n for status, n in sorted(statuses.items())},
+        "faults": dict(sorted(nemesis.done.items())),
+        "longest_silence_seconds": round(max(ledger.longest_silence for ledger in ledgers), 1),
+        "seconds_to_quiet": round(quiet, 1),
+        # 0 in n trials bounds the rate by 3/n at 95 % (the rule of three).
+        "loss_rate_below": round(3 / max(acked, 1), 9) if not breaches else None,
+        "breaches": breaches,
+    }

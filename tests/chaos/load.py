@@ -27,8 +27,10 @@ POISON: tuple[dict[str, Any], ...] = (
 )
 REPEAT_SHARE = 0.1
 POISON_SHARE = 0.02
-SKEW_SHARE = 0.1
 DROP_SHARE = 0.02
+# A wrong clock is wrong for the event and for the moment of sending alike; retries add some drift of their own.
+CLOCK_ERRORS = (timedelta(0), timedelta(0), timedelta(hours=3), timedelta(days=-400), timedelta(days=3650))
+DRIFT_SECONDS = 30.0
 
 
 @dataclass
@@ -60,7 +62,7 @@ class Client(threading.Thread):
         self._budget = budget
         self._past: list[tuple[str, list[dict[str, Any]]]] = []
         self._connection: http.client.HTTPConnection | None = None
-        self._clock = [timedelta(0), timedelta(days=-400), timedelta(hours=3), timedelta(days=3650)]
+        self._clock_error = CLOCK_ERRORS[seed % len(CLOCK_ERRORS)]
         self.ledger = ledger
 
     def run(self) -> None:
@@ -83,7 +85,7 @@ class Client(threading.Thread):
 
     def _event(self) -> dict[str, Any]:
         pick = self._random
-        at = datetime.now(UTC) - timedelta(seconds=pick.expovariate(1 / 600))
+        at = datetime.now(UTC) + self._clock_error - timedelta(seconds=60 + pick.expovariate(1 / 600))
         user = f"user-{int(pick.paretovariate(1.2)) % 500}"
         event: dict[str, Any] = {
             "uuid": str(uuid.UUID(int=pick.getrandbits(128), version=4)),
@@ -114,9 +116,9 @@ class Client(threading.Thread):
         self.ledger.poison_acked[tenant] += len(batch) - len(good)
 
     def _post(self, tenant: str, batch: list[dict[str, Any]]) -> bool:
-        skew = self._random.choice(self._clock) if self._random.random() < SKEW_SHARE else timedelta(0)
+        now = datetime.now(UTC) + self._clock_error + timedelta(seconds=self._random.uniform(-1, 1) * DRIFT_SECONDS)
         events = [{key: value for key, value in event.items() if key != "poison"} for event in batch]
-        body = {"api_key": self._keys[tenant], "batch": events, "sent_at": (datetime.now(UTC) + skew).isoformat()}
+        body = {"api_key": self._keys[tenant], "batch": events, "sent_at": now.isoformat()}
         try:
             connection = self._connect()
             connection.request("POST", "/batch/", json.dumps(body), {"Content-Type": "application/json"})

@@ -460,6 +460,7 @@ def start(home: Path, *, follow: int | None = None) -> None:
         if process.poll() is not None or time.monotonic() > deadline:
             raise EmbeddedError("\n".join((home / "log/embedded.log").read_text().splitlines()[-12:]))
         time.sleep(0.05)
+    process.returncode = 0  # it lives on without us: no warning that nobody waited for it
 
 
 def stop(home: Path) -> None:

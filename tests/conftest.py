@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import fcntl
 import os
-import shutil
 import signal
 import socket
 import subprocess
@@ -42,15 +41,6 @@ TEMPLATE = "bellwether_template"
 ROOT = Path(__file__).resolve().parent.parent
 
 
-def pytest_unconfigure(config: pytest.Config) -> None:
-    """The process that began the run ends its services and removes its folder."""
-    if hasattr(config, "workerinput") or "BELLWETHER_TEST_HOME_KEEP" in os.environ:
-        return
-    home = Path(os.environ["BELLWETHER_TEST_HOME"])
-    embedded.stop(home)
-    shutil.rmtree(home, ignore_errors=True)
-
-
 # --- Databases --------------------------------------------------------------------------------------------------------
 
 
@@ -82,7 +72,7 @@ def _make_template(home: Path) -> None:
     if (home / "template.made").exists():
         return
     os.environ.setdefault("POSTGRES_OPTIONS", "fsync=off full_page_writes=off shared_buffers=128MB")
-    embedded.start(home, follow=int(os.environ.setdefault("BELLWETHER_TEST_PID", str(os.getpid()))))
+    embedded.start(home, follow=int(os.environ["BELLWETHER_TEST_PID"]))
     with psycopg.connect(_admin_url(home), autocommit=True) as admin:
         admin.execute(f"DROP DATABASE IF EXISTS {TEMPLATE} WITH (FORCE)")
     roles_setup(admin_url=_admin_url(home), database=TEMPLATE, passwords=embedded.passwords(home))

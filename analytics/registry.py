@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from difflib import get_close_matches
+from operator import attrgetter
 from typing import Generic, TypeVar
 
 T = TypeVar("T")
@@ -18,17 +19,19 @@ class UnknownName(LookupError):
 
 
 class Registry(Generic[T]):
-    """`Registry(Measure, "measure")` holds measures by name, in the order they were registered."""
+    """`Registry(Measure)` holds measures by their `id` (or what `name` says), in the order they were registered."""
 
-    def __init__(self, kind: type[T], noun: str) -> None:
+    def __init__(self, kind: type[T], *, name: Callable[[T], str] = attrgetter("id")) -> None:
         self._kind = kind
-        self._noun = noun
+        self._noun = kind.__name__.lower()
+        self._name = name
         self._items: dict[str, T] = {}
 
-    def register(self, name: str, item: T) -> T:
-        """Add `item` under `name` and return it. Raises RegistryError; registering the same object again is fine."""
+    def register(self, item: T) -> T:
+        """Add `item` and return it. Raises RegistryError; registering the same object again is fine."""
         if not isinstance(item, self._kind):
-            raise RegistryError(f"{self._noun} {name!r} must be a {self._kind.__name__}, not {type(item).__name__}")
+            raise RegistryError(f"{item!r} is no {self._kind.__name__}")
+        name = self._name(item)
         if not name:
             raise RegistryError(f"a {self._noun} needs a name")
         if self._items.get(name, item) is not item:

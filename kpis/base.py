@@ -256,17 +256,17 @@ def check_column(name: str, source: str, *, owner: str) -> None:
         raise ValueError(f"{owner}: {source} have no column `{name}`")
 
 
-measures: Registry[Measure] = Registry(Measure, "measure")
-metrics: Registry[Metric] = Registry(Metric, "metric")
+measures: Registry[Measure] = Registry(Measure)
+metrics: Registry[Metric] = Registry(Metric)
 
 
 def register(*declarations: Measure | Metric) -> None:
     """Put declarations into their registries; a host app's `metrics.py` calls this."""
     for declaration in declarations:
         if isinstance(declaration, Measure):
-            measures.register(declaration.id, declaration)
+            measures.register(declaration)
         else:
-            metrics.register(declaration.id, declaration)
+            metrics.register(declaration)
 
 
 def measures_of(source: str) -> Iterator[Measure]:

@@ -1,0 +1,1 @@
+"""System checks of the declarations: a broken reference fails `manage.py check`."""

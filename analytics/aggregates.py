@@ -10,7 +10,6 @@ from __future__ import annotations
 
 import math
 import struct
-from collections import Counter
 from collections.abc import Iterable
 from dataclasses import dataclass, field
 from decimal import Context, Decimal
@@ -38,7 +37,6 @@ class Aggregate(StrEnum):
     DISTINCT = "distinct"
     REPEAT = "repeat"
     QUANTILES = "quantiles"
-    REPEAT = "repeat"
 
 
 class State(Protocol):
@@ -200,42 +198,6 @@ class Distinct:
 
 
 @dataclass(frozen=True, slots=True)
-class Repeat:
-    """Which persons at least once, and which of them at least twice: a count for each person that stops at two.
-
-    Encoded as the length of the first bitmap (4 bytes), then both in roaring's portable format; the bucket's `n` is how
-    many once, `total` how many twice.
-    """
-
-    once: FrozenBitMap = field(default_factory=FrozenBitMap)
-    twice: FrozenBitMap = field(default_factory=FrozenBitMap)
-
-    @property
-    def n(self) -> int:
-        return len(self.once)
-
-    def __add__(self, other: Repeat) -> Repeat:
-        return Repeat(self.once | other.once, self.twice | other.twice | (self.once & other.once))
-
-    def encode(self) -> Encoded:
-        once = self.once.serialize()
-        return self.n, Decimal(len(self.twice)), struct.pack("<I", len(once)) + once + self.twice.serialize()
-
-    @classmethod
-    def of(cls, ids: Iterable[int]) -> Repeat:
-        """From one id for each event, repeated as often as the person did it."""
-        counts = Counter(ids)
-        return cls(FrozenBitMap(counts), FrozenBitMap(key for key, count in counts.items() if count > 1))
-
-    @classmethod
-    def decode(cls, n: int, total: Decimal | None = None, state: bytes | None = None) -> Repeat:
-        if not state:
-            return cls()
-        (size,) = struct.unpack_from("<I", state)
-        return cls(FrozenBitMap.deserialize(state[4 : 4 + size]), FrozenBitMap.deserialize(state[4 + size :]))
-
-
-@dataclass(frozen=True, slots=True)
 class DistinctKeys:
     """Which texts (object ids): the set of their 64-bit BLAKE2b hashes, sorted.
 
@@ -378,7 +340,6 @@ AGGREGATES: dict[str, type[Count | Total | Moments | Extremes | Distinct | Quant
     Aggregate.DISTINCT: Distinct,
     Aggregate.REPEAT: Repeat,
     Aggregate.QUANTILES: Quantiles,
-    Aggregate.REPEAT: Repeat,
 }
 
 

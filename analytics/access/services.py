@@ -73,6 +73,7 @@ def api_key_create(
     scopes: Sequence[str] = (),
     expires_at: datetime | None = None,
     created_by: Any = None,
+    created_by_id: int | None = None,
     rotated_from: ApiKey | None = None,
 ) -> tuple[ApiKey, str]:
     """Make a key; its token is returned this once and kept nowhere.
@@ -90,14 +91,14 @@ def api_key_create(
             digest=token_digest(token),
             scopes=sorted(granted),
             expires_at=expires_at,
-            created_by=created_by,
+            created_by_id=created_by.pk if created_by is not None else created_by_id,
             rotated_from=rotated_from,
         )
     return key, token
 
 
 def api_key_rotate(
-    *, tenant_id: int, key_id: UUID, now: datetime, overlap: timedelta = ROTATION_OVERLAP, created_by: Any = None
+    *, tenant_id: int, key_id: UUID, now: datetime, overlap: timedelta = ROTATION_OVERLAP, created_by_id: int | None = None
 ) -> tuple[ApiKey, str]:
     """Make a successor of a key; the old one works on for `overlap`, so that its users can change over."""
     with tenant_context(tenant_id), transaction.atomic():
@@ -110,7 +111,7 @@ def api_key_rotate(
             name=old.name,
             scopes=old.scopes,
             expires_at=_life_again(old, now),
-            created_by=created_by,
+            created_by_id=created_by_id,
             rotated_from=old,
         )
         end = now + overlap

@@ -1,0 +1,5 @@
+"""Routes of /api/v1/ for what is counted."""
+
+from __future__ import annotations
+
+urlpatterns: list[object] = []

@@ -34,16 +34,18 @@ def _write(name: str, value: str, using: str) -> None:
 def _setting(name: str, value: str, using: str) -> Iterator[None]:
     """A transaction-local setting for the length of a block.
 
-    A setting made inside a savepoint outlives its release, so the former value is put back by hand. After an error
-    inside, the rollback (to the savepoint, or of the whole) has already restored it.
+    A setting made inside a savepoint outlives its release, so in a nested block the former value is put back by hand.
+    A rollback (to the savepoint, or of the whole) restores it without us, and so does the end of the transaction.
     """
+    connection = connections[using]
+    is_nested = connection.in_atomic_block
     with transaction.atomic(using=using):
-        before = _read(name, using)
+        before = _read(name, using) if is_nested else ""
         if before not in ("", value):
             raise WrongTenant(f"{name} is {before!r} here and cannot become {value!r}.")
         _write(name, value, using)
         yield
-        if before != value:
+        if is_nested and before != value and not connection.needs_rollback:
             _write(name, before, using)
 
 

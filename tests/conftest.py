@@ -122,19 +122,23 @@ def worker_id(request: pytest.FixtureRequest) -> str:
 
 def _truncate_as_owner(self: TransactionTestCase) -> None:
     """After a test that commits: role app may not TRUNCATE, and DELETE would see one tenant's rows only."""
-    for alias in ("default", "ingest", "erasure"):
+    for alias in ALIASES:
         connections[alias].close()
-    with connections["owner"].cursor() as cursor:
-        cursor.execute(
+    # A connection of its own: Django forbids a test the aliases that it did not ask for.
+    with psycopg.connect(**_plain_parameters("owner"), autocommit=True) as owner:
+        (tables,) = owner.execute(
             "SELECT string_agg(format('%%I', c.relname), ', ') FROM pg_class c WHERE c.relnamespace = 'public'::regnamespace"
             " AND c.relkind IN ('r', 'p') AND NOT c.relispartition AND c.relname <> ALL(%s)"
             " AND (c.relkind = 'p' OR pg_relation_size(c.oid) > 0)",
             [["django_migrations", "django_content_type", "auth_permission"]],
-        )
-        (tables,) = cursor.fetchone()
-        cursor.execute("SET lock_timeout = '20s'")
-        cursor.execute(f"TRUNCATE {tables} CASCADE")
-        cursor.execute("RESET lock_timeout")
+        ).fetchone() or ("",)
+        owner.execute("SET lock_timeout = '20s'")
+        owner.execute(f"TRUNCATE {tables} CASCADE")
+
+
+def _plain_parameters(alias: str) -> dict[str, Any]:
+    wanted = ("dbname", "user", "password", "host", "port")
+    return {key: value for key, value in connections[alias].get_connection_params().items() if key in wanted}
 
 
 TransactionTestCase._fixture_teardown = _truncate_as_owner  # type: ignore[attr-defined]

@@ -1,0 +1,1 @@
+"""The parts of the writer: rows on the wire, SQL, identities, profiles, outcomes."""

@@ -40,6 +40,7 @@ STORAGES = {
     "default": {"BACKEND": "django.core.files.storage.InMemoryStorage"},
     "staticfiles": {"BACKEND": "django.contrib.staticfiles.storage.StaticFilesStorage"},
 }
+STATIC_ROOT.mkdir(exist_ok=True)  # noqa: F405 - WhiteNoise warns about a missing folder
 for _database in DATABASES.values():  # noqa: F405
     _database["CONN_MAX_AGE"] = 0
 # While pages of the admin are being written, a missing one must not stop every test.

@@ -145,10 +145,10 @@ def _granted(kind: str, scopes: Sequence[str]) -> frozenset[str]:
     allowed = PUBLISHABLE_SCOPES if kind == ApiKey.Kind.INGEST else SECRET_SCOPES
     unknown = sorted(set(scopes) - set(EVERY_SCOPE))
     if unknown:
-        raise AccessError("scopes", f"Unknown scope {unknown[0]!r}: choose from {', '.join(sorted(EVERY_SCOPE))}.")
+        raise AccessError("scopes", f"Unknown scope '{unknown[0]}': choose from {', '.join(sorted(EVERY_SCOPE))}.")
     refused = sorted(set(scopes) - set(allowed))
     if refused:
-        raise AccessError("scopes", f"A {kind}_ key cannot have the scope {refused[0]!r}.")
+        raise AccessError("scopes", f"A {kind}_ key cannot have the scope '{refused[0]}'.")
     return frozenset(scopes) or frozenset(allowed)
 
 

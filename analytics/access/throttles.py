@@ -14,17 +14,19 @@ import time
 from collections import OrderedDict
 from collections.abc import Sequence
 from functools import cache
-from typing import Any, Final
+from typing import TYPE_CHECKING, Any, Final
 
 import msgspec
 import redis
 from django.conf import settings
 from rest_framework.request import Request
 from rest_framework.throttling import BaseThrottle
-from rest_framework.views import APIView
 
 from analytics.access.addresses import client_address, networks_parse
 from analytics.access.keys import KeyInfo
+
+if TYPE_CHECKING:  # the REST framework loads this module while it makes APIView
+    from rest_framework.views import APIView
 
 logger = logging.getLogger(__name__)
 

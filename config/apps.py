@@ -9,3 +9,6 @@ class BellwetherConfig(AppConfig):
     name = "config"
     label = "bellwether_config"
     verbose_name = "Bellwether"
+
+    def ready(self) -> None:
+        from config import celery  # noqa: F401 - shared tasks ring through this app, not through an unconfigured one

@@ -4,7 +4,7 @@ Only the binaries of the wheels are used. Everything is reached through unix soc
 enter, with passwords; nothing listens on the network. Where things are and which passwords they have follows from
 `BELLWETHER_HOME` alone (`urls`, `secrets`), so that settings can be read while nothing runs.
 
-    python -m config.embedded run|start|stop|status
+    python -m config.embedded run|start|stop|status|wait|needed
 """
 
 from __future__ import annotations
@@ -463,6 +463,15 @@ def start(home: Path, *, follow: int | None = None) -> None:
     process.returncode = 0  # it lives on without us: no warning that nobody waited for it
 
 
+def wait(home: Path, *, follow: int | None = None) -> None:
+    """Return when queries answer; raises EmbeddedError when process `follow` ends before, or after a minute."""
+    deadline = time.monotonic() + START_SECONDS
+    while not status(home)["ready"]:
+        if time.monotonic() > deadline or (follow is not None and not process_command(follow)):
+            raise EmbeddedError(f"they did not start; see {home / 'log'}")
+        time.sleep(0.05)
+
+
 def stop(home: Path) -> None:
     """End the supervisor and with it the services; returns when they are gone."""
     pid = status(home)["supervisor"]
@@ -496,7 +505,7 @@ def _services(home: Path) -> Services:
 
 def main() -> None:
     parser = argparse.ArgumentParser(prog="python -m config.embedded", description=__doc__.split("\n", 1)[0])
-    parser.add_argument("action", choices=("run", "start", "stop", "status"))
+    parser.add_argument("action", choices=("run", "start", "stop", "status", "wait", "needed"))
     parser.add_argument("--follow", type=int, metavar="PID", help="also end when this process is gone")
     arguments = parser.parse_args()
     action, follow, home = arguments.action, arguments.follow, default_home()
@@ -505,12 +514,17 @@ def main() -> None:
             found = status(home)
             print(json.dumps(found))
             sys.exit(0 if found["ready"] else 3)
-        if action == "stop":
+        if action == "needed":
+            sys.exit(0 if not (os.environ.get("DATABASE_URL") and os.environ.get("REDIS_URL")) else 1)
+        elif action == "stop":
             stop(home)
+        elif action == "wait":
+            wait(home, follow=follow)
         else:
             (run if action == "run" else start)(home, follow=follow)
     except EmbeddedError as error:
-        sys.exit(f"embedded services: {error}")
+        print(f"embedded services: {error}", file=sys.stderr)
+        sys.exit(os.EX_CONFIG)
 
 
 if __name__ == "__main__":

@@ -1,8 +1,10 @@
 """Keeps one command running: started again within a second when it dies, ended with its whole family when we end.
 
-    python -m config.supervise COMMAND [ARGUMENT …]
+    python -m config.supervise [--patience SECONDS] COMMAND [ARGUMENT …]
 
-The Procfile uses it, because honcho ends everything when one process ends.
+The Procfile uses it, because honcho ends everything when one process ends. With BELLWETHER_FOLLOW in the environment it
+also ends when that process id is gone, so that a killed `bin/up` leaves nothing running. A command that exits with 78
+(EX_CONFIG) has said what a person must change, and is not started again.
 """
 
 from __future__ import annotations
@@ -70,6 +72,10 @@ class Child:
     @property
     def pid(self) -> int | None:
         return self._process.pid if self._process else None
+
+    @property
+    def exit_code(self) -> int | None:
+        return self._process.poll() if self._process else None
 
     def start(self) -> None:
         self.started_at = time.monotonic()
@@ -163,14 +169,17 @@ class Stop:
         self.is_asked = True
 
 
-def keep_running(command: list[str]) -> None:
+def keep_running(command: list[str], *, patience: float = POLITE_SECONDS) -> int:
     """Run the command until we are told to stop; pauses grow to 5 s while it keeps dying early."""
     stop = Stop(signal.SIGTERM, signal.SIGINT)
+    follow = int(os.environ.get("BELLWETHER_FOLLOW", "0"))
     child, pause = Child(command), 0.2
     child.start()
-    while not stop.is_asked:
+    while not stop.is_asked and (not follow or process_command(follow)):
         if not child.is_running():
             child.sweep()
+            if child.exit_code == os.EX_CONFIG:
+                return os.EX_CONFIG
             lived = time.monotonic() - child.started_at
             pause = 0.2 if lived > HEALTHY_SECONDS else min(pause * 2, LONGEST_PAUSE_SECONDS)
             print(f"{Path(command[0]).name} ended after {lived:.0f} s; starting it again in {pause:.1f} s", flush=True)
@@ -179,10 +188,14 @@ def keep_running(command: list[str]) -> None:
                 break
             child.start()
         time.sleep(0.1)
-    child.stop(seconds=POLITE_SECONDS)
+    child.stop(seconds=patience)
+    return 0
 
 
 if __name__ == "__main__":
-    if len(sys.argv) < 2:
-        sys.exit("usage: python -m config.supervise COMMAND [ARGUMENT …]")
-    keep_running(sys.argv[1:])
+    arguments, allowed = sys.argv[1:], POLITE_SECONDS
+    if arguments[:1] == ["--patience"]:
+        allowed, arguments = float(arguments[1]), arguments[2:]
+    if not arguments:
+        sys.exit("usage: python -m config.supervise [--patience SECONDS] COMMAND [ARGUMENT …]")
+    sys.exit(keep_running(arguments, patience=allowed))

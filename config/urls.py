@@ -15,6 +15,7 @@ handler500 = "config.problems.server_error"
 urlpatterns = [
     path("", RedirectView.as_view(pattern_name="admin:index"), name="home"),
     path("admin/", admin.site.urls),
+    path("health/", include("config.health")),
     path("api/v1/", include("analytics.urls")),
     path("api/v1/", include("kpis.urls")),
     path("api/schema/", SpectacularAPIView.as_view(), name="schema"),

@@ -1,0 +1,43 @@
+# Sourced by bin/up and bin/test: finds Python, makes .venv, installs what a list asks for when the list changed.
+
+fail() {
+    echo "bellwether: $*" >&2
+    exit 1
+}
+
+find_python() {
+    for candidate in "${PYTHON:-python3}" python3 python3.14 python3.13 python3.12 python3.11 python; do
+        if command -v "$candidate" >/dev/null 2>&1 &&
+            "$candidate" -c 'import sys; sys.exit(sys.version_info < (3, 11))' 2>/dev/null; then
+            command -v "$candidate"
+            return
+        fi
+    done
+    fail "Python 3.11 or later is missing: install it, or name it with PYTHON=/path/to/python3"
+}
+
+# make_venv LIST…: the environment in .venv with these requirement files
+make_venv() {
+    VENV=${BELLWETHER_VENV:-$ROOT/.venv}
+    if ! "$VENV/bin/python" -c 'import pip' >/dev/null 2>&1; then
+        PYTHON_FOUND=$(find_python) || exit 1
+        echo "-> Python environment in $VENV ($PYTHON_FOUND)"
+        "$PYTHON_FOUND" -m venv --clear "$VENV" >/dev/null 2>&1 ||
+            fail "cannot make a virtual environment; on Debian and Ubuntu: apt-get install python3-venv"
+    fi
+    # One stamp per list: bin/test may add its tools without making bin/up install again.
+    for list in "$@"; do
+        stamp="$VENV/.installed-$(basename "$list" .txt)"
+        wanted=$(cat "$list" "$ROOT/constraints.txt" | cksum)
+        [ -f "$stamp" ] && [ "$(cat "$stamp")" = "$wanted" ] && continue
+        began=$(date +%s)
+        echo "-> packages of $(basename "$list")"
+        "$VENV/bin/python" -m pip install --quiet --disable-pip-version-check --no-input \
+            -r "$list" -c "$ROOT/constraints.txt" ||
+            fail "packages could not be installed: is the package registry reachable? Run again to go on."
+        echo "$wanted" >"$stamp"
+        echo "   $(($(date +%s) - began)) s"
+    done
+    PATH="$VENV/bin:$PATH"
+    export PATH
+}

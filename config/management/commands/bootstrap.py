@@ -1,0 +1,47 @@
+"""From an empty database to a product with an administrator, keys and demo data."""
+
+from __future__ import annotations
+
+import os
+import time
+from argparse import ArgumentParser
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import Any
+
+from django.conf import settings
+from django.core.management import call_command, get_commands
+from django.core.management.base import BaseCommand
+
+from config.first_run import TENANT, first_run, has_events
+
+
+class Command(BaseCommand):
+    help = "Sets up roles, tables, static files, the administrator, the demo tenant and its keys. May be run again."
+    requires_system_checks = ()
+
+    def add_arguments(self, parser: ArgumentParser) -> None:
+        parser.add_argument("--no-demo", action="store_true", help="leave the demo tenant without events")
+        parser.add_argument("--url", default=f"http://{settings.HOST}:{settings.PORT}", help="where the product will answer")
+
+    def handle(self, *args: Any, **options: Any) -> None:
+        if not os.environ.get("DATABASE_URL"):
+            with self.step("database roles"):
+                call_command("setup_roles", verbosity=0)
+        with self.step("tables"):
+            call_command("migrate", verbosity=0, interactive=False)
+        with self.step("static files"):
+            call_command("collectstatic", verbosity=0, interactive=False)
+        with self.step("administrator, tenant and keys"):
+            first_run(home=settings.BELLWETHER_HOME, url=options["url"])
+        if not options["no_demo"] and "demo" in get_commands() and not has_events(TENANT["slug"]):
+            with self.step("demo data"):
+                call_command("demo", seed=7, tenant=TENANT["slug"])
+
+    @contextmanager
+    def step(self, name: str) -> Iterator[None]:
+        self.stdout.write(f"   {name} …", ending="")
+        self.stdout.flush()
+        begun = time.monotonic()
+        yield
+        self.stdout.write(f" {time.monotonic() - begun:.1f} s")

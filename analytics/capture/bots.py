@@ -12,9 +12,7 @@ from typing import Final
 import msgspec
 from ua_parser import parse
 
-MAX_AGENT: Final = (
-    512  # the rest never decides, and long texts are how slow patterns are attacked
-)
+MAX_AGENT: Final = 512  # the rest never decides, and long texts are how slow patterns are attacked
 REMEMBERED: Final = 20_000
 
 AI_AGENTS: Final = re.compile(
@@ -95,11 +93,7 @@ def _machine(text: str) -> str | None:
 
 
 def _device_type(text: str, device: str, system: str | None) -> str:
-    if (
-        "iPad" in device
-        or "Tablet" in text
-        or (system == "Android" and "Mobile" not in text)
-    ):
+    if "iPad" in device or "Tablet" in text or (system == "Android" and "Mobile" not in text):
         return "Tablet"
     if system in ("iOS", "Android") or "Mobile" in text:
         return "Mobile"
@@ -108,8 +102,5 @@ def _device_type(text: str, device: str, system: str | None) -> str:
 
 def is_prefetch(headers: dict[str, str]) -> bool:
     """Whether a browser fetched ahead of its user (`Purpose`, `Sec-Purpose`, `X-Moz`)."""
-    said = " ".join(
-        headers.get(name, "")
-        for name in ("purpose", "sec-purpose", "x-purpose", "x-moz")
-    )
+    said = " ".join(headers.get(name, "") for name in ("purpose", "sec-purpose", "x-purpose", "x-moz"))
     return "prefetch" in said or "prerender" in said

@@ -11,9 +11,7 @@ AHEAD_KEPT: Final = timedelta(minutes=5)
 AHEAD_CLAMPED: Final = timedelta(hours=23)
 EARLIEST: Final = datetime(1970, 1, 1, tzinfo=UTC)
 NO_SKEW: Final = timedelta(0)
-EPOCH_MILLISECONDS: Final = (
-    100_000_000_000  # below it, a number is seconds (until the year 5138)
-)
+EPOCH_MILLISECONDS: Final = 100_000_000_000  # below it, a number is seconds (until the year 5138)
 
 
 def instant(value: Any) -> datetime | None:
@@ -30,9 +28,7 @@ def instant(value: Any) -> datetime | None:
 
 def _instant(value: Any) -> datetime | None:
     if type(value) is str:
-        moment = datetime.fromisoformat(
-            value.strip() if value[-1:].isspace() or value[:1].isspace() else value
-        )
+        moment = datetime.fromisoformat(value.strip() if value[-1:].isspace() or value[:1].isspace() else value)
     elif isinstance(value, datetime):
         moment = value
     elif isinstance(value, int | float) and not isinstance(value, bool):
@@ -40,9 +36,7 @@ def _instant(value: Any) -> datetime | None:
         return datetime.fromtimestamp(seconds, UTC)
     else:
         return None
-    return (
-        moment.replace(tzinfo=UTC) if moment.tzinfo is None else moment.astimezone(UTC)
-    )
+    return moment.replace(tzinfo=UTC) if moment.tzinfo is None else moment.astimezone(UTC)
 
 
 class EventTime:
@@ -62,22 +56,14 @@ class EventTime:
         self.is_clamped = is_clamped
 
 
-def event_time(
-    raw: Any, *, received_at: datetime, sent_at: datetime | None, offset: Any = None
-) -> EventTime:
+def event_time(raw: Any, *, received_at: datetime, sent_at: datetime | None, offset: Any = None) -> EventTime:
     """The corrected time: received − (sent − timestamp); `offset` (ms before receipt) wins over a timestamp.
 
     Up to 5 minutes ahead of receipt is kept, up to 23 hours becomes the receipt with the client's value kept. Raises
     `Unfit` beyond that and before 1970. Without a readable time the receipt is the time.
     """
-    if (
-        offset is not None
-        and isinstance(offset, int | float)
-        and not isinstance(offset, bool)
-    ):
-        return _bounded(
-            _before(received_at, offset), raw=offset, received_at=received_at
-        )
+    if offset is not None and isinstance(offset, int | float) and not isinstance(offset, bool):
+        return _bounded(_before(received_at, offset), raw=offset, received_at=received_at)
     if raw is None:
         return EventTime(received_at)
     moment = instant(raw)

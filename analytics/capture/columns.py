@@ -41,24 +41,20 @@ TEXT_COLUMNS: Final[dict[str, tuple[str, ...]]] = {
     "engagement": ("engagement", "engagement_level"),
     "action": ("action",),
 }
-COLUMN_OF: Final = {
-    name: column for column, names in TEXT_COLUMNS.items() for name in names
-}
-RANK: Final = {
-    name: rank for names in TEXT_COLUMNS.values() for rank, name in enumerate(names)
-}
+COLUMN_OF: Final = {name: column for column, names in TEXT_COLUMNS.items() for name in names}
+RANK: Final = {name: rank for names in TEXT_COLUMNS.values() for rank, name in enumerate(names)}
 MONEY_NAMES: Final = ("amount", "revenue")
-NUMBER_NAMES: Final = frozenset(
-    {"value", "currency", "duration_ms", "duration", "sentiment", *MONEY_NAMES}
-)
+NUMBER_NAMES: Final = frozenset({"value", "currency", "duration_ms", "duration", "sentiment", *MONEY_NAMES})
 # Said elsewhere, of no use once read, or an identity in plain text.
 DROPPED: Final = frozenset(
-    """
-    token api_key $token distinct_id $distinct_id $anon_distinct_id $user_id $device_id $insert_id $time alias
-    $set $set_once $unset $group_type $group_key $group_set $raw_user_agent $user_agent $ip $config_defaults
-    $process_person_profile $ignore_sent_at $geoip_disable $is_server $internal $cookieless_mode
-    """.split()
-)
+    {
+        "token", "api_key", "$token", "distinct_id", "$distinct_id", "$anon_distinct_id", "$user_id",
+        "$device_id", "$insert_id", "$time", "alias", "$set", "$set_once", "$unset", "$group_type",
+        "$group_key", "$group_set", "$raw_user_agent", "$user_agent", "$ip", "$config_defaults",
+        "$process_person_profile", "$ignore_sent_at", "$geoip_disable", "$is_server", "$internal",
+        "$cookieless_mode",
+    }
+)  # fmt: skip
 DROPPED_BEGINNINGS: Final = ("$sdk_debug_", "$lib_rate_limit_", "$geoip_")
 REMEMBERED: Final = 50_000
 _fates: dict[str, Fate] = {}
@@ -85,9 +81,7 @@ def _fate(name: str) -> Fate:
     return Fate.SEAL if is_sensitive(name) else Fate.KEEP
 
 
-def promote(
-    found: dict[str, Any], kept: dict[str, Any], base_currency: str
-) -> dict[str, Any]:
+def promote(found: dict[str, Any], kept: dict[str, Any], base_currency: str) -> dict[str, Any]:
     """The columns that `found` properties fill; what is not (or not exactly) taken over is put into `kept`.
 
     Raises `Unfit` for money that cannot be counted.
@@ -153,11 +147,7 @@ def _promote_float(
 ) -> None:
     value = found[name]
     kind = type(value)
-    if (
-        kind is not float
-        and kind is not int
-        and (read := money.number(value)) is not None
-    ):
+    if kind is not float and kind is not int and (read := money.number(value)) is not None:
         value, kind = float(read), float
     if kind is not float and kind is not int:
         kept[name] = value

@@ -17,9 +17,7 @@ import zstandard
 MAX_BODY_BYTES: Final = 20 * 1024 * 1024
 MAX_INFLATED_BYTES: Final = 50 * 1024 * 1024
 MAX_RATIO: Final = 100
-RATIO_FREE_BYTES: Final = (
-    1024 * 1024
-)  # a small body may repeat itself as much as it likes
+RATIO_FREE_BYTES: Final = 1024 * 1024  # a small body may repeat itself as much as it likes
 CHUNK_BYTES: Final = 256 * 1024
 GZIP: Final = b"\x1f\x8b"
 ZSTD: Final = b"\x28\xb5\x2f\xfd"
@@ -89,9 +87,7 @@ def _inflate_zlib(body: bytes) -> bytes:
 def _inflate_zstd(body: bytes) -> bytes:
     chunks: list[bytes] = []
     total = 0
-    with zstandard.ZstdDecompressor(max_window_size=2**23).stream_reader(
-        body, read_across_frames=True
-    ) as reader:
+    with zstandard.ZstdDecompressor(max_window_size=2**23).stream_reader(body, read_across_frames=True) as reader:
         while chunk := reader.read(CHUNK_BYTES):
             total += len(chunk)
             _guard(total, len(body))
@@ -107,12 +103,7 @@ def _guard(inflated: int, received: int) -> None:
 
 
 def _is_zlib(body: bytes) -> bool:
-    return (
-        len(body) > 2
-        and body[0] == 0x78
-        and (body[0] << 8 | body[1]) % 31 == 0
-        and body[1] in b"\x01\x5e\x9c\xda"
-    )
+    return len(body) > 2 and body[0] == 0x78 and (body[0] << 8 | body[1]) % 31 == 0 and body[1] in b"\x01\x5e\x9c\xda"
 
 
 def _looks_like_json(body: bytes) -> bool:

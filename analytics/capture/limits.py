@@ -26,9 +26,7 @@ MAX_EXPONENT: Final = 308
 class Unfit(Exception):
     """An event that cannot be stored. `reason` is a stable code, `detail` says what to change."""
 
-    def __init__(
-        self, reason: str, detail: str, *, outcome: Outcome = Outcome.QUARANTINED
-    ) -> None:
+    def __init__(self, reason: str, detail: str, *, outcome: Outcome = Outcome.QUARANTINED) -> None:
         super().__init__(detail)
         self.reason = reason
         self.detail = detail
@@ -86,9 +84,7 @@ PLAIN: Final = frozenset({str, bool, type(None)})
 
 def _check_size(name: str, value: Mapping[str, Any] | tuple[()], depth: int) -> None:
     if depth > MAX_DEPTH:
-        raise Unfit(
-            "too_deep", f"{name[:MAX_KEY]} is nested deeper than {MAX_DEPTH} levels"
-        )
+        raise Unfit("too_deep", f"{name[:MAX_KEY]} is nested deeper than {MAX_DEPTH} levels")
     if len(value) > MAX_PROPERTIES:
         raise Unfit(
             "too_many_properties",
@@ -109,9 +105,7 @@ def tidy(value: Any, depth: int = 1) -> Any:
     if depth > MAX_DEPTH + 1:
         return "…"
     if isinstance(value, Mapping):
-        return {
-            clean_text(str(key)): tidy(item, depth + 1) for key, item in value.items()
-        }
+        return {clean_text(str(key)): tidy(item, depth + 1) for key, item in value.items()}
     if isinstance(value, list | tuple | set | frozenset):
         return [tidy(item, depth + 1) for item in value]
     return _tidy_scalar(value)

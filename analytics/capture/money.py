@@ -15,32 +15,28 @@ WIDE: Final = Context(prec=60, rounding=ROUND_HALF_UP)
 # Codes that are no money to count: testing, no currency, unknown.
 NOT_MONEY: Final = frozenset({"XTS", "XXX"})
 # ISO 4217 minor units that are not 2. babel's precisions are those of daily use (IQD 0), which would lose money.
+NO_DIGITS: Final = ("BIF", "CLP", "DJF", "GNF", "ISK", "JPY", "KMF", "KRW", "PYG", "RWF", "UGX", "UYI", "VND", "VUV",
+                    "XAF", "XOF", "XPF")  # fmt: skip
+THREE_DIGITS: Final = ("BHD", "IQD", "JOD", "KWD", "LYD", "OMR", "TND")
+FOUR_DIGITS: Final = ("CLF", "UYW")
 MINOR_DIGITS: Final = {
-    **dict.fromkeys(
-        "BIF CLP DJF GNF ISK JPY KMF KRW PYG RWF UGX UYI VND VUV XAF XOF XPF".split(), 0
-    ),
-    **dict.fromkeys("BHD IQD JOD KWD LYD OMR TND".split(), 3),
-    **dict.fromkeys("CLF UYW".split(), 4),
+    **dict.fromkeys(NO_DIGITS, 0),
+    **dict.fromkeys(THREE_DIGITS, 3),
+    **dict.fromkeys(FOUR_DIGITS, 4),
 }
 
 
 @cache
 def exponents() -> dict[str, int]:
     """Decimal digits of every ISO 4217 currency."""
-    return {
-        code: MINOR_DIGITS.get(code, 2)
-        for code in list_currencies()
-        if code not in NOT_MONEY
-    }
+    return {code: MINOR_DIGITS.get(code, 2) for code in list_currencies() if code not in NOT_MONEY}
 
 
 def currency_code(value: Any) -> str:
     """The ISO code in upper case. Raises `Unfit` for anything that is none."""
     code = value.strip().upper() if isinstance(value, str) else ""
     if code not in exponents():
-        raise Unfit(
-            "unknown_currency", f"currency {str(value)[:20]!r} is not an ISO 4217 code"
-        )
+        raise Unfit("unknown_currency", f"currency {str(value)[:20]!r} is not an ISO 4217 code")
     return code
 
 
@@ -71,11 +67,7 @@ def minor_units(amount: Decimal, currency: str) -> int:
     Raises `Unfit` when it does not fit 64 bits.
     """
     try:
-        units = int(
-            amount.scaleb(exponents()[currency], WIDE).quantize(
-                Decimal(1), context=WIDE
-            )
-        )
+        units = int(amount.scaleb(exponents()[currency], WIDE).quantize(Decimal(1), context=WIDE))
     except InvalidOperation:
         raise _too_much(amount, currency) from None
     if not -INT64 <= units < INT64:

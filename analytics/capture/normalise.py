@@ -1,7 +1,7 @@
 """The only place that turns a message (PostHog's shape) into an event: every door leads through here.
 
-A message is a mapping with `event`, and what it has of `uuid`, `distinct_id`, `timestamp`, `offset`, `type`, `properties`,
-`$set`, `$set_once`, `$unset`. The result is a `CapturedEvent`, or a `Refusal` with the reason in words.
+A message is a mapping with `event`, and what it has of `uuid`, `distinct_id`, `timestamp`, `offset`, `type`,
+`properties`, `$set`, `$set_once`, `$unset`. The result is a `CapturedEvent`, or a `Refusal` with the reason in words.
 """
 
 from __future__ import annotations
@@ -116,11 +116,7 @@ def refusal(raw: Any, arrival: Arrival, unfit: Unfit) -> Refusal:
             _too_large().detail,
             b"",
         )
-    message = (
-        tidy({"uuid": raw.get("uuid"), "event": raw.get("event")})
-        if isinstance(raw, Mapping)
-        else {}
-    )
+    message = tidy({"uuid": raw.get("uuid"), "event": raw.get("event")}) if isinstance(raw, Mapping) else {}
     uuid, name = message.get("uuid"), message.get("event")
     return Refusal(
         tenant_id=arrival.tenant.id,
@@ -135,7 +131,7 @@ def refusal(raw: Any, arrival: Arrival, unfit: Unfit) -> Refusal:
 
 
 def replayed(payload: bytes, *, tenant: TenantInfo) -> CapturedEvent | Refusal:
-    """Another try of a quarantined message, as of its first receipt. Raises `msgspec.DecodeError` for other payloads."""
+    """Another try of a quarantined message, as of its first receipt. Raises `msgspec.DecodeError` for others."""
     held = msgspec.json.decode(payload, type=Held)
     return normalise(
         held.message,
@@ -193,9 +189,7 @@ def _digits(value: Any) -> str:
 
 def _event(raw: Any, arrival: Arrival) -> CapturedEvent:
     if not isinstance(raw, Mapping):
-        raise Unfit(
-            "not_an_object", "an event must be a JSON object", outcome=Outcome.REJECTED
-        )
+        raise Unfit("not_an_object", "an event must be a JSON object", outcome=Outcome.REJECTED)
     name = _name(raw.get("event"))
     properties = raw.get("properties")
     if type(properties) is not dict:
@@ -203,9 +197,7 @@ def _event(raw: Any, arrival: Arrival) -> CapturedEvent:
     time = event_time(
         raw.get("timestamp"),
         received_at=arrival.received_at,
-        sent_at=None
-        if "$ignore_sent_at" in properties and properties["$ignore_sent_at"]
-        else arrival.sent_at,
+        sent_at=None if properties.get("$ignore_sent_at") else arrival.sent_at,
         offset=raw.get("offset"),
     )
     subject = people.distinct_id(raw, properties)
@@ -234,9 +226,7 @@ def _event(raw: Any, arrival: Arrival) -> CapturedEvent:
     _tell_machine(event, properties, arrival)
     _tell_people(event, raw, properties)
     if arrival.tenant.internal_domains or "$internal" in properties:
-        event.is_internal = _is_internal(
-            event, properties, arrival.tenant.internal_domains
-        )
+        event.is_internal = _is_internal(event, properties, arrival.tenant.internal_domains)
     _sign(event, raw, properties, arrival)
     return event
 
@@ -265,9 +255,7 @@ def _sorted_out(
 ) -> tuple[dict[str, Any], dict[str, Any], dict[str, Any]]:
     """The properties as (kept, sensitive, columns to fill). Raises `Unfit` for what cannot be stored."""
     if len(properties) > MAX_PROPERTIES:
-        raise Unfit(
-            "too_many_properties", f"an event has more than {MAX_PROPERTIES} properties"
-        )
+        raise Unfit("too_many_properties", f"an event has more than {MAX_PROPERTIES} properties")
     kept: dict[str, Any] = {}
     sealed: dict[str, Any] = {}
     found: dict[str, Any] = {}
@@ -280,11 +268,7 @@ def _sorted_out(
             continue
         kind = type(value)
         if kind is str:
-            if (
-                fate is Fate.KEEP
-                and ("@" in value or "%40" in value)
-                and EMAIL.search(value)
-            ):
+            if fate is Fate.KEEP and ("@" in value or "%40" in value) and EMAIL.search(value):
                 fate = Fate.SEAL
         elif kind is int:
             check_integer(key, value)
@@ -301,20 +285,14 @@ def _sorted_out(
     return kept, sealed, found
 
 
-def _checked(
-    key: str, value: Any, fate: Fate, declared: frozenset[str]
-) -> tuple[Any, Fate]:
+def _checked(key: str, value: Any, fate: Fate, declared: frozenset[str]) -> tuple[Any, Fate]:
     """A number or container that may be stored, and where it belongs."""
     if type(value) is Decimal:
         if not value.is_finite():
             check_tree(key, float("nan"))
         return (value if fate is Fate.COLUMN else float(value)), fate
     check_tree(key, value)
-    if (
-        fate is Fate.KEEP
-        and type(value) is not float
-        and holds_sensitive(value, declared)
-    ):
+    if fate is Fate.KEEP and type(value) is not float and holds_sensitive(value, declared):
         return value, Fate.SEAL
     return value, fate
 
@@ -340,9 +318,7 @@ def _type(raw: Mapping[str, Any], name: str) -> str:
     return found
 
 
-def _cookieless(
-    arrival: Arrival, timestamp: datetime, properties: Mapping[str, Any]
-) -> str:
+def _cookieless(arrival: Arrival, timestamp: datetime, properties: Mapping[str, Any]) -> str:
     return people.cookieless_id(
         day=timestamp.date().isoformat(),
         address=arrival.address,
@@ -372,9 +348,7 @@ MOBILE_LIBRARIES: Final = {
 }
 
 
-def _tell_machine(
-    event: CapturedEvent, properties: Mapping[str, Any], arrival: Arrival
-) -> None:
+def _tell_machine(event: CapturedEvent, properties: Mapping[str, Any], arrival: Arrival) -> None:
     """Platform, browser and bot, from what the client says of itself, else from its User-Agent."""
     library = properties.get("$lib")
     own = properties.get("$raw_user_agent") or properties.get("$user_agent")
@@ -400,16 +374,10 @@ def _platform(library: Any, properties: Mapping[str, Any]) -> str | None:
     if properties.get("$is_server") is True:
         return "server"
     system = properties.get("$os_name") or properties.get("$os")
-    return (
-        {"iOS": "ios", "iPadOS": "ios", "Android": "android"}.get(system)
-        if type(system) is str
-        else None
-    )
+    return {"iOS": "ios", "iPadOS": "ios", "Android": "android"}.get(system) if type(system) is str else None
 
 
-def _tell_people(
-    event: CapturedEvent, raw: Mapping[str, Any], properties: Mapping[str, Any]
-) -> None:
+def _tell_people(event: CapturedEvent, raw: Mapping[str, Any], properties: Mapping[str, Any]) -> None:
     """Links, traits and groups. Without a distinct id, or when the client wants no profile, there are none."""
     name, subject = event.name, event.distinct_id
     if name == "$groupidentify":
@@ -424,9 +392,7 @@ def _tell_people(
         event.person = people.person_change(raw, properties)
 
 
-def _is_internal(
-    event: CapturedEvent, properties: Mapping[str, Any], domains: frozenset[str]
-) -> bool:
+def _is_internal(event: CapturedEvent, properties: Mapping[str, Any], domains: frozenset[str]) -> bool:
     if properties.get("$internal") is True:
         return True
     said = [
@@ -436,11 +402,7 @@ def _is_internal(
     ]
     if event.person is not None:
         said.append(event.person.set.get("email"))
-    return any(
-        isinstance(text, str) and text.rpartition("@")[2].lower() in domains
-        for text in said
-        if text
-    )
+    return any(isinstance(text, str) and text.rpartition("@")[2].lower() in domains for text in said if text)
 
 
 def _sign(
@@ -464,9 +426,7 @@ def _sign(
         raise _too_large()
     digest = blake2b(text, digest_size=16).digest()
     event.payload_hash = int.from_bytes(digest[:8], "big", signed=True)
-    event.event_id = _client_id(
-        raw.get("uuid") or properties.get("$insert_id")
-    ) or _made_id(digest, raw, arrival)
+    event.event_id = _client_id(raw.get("uuid") or properties.get("$insert_id")) or _made_id(digest, raw, arrival)
 
 
 def _client_id(value: Any) -> str | None:

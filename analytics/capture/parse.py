@@ -63,9 +63,7 @@ def clean_text(text: str) -> str:
     """Text without NUL, lone surrogates replaced by U+FFFD; PostgreSQL takes neither."""
     if not BAD_CHARACTERS.search(text):
         return text
-    return BAD_CHARACTERS.sub(
-        lambda found: "" if found[0] == "\x00" else "\ufffd", text
-    )
+    return BAD_CHARACTERS.sub(lambda found: "" if found[0] == "\x00" else "\ufffd", text)
 
 
 def _loads(text: str) -> Any:
@@ -79,9 +77,7 @@ def _loads(text: str) -> Any:
 
 
 def _integer(digits: str) -> int | BadNumber:
-    if (
-        len(digits) > 20
-    ):  # int() of thousands of digits is refused by Python, and slow where it is not
+    if len(digits) > 20:  # int() of thousands of digits is refused by Python, and slow where it is not
         return BadNumber(digits[:100])
     number = int(digits)
     return number if -INT64 <= number < INT64 else BadNumber(digits)

@@ -43,11 +43,7 @@ def distinct_id(raw: Mapping[str, Any], properties: Mapping[str, Any]) -> str | 
 def id_text(value: Any) -> str:
     """An id as text: numbers and containers become their JSON. Raises `Unfit` over 400 characters."""
     if type(value) is not str:
-        value = (
-            msgspec.json.encode(value).decode()
-            if isinstance(value, dict | list | bool)
-            else str(value)
-        )
+        value = msgspec.json.encode(value).decode() if isinstance(value, dict | list | bool) else str(value)
     if len(value) > MAX_DISTINCT_ID:
         # Cutting would make one person of many.
         raise Unfit(
@@ -62,22 +58,13 @@ def is_legal(text: str) -> bool:
     return text.strip().strip("\"'").lower() not in ILLEGAL_IDS
 
 
-def cookieless_id(
-    *, day: str, address: str, agent: str, host: str, tenant_id: int, secret: bytes
-) -> str:
+def cookieless_id(*, day: str, address: str, agent: str, host: str, tenant_id: int, secret: bytes) -> str:
     """A distinct id that holds for one day and one visitor, and that nobody can turn back (S35)."""
     visitor = "\n".join((day, str(tenant_id), host, address, agent)).encode()
-    return (
-        "cookieless_"
-        + blake2b(
-            visitor, key=blake2b(secret).digest()[:32], digest_size=16
-        ).hexdigest()
-    )
+    return "cookieless_" + blake2b(visitor, key=blake2b(secret).digest()[:32], digest_size=16).hexdigest()
 
 
-def links(
-    name: str, subject: str, properties: Mapping[str, Any], also: Any = None
-) -> tuple[IdentityLink, ...]:
+def links(name: str, subject: str, properties: Mapping[str, Any], also: Any = None) -> tuple[IdentityLink, ...]:
     """The links that an event claims. `also` is a second id of the same visitor, as Segment's browsers send it."""
     kind = LINKING.get(name)
     found = () if kind is None else _link(kind[1], subject, properties.get(kind[0]))
@@ -93,9 +80,7 @@ def _link(kind: LinkKind, subject: str, other: Any) -> tuple[IdentityLink, ...]:
     return (IdentityLink(kind, text),)
 
 
-def person_change(
-    raw: Mapping[str, Any], properties: Mapping[str, Any]
-) -> PersonChange | None:
+def person_change(raw: Mapping[str, Any], properties: Mapping[str, Any]) -> PersonChange | None:
     """The changes of traits that a message carries, at its top or in its properties; the top wins."""
     found = [_said(name, raw, properties) for name in CHANGES]
     if not any(found):
@@ -104,9 +89,7 @@ def person_change(
     return PersonChange(
         set=_traits("$set", found[0]),
         set_once=_traits("$set_once", found[1]),
-        unset=tuple(str(key) for key in unset)
-        if isinstance(unset, dict | list)
-        else (),
+        unset=tuple(str(key) for key in unset) if isinstance(unset, dict | list) else (),
     )
 
 
@@ -131,9 +114,7 @@ def group_change(properties: Mapping[str, Any]) -> GroupChange | None:
     if kind in (None, "") or key in (None, ""):
         return None
     check_key(str(kind))
-    return GroupChange(
-        str(kind), id_text(key), _traits("$group_set", properties.get("$group_set"))
-    )
+    return GroupChange(str(kind), id_text(key), _traits("$group_set", properties.get("$group_set")))
 
 
 def usable_uuid(text: str) -> bool:

@@ -11,24 +11,25 @@ from typing import Any, Final
 
 WORDS: Final = re.compile(r"[^a-z0-9]+")
 CAMEL: Final = re.compile(r"(?<=[a-z0-9])(?=[A-Z])")
-EMAIL: Final = re.compile(
-    r"[\w.+'-]{1,64}(?:@|%40)[A-Za-z0-9-]{1,63}(?:\.[A-Za-z0-9-]{1,63}){1,4}"
-)
+EMAIL: Final = re.compile(r"[\w.+'-]{1,64}(?:@|%40)[A-Za-z0-9-]{1,63}(?:\.[A-Za-z0-9-]{1,63}){1,4}")
 
 EXACT: Final = frozenset(
-    """
-    email e_mail mail email_address phone phone_number telephone tel mobile mobile_number mobile_phone fax
-    first_name firstname last_name lastname full_name fullname given_name family_name middle_name surname maiden_name
-    customer_name contact_name account_holder cardholder cardholder_name card_holder recipient_name
-    username user_name login nickname display_name
-    address address1 address2 address_line address_line1 address_line2 address_line_1 address_line_2 street
-    street_address home_address postal_address shipping_address billing_address delivery_address zip zipcode zip_code
-    postcode postal_code birthday birth_date birthdate date_of_birth dob ssn social_security_number national_id tax_id
-    passport passport_number driving_licence drivers_license iban bic account_number bank_account sort_code
-    card card_number cardnumber credit_card creditcard cc_number pan cvc cvv card_cvc password passwd secret
-    ip ip_address latitude longitude
-    """.split()
-)
+    {
+        "email", "e_mail", "mail", "email_address", "phone", "phone_number", "telephone", "tel", "mobile",
+        "mobile_number", "mobile_phone", "fax", "first_name", "firstname", "last_name", "lastname",
+        "full_name", "fullname", "given_name", "family_name", "middle_name", "surname", "maiden_name",
+        "customer_name", "contact_name", "account_holder", "cardholder", "cardholder_name", "card_holder",
+        "recipient_name", "username", "user_name", "login", "nickname", "display_name", "address", "address1",
+        "address2", "address_line", "address_line1", "address_line2", "address_line_1", "address_line_2",
+        "street", "street_address", "home_address", "postal_address", "shipping_address", "billing_address",
+        "delivery_address", "zip", "zipcode", "zip_code", "postcode", "postal_code", "birthday", "birth_date",
+        "birthdate", "date_of_birth", "dob", "ssn", "social_security_number", "national_id", "tax_id",
+        "passport", "passport_number", "driving_licence", "drivers_license", "iban", "bic", "account_number",
+        "bank_account", "sort_code", "card", "card_number", "cardnumber", "credit_card", "creditcard",
+        "cc_number", "pan", "cvc", "cvv", "card_cvc", "password", "passwd", "secret", "ip", "ip_address",
+        "latitude", "longitude",
+    }
+)  # fmt: skip
 ENDINGS: Final = (
     "_email",
     "_email_address",
@@ -50,12 +51,7 @@ def snake(name: str) -> str:
 def is_sensitive(name: str, declared: frozenset[str] = frozenset()) -> bool:
     """Whether a field of an event's properties is sensitive by its name. `declared` are the tenant's own names."""
     plain = snake(name)
-    return (
-        plain in EXACT
-        or plain.endswith(ENDINGS)
-        or name in declared
-        or plain in declared
-    )
+    return plain in EXACT or plain.endswith(ENDINGS) or name in declared or plain in declared
 
 
 def is_sensitive_trait(name: str, declared: frozenset[str] = frozenset()) -> bool:
@@ -73,10 +69,7 @@ def holds_sensitive(value: Any, declared: frozenset[str] = frozenset()) -> bool:
     if isinstance(value, str):
         return holds_email(value)
     if isinstance(value, Mapping):
-        return any(
-            is_sensitive(key, declared) or holds_sensitive(item, declared)
-            for key, item in value.items()
-        )
+        return any(is_sensitive(key, declared) or holds_sensitive(item, declared) for key, item in value.items())
     if isinstance(value, list):
         return any(holds_sensitive(item, declared) for item in value)
     return False

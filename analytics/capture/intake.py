@@ -1,0 +1,154 @@
+"""What every capture door shares: verify the key, hand events to the writer, wait for COMMIT.
+
+Nothing here blocks the event loop: keys that are not remembered are looked up in threads, the writer has its own.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from collections.abc import Callable, Sequence
+from concurrent.futures import Future, ThreadPoolExecutor
+from datetime import datetime
+from typing import Any, Final, Protocol, TypeVar
+
+from analytics.access.keys import KeyInfo, KeyRing, KeysUnavailable
+from analytics.capture.http import Fault, busy
+from analytics.capture.normalise import Arrival, event_of
+from analytics.contracts import CapturedEvent, Refusal, Verdict
+
+logger = logging.getLogger("bellwether.capture")
+T = TypeVar("T")
+
+REPLY_SECONDS: Final = 4.5  # every answer within 5 s, also while PostgreSQL hangs (R11)
+SLICE: Final = 250  # events between two breaths of the loop
+THREADS: Final = 4
+THREAD_BYTES: Final = 128 * 1024  # a body from this size on is read in a thread
+WRITE_SCOPE: Final = "events:write"
+
+
+class Writer(Protocol):
+    """The part of `EventWriter` that the doors use."""
+
+    def submit(self, events: Sequence[CapturedEvent], refusals: Sequence[Refusal] = ()) -> Future[list[Verdict]]: ...
+
+
+class Intake:
+    """The way from messages of one request to verdicts of its events.
+
+    `writer` is called at the first event, so that importing this opens no connection. `jwt` resolves tokens that are
+    no keys. `clock` gives an aware UTC now. `busy_errors` are what `submit` raises when it is full.
+    """
+
+    def __init__(
+        self,
+        *,
+        keys: KeyRing,
+        writer: Callable[[], Writer],
+        clock: Callable[[], datetime],
+        jwt: Callable[[str], KeyInfo | None] = lambda _text: None,
+        secret: bytes = b"",
+        reply_seconds: float = REPLY_SECONDS,
+    ) -> None:
+        self.clock = clock
+        self.secret = secret
+        self._keys = keys
+        self._writer = writer
+        self._jwt = jwt
+        self._reply_seconds = reply_seconds
+        self._threads = ThreadPoolExecutor(THREADS, thread_name_prefix="capture")
+
+    async def key(self, token: str) -> KeyInfo:
+        """The key of a token that may send events. Raises `Fault` 401, 403 or 503."""
+        if not token:
+            raise Fault(401, "missing_api_key", "No API key: send one of this project's keys (pk_…) with the events.")
+        if token.startswith("phx_"):
+            raise Fault(401, "personal_api_key", "Personal keys (phx_…) cannot send events; use a project key (pk_…).")
+        found = self._keys.peek(token)
+        if found is self._keys.MISS:
+            found = await self._asked(self._keys.find, token)
+        return _allowed(found)
+
+    async def key_or_person(self, token: str) -> KeyInfo:
+        """As `key`, but an access token of a person counts as well."""
+        if token.count(".") != 2:
+            return await self.key(token)
+        return _allowed(await self._asked(self._jwt, token))
+
+    async def in_thread(self, work: Callable[[bytes], T], body: bytes) -> T:
+        """Does CPU-bound work on a body, in a thread when it is large."""
+        if len(body) < THREAD_BYTES:
+            return work(body)
+        return await asyncio.get_running_loop().run_in_executor(self._threads, work, body)
+
+    async def deliver(self, messages: Sequence[Any], arrival: Arrival) -> list[Verdict]:
+        """The verdicts of messages, in their order, after COMMIT. Raises `Fault` 503 when they may not be stored."""
+        shaped: list[CapturedEvent | Refusal] = []
+        for start in range(0, len(messages), SLICE):
+            if start:
+                await asyncio.sleep(0)
+            shaped.extend([event_of(message, arrival) for message in messages[start : start + SLICE]])
+        return await self.write(shaped)
+
+    async def write(self, shaped: Sequence[CapturedEvent | Refusal]) -> list[Verdict]:
+        """The verdicts of events and refusals, in their order, after COMMIT."""
+        events = [each for each in shaped if type(each) is CapturedEvent]
+        refusals = [each for each in shaped if type(each) is Refusal]
+        if not shaped:
+            return []
+        written = await self._committed(events, refusals)
+        if not refusals:
+            return written
+        stored = iter(written)
+        return [_verdict(each) if type(each) is Refusal else next(stored) for each in shaped]
+
+    def close(self) -> None:
+        """Stops the threads; look-ups that hang do not hold up the end of the process."""
+        self._threads.shutdown(wait=False, cancel_futures=True)
+
+    async def _committed(self, events: list[CapturedEvent], refusals: list[Refusal]) -> list[Verdict]:
+        try:
+            future = asyncio.wrap_future(self._writer().submit(events, refusals))
+            # Not wait_for: it would cancel, and an event that is being written must end by itself.
+            done, _ = await asyncio.wait({future}, timeout=self._reply_seconds)
+        except Exception as error:
+            raise _unavailable(error) from error
+        if not done:
+            future.add_done_callback(_forget)
+            raise busy("Storing takes too long just now; send the same again.")
+        try:
+            return future.result()
+        except Exception as error:
+            raise _unavailable(error) from error
+
+    async def _asked(self, question: Callable[[str], KeyInfo | None], token: str) -> KeyInfo | None:
+        loop = asyncio.get_running_loop()
+        try:
+            return await asyncio.wait_for(loop.run_in_executor(self._threads, question, token), self._reply_seconds)
+        except (KeysUnavailable, TimeoutError) as error:
+            raise busy() from error
+        except Exception as error:
+            raise _unavailable(error) from error
+
+
+def _allowed(found: object) -> KeyInfo:
+    if not isinstance(found, KeyInfo):
+        raise Fault(401, "invalid_api_key", "This API key is unknown, revoked or expired.")
+    if WRITE_SCOPE not in found.scopes:
+        raise Fault(403, "insufficient_scope", f"This credential may not send events (scope {WRITE_SCOPE}).")
+    return found
+
+
+def _unavailable(error: Exception) -> Fault:
+    """Whatever keeps events from being stored is a 503: clients keep what a 4xx or 500 might make them drop."""
+    logger.warning("events were not stored: %s: %s", type(error).__name__, error)
+    return busy()
+
+
+def _forget(future: asyncio.Future[list[Verdict]]) -> None:
+    if not future.cancelled() and future.exception() is not None:
+        logger.warning("events were not stored after their client was told to retry: %s", future.exception())
+
+
+def _verdict(refused: Refusal) -> Verdict:
+    return Verdict(refused.event_id, refused.outcome, refused.reason, refused.detail)

@@ -1,0 +1,15 @@
+"""The ASGI application that a web server loads."""
+
+from __future__ import annotations
+
+import os
+
+os.environ.setdefault("DJANGO_SETTINGS_MODULE", "config.settings")
+
+from django.core.wsgi import get_wsgi_application
+
+django_app = get_wsgi_application()
+
+from config.port import port  # noqa: E402 — models need the apps that the line above has set up
+
+application = port(django_app)

@@ -10,3 +10,13 @@ class AnalyticsConfig(AppConfig):
     label = "bellwether_analytics"
     verbose_name = "Bellwether analytics"
     default_auto_field = "django.db.models.BigAutoField"
+
+    def ready(self) -> None:
+        """Listens on behalf of the host project, and reads what its apps declare in `analytics_events.py`."""
+        from django.utils.module_loading import autodiscover_modules
+
+        from analytics.capture import celery, signals
+
+        celery.connect()
+        signals.connect_logins()
+        autodiscover_modules("analytics_events")

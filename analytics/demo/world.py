@@ -1,0 +1,175 @@
+"""The state of a story: its people, its programme, what comes due.
+
+Each day draws from generators of its own, (seed, day, purpose), so that a story told further says the same again of the
+days before.
+"""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from datetime import date, timedelta
+from zoneinfo import ZoneInfo
+
+import numpy as np
+
+from analytics.demo.catalogue import AGENTS, CAMPAIGNS, CHANNELS, COUNTRIES, PLATFORMS, SHOWS, Product, Show, products
+from analytics.demo.population import HISTORY_DAYS, People, arrivals, expected_visits
+from analytics.demo.telling import Dice, Ids, Teller, Visit
+
+EVENTS_PER_VISIT = 8.3
+EVENTS_PER_ARRIVAL_A_DAY = 6_000
+CREATORS = 60
+_COUNTRIES, _PLATFORMS, _CHANNELS = tuple(COUNTRIES), tuple(PLATFORMS), tuple(CHANNELS)
+
+
+@dataclass(frozen=True)
+class Plan:
+    """What tells one story from another. `events` is about how many there are in the first `days` days."""
+
+    seed: int
+    start: date
+    zone: str
+    days: int = 90
+    events: int = 300_000
+
+    @property
+    def key(self) -> str:
+        """The name that event ids are made of."""
+        return f"{self.seed}/{self.start}/{self.zone}/{self.days}/{self.events}"
+
+
+@dataclass
+class Stream:
+    """A creator being live, in seconds of Unix time."""
+
+    creator: int
+    id: str
+    start: float
+    end: float
+    viewers: set[str] = field(default_factory=set)
+
+
+@dataclass
+class Today:
+    """What the scripts of one day share."""
+
+    number: int
+    midnight: float
+    dice: Dice
+    teller: Teller
+    streams: list[Stream]
+    shows: list[Show]
+    upcoming: list[Show]
+
+
+Due = Callable[["World", Today], None]
+
+
+class World:
+    """The state of the story between days."""
+
+    def __init__(self, plan: Plan) -> None:
+        self.plan = plan
+        self.zone = ZoneInfo(plan.zone)
+        self.ids = Ids(plan.key)
+        self.people = People()
+        self.products: list[Product] = products(self.rng(0, 9))
+        self.shows: dict[int, list[Show]] = {}
+        self.joiners: dict[str, list[int]] = defaultdict(list)
+        self.members: set[int] = set()
+        self.due: dict[int, list[Due]] = defaultdict(list)
+        self.payments = 0
+        self.factor = self._calibrated()
+
+    def later(self, today: Today, days: int, what: Due) -> None:
+        """Has something happen on a later day."""
+        self.due[today.number + days].append(what)
+
+    def person(self, number: int) -> tuple[str, str, str]:
+        """Country, platform and channel of a user; no channel is an empty one."""
+        people = self.people
+        return (
+            _COUNTRIES[people.country[number]],
+            _PLATFORMS[people.platform[number]],
+            _CHANNELS[people.channel[number]],
+        )
+
+    def campaign(self, number: int) -> str | None:
+        """The campaign that brought a user."""
+        found = int(self.people.campaign[number])
+        return CAMPAIGNS[found].name if found >= 0 else None
+
+    def shows_of(self, day: int) -> list[Show]:
+        """The live events that take place on a day; known a week before."""
+        if day not in self.shows:
+            self.shows[day] = self._planned(day)
+        return self.shows[day]
+
+    def rng(self, day: int, purpose: int) -> np.random.Generator:
+        """The generator of one purpose on one day."""
+        return np.random.default_rng([self.plan.seed, day + HISTORY_DAYS, purpose])
+
+    def date_of(self, day: int) -> date:
+        """The local date of a day of the story."""
+        return self.plan.start + timedelta(days=day)
+
+    def arrivals(self, people: People, day: int) -> int:
+        """Has the users of a day join; on day 0 those of the months before as well. Gives the first newcomer."""
+        rng = self.rng(day, 1)
+        base = self.plan.events / EVENTS_PER_ARRIVAL_A_DAY * 90 / self.plan.days
+        if day == 0:
+            counts = [arrivals(rng, past, self.date_of(past).weekday(), base) for past in range(-HISTORY_DAYS, 0)]
+            people.join(rng, np.repeat(np.arange(-HISTORY_DAYS, 0), counts))
+        before = len(people)
+        people.join(rng, np.full(arrivals(rng, day, self.date_of(day).weekday(), base), day))
+        return before
+
+    def _calibrated(self) -> float:
+        """What to multiply expected visits with, so that the planned number of events comes out."""
+        people, total = People(), 0.0
+        for day in range(self.plan.days):
+            self.arrivals(people, day)
+            total += float(expected_visits(people, day, self.date_of(day).weekday()).sum())
+        return self.plan.events / EVENTS_PER_VISIT / max(total, 1.0)
+
+    def visit(self, person: int, at: float, number: int) -> Visit:
+        """A user's coming at an instant of a day."""
+        country, platform, _ = self.person(person)
+        session = f"s-{self.plan.seed}-{number}-{person}-{int(at)}"
+        facts = {
+            "platform": platform,
+            "country": country,
+            "$session_id": session,
+            "$raw_user_agent": AGENTS[platform],
+        }
+        return Visit(f"user-{person:06d}", at, facts, person, float(self.people.generosity[person]))
+
+    def streams(self, day: int, begin: float) -> list[Stream]:
+        """The creators who are live on a day that begins at `begin`."""
+        rng = self.rng(day, 4)
+        n = int(rng.poisson(6 + day / 12))
+        creators = (CREATORS * rng.random(n) ** 1.8).astype(int)
+        starts = begin + np.clip(rng.normal(19.2, 2.6, n), 8, 23.2) * 3600
+        lengths = np.clip(rng.lognormal(3.9, 0.5, n), 8, 240) * 60
+        return [
+            Stream(int(creators[i]), f"stream-{day}-{i}", float(starts[i]), float(starts[i] + lengths[i]))
+            for i in range(n)
+        ]
+
+    def _planned(self, day: int) -> list[Show]:
+        rng = self.rng(day, 5)
+        n = int(rng.poisson(3.2 if self.date_of(day).weekday() < 4 else 5.5))
+        return [
+            Show(
+                id=f"event-{day}-{i}",
+                host=int(CREATORS * rng.random() ** 1.5),
+                name=SHOWS[int(rng.integers(len(SHOWS)))],
+                day=day,
+                start=float(rng.choice([18.0, 19.0, 19.5, 20.0])) * 3600,
+                length=timedelta(minutes=int(rng.choice([45, 60, 90]))),
+                is_cancelled=bool(rng.random() < 0.06),
+            )
+            for i in range(n)
+        ]

@@ -32,7 +32,7 @@ make_venv() {
         [ -f "$stamp" ] && [ "$(cat "$stamp")" = "$wanted" ] && continue
         began=$(date +%s)
         echo "-> packages of $(basename "$list")"
-        "$VENV/bin/python" -m pip install --quiet --disable-pip-version-check --no-input \
+        "$VENV/bin/python" -m pip install -qq --disable-pip-version-check --no-input \
             -r "$list" -c "$ROOT/constraints.txt" ||
             fail "packages could not be installed: is the package registry reachable? Run again to go on."
         echo "$wanted" >"$stamp"

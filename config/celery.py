@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import time
+import warnings
 from typing import Any
 from urllib.parse import parse_qs, unquote, urlsplit
 
@@ -12,6 +13,9 @@ from celery import Celery
 from celery.signals import heartbeat_sent, worker_ready
 
 os.environ.setdefault("DJANGO_SETTINGS_MODULE", "config.settings")
+
+# Root in a container is the caller's choice; the danger that Celery warns of is pickle, which is not accepted.
+warnings.filterwarnings("ignore", message="You're running the worker with superuser privileges")
 
 HEARTBEAT_KEY = "bellwether:heartbeat:worker"
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import random
 from collections.abc import Sequence
 from typing import Any
 
@@ -9,6 +10,7 @@ from django.http import HttpResponse
 from django.test import Client
 
 from analytics.access.services import api_key_create
+from analytics.access.throttles import gcra
 from analytics.models import Tenant
 
 
@@ -17,7 +19,9 @@ class Caller:
 
     def __init__(self, token: str | None) -> None:
         self.token = token
-        self._client = Client(raise_request_exception=False)
+        # Each caller comes from an address of its own: log-ins are limited by address, and Redis outlives a test.
+        address = f"198.18.{random.randrange(256)}.{random.randrange(256)}"
+        self._client = Client(raise_request_exception=False, REMOTE_ADDR=address)
 
     def get(self, path: str, **parameters: Any) -> Any:
         """`from_` stands for `from`, which is a word of Python."""
@@ -42,6 +46,19 @@ def caller(tenant: Tenant, *, kind: str = "sk", scopes: Sequence[str] = ()) -> C
     """A client with a new key of the tenant."""
     _, token = api_key_create(tenant_id=tenant.pk, kind=kind, name="test", scopes=scopes)
     return Caller(token)
+
+
+def log_in(username: str, password: str = "correct horse", **more: str) -> Any:
+    """The answer to a log-in; earlier ones of that name are forgotten."""
+    gcra()._redis.delete(f"bw:rate:login:name:{username}")
+    return Caller(None).post("auth/token/", {"username": username, "password": password, **more})
+
+
+def logged_in(username: str, **more: str) -> Caller:
+    """A caller with an access token of a member."""
+    answer = log_in(username, **more)
+    assert answer.status_code == 200, answer.content
+    return Caller(answer.json()["access"])
 
 
 def problem(response: HttpResponse) -> dict[str, Any]:

@@ -20,7 +20,7 @@ from analytics.access.selectors import api_key_lookup, places_of_user
 from analytics.contracts import TenantInfo
 from analytics.models import ApiKey, Calendar, Membership, Tenant
 from analytics.tenancy import tenant_context
-from tests.api import Caller, caller, problem
+from tests.api import Caller, caller, logged_in, problem
 
 HERE = TenantInfo(id=1, slug="acme", zone="UTC", base_currency="EUR")
 
@@ -437,13 +437,6 @@ def test_every_scope_is_granted_by_the_owner_role_only_where_written() -> None:
     assert scopes_of_role("viewer") == {"kpis:read"}
     assert scopes_of_role("ingest") == {"events:write"}
     assert scopes_of_role("nobody") == frozenset()
-
-
-def logged_in(username: str, **more: str) -> Caller:
-    """A caller with an access token of a member."""
-    answer = Caller(None).post("auth/token/", {"username": username, "password": "correct horse", **more})
-    assert answer.status_code == 200, answer.content
-    return Caller(answer.json()["access"])
 
 
 # --- Addresses --------------------------------------------------------------------------------------------------------

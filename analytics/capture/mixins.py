@@ -3,13 +3,13 @@
     class Payment(models.Model):
         objects = TrackedQuerySet.as_manager()
 
-Covered: `bulk_create` (without conflict options), `bulk_update`, `update`; `delete` sends signals anyway. The rows and
-their events share one transaction.
+Covered: `bulk_create` (without conflict options), `update` and `bulk_update`, which Django makes of updates; `delete`
+sends signals anyway. The rows and their events share one transaction.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable
 from typing import Any, TypeVar
 
 from django.db import transaction
@@ -23,7 +23,7 @@ M = TypeVar("M", bound=Model)
 
 
 class TrackedQuerySet(QuerySet[M]):
-    """Tells the events of `bulk_create`, `bulk_update` and `update`, which cost one more query when watched."""
+    """Tells the events of bulk operations; a watched update costs two more queries."""
 
     def bulk_create(self, objs: Iterable[M], *args: Any, **kwargs: Any) -> list[M]:
         """As Django's. With `ignore_conflicts` or `update_conflicts` nobody knows what was new: counted, not told."""
@@ -39,20 +39,6 @@ class TrackedQuerySet(QuerySet[M]):
         return created
 
     bulk_create.alters_data = True  # type: ignore[attr-defined]
-
-    def bulk_update(self, objs: Iterable[M], fields: Sequence[str], *args: Any, **kwargs: Any) -> int:
-        """As Django's."""
-        declared = tracked_model(self.model)
-        if declared is None:
-            return super().bulk_update(objs, fields, *args, **kwargs)
-        instances = list(objs)
-        with transaction.atomic(using=self.db):
-            before = _before(declared, [each.pk for each in instances], self.db)
-            updated = super().bulk_update(instances, fields, *args, **kwargs)
-            _tell(declared, instances, before, self.db)
-        return updated
-
-    bulk_update.alters_data = True  # type: ignore[attr-defined]
 
     def update(self, **kwargs: Any) -> int:
         """As Django's; the rows are read before and after when the declaration listens to what changes."""

@@ -28,8 +28,8 @@ TEXTS = {
     "parent": ("parent_id", MAX_EVENT_ID), "type": ("type", MAX_COLUMN), "action": ("action", MAX_COLUMN),
     "platform": ("platform", MAX_COLUMN), "country": ("country", MAX_COLUMN), "campaign": ("campaign", MAX_COLUMN),
     "channel": ("channel", MAX_COLUMN), "content_type": ("content_type", MAX_COLUMN),
-    "object_type": ("object_type", MAX_COLUMN), "object_id": ("object_id", MAX_COLUMN), "method": ("method", MAX_COLUMN),
-    "tier": ("tier", MAX_COLUMN), "reason": ("reason", MAX_COLUMN),
+    "object_type": ("object_type", MAX_COLUMN), "object_id": ("object_id", MAX_COLUMN),
+    "method": ("method", MAX_COLUMN), "tier": ("tier", MAX_COLUMN), "reason": ("reason", MAX_COLUMN),
 }  # fmt: skip
 NUMBERS = ("value", "duration_ms")
 MAX_TEXT = 8_192
@@ -171,15 +171,16 @@ def hash_of(columns: Mapping[str, Any]) -> int:
     return int.from_bytes(blake2b(_encode(said), digest_size=8).digest(), "big", signed=True)
 
 
-UNSAID = frozenset({"event_id", "is_clamped", "parent_id", "payload_hash"})
+UNSAID = frozenset(
+    {"event_id", "is_clamped", "parent_id", "payload_hash", "tenant_id", "received_at", "source", "is_historical"}
+)
 
 
 def rehashed(event: CapturedEvent, changed: Mapping[str, Any]) -> CapturedEvent:
     """The event with some columns filled in later (a parent's aggregates)."""
     columns = {name: value for name, value in msgspec.structs.asdict(event).items() if value is not None}
     columns |= {name: value for name, value in changed.items() if value is not None}
-    said = {name: columns[name] for name in columns if name not in {"tenant_id", "received_at", "source", "is_historical"}}
-    columns["payload_hash"] = hash_of(said)
+    columns["payload_hash"] = hash_of(columns)
     return CapturedEvent(**columns)
 
 
@@ -212,9 +213,7 @@ def compile_draft(compiler: Compiler, fields: Fields, base: Fields | None, path:
     return draft
 
 
-def compile_field(
-    compiler: Compiler, draft: Draft, name: str, spec: Any, path: Path, *, may_aggregate: bool
-) -> None:
+def compile_field(compiler: Compiler, draft: Draft, name: str, spec: Any, path: Path, *, may_aggregate: bool) -> None:
     """One field into its place in the draft."""
     if isinstance(spec, dict) and len(spec) == 1 and next(iter(spec)) in AGGREGATES:
         if not may_aggregate or name in {"id", "time"}:
@@ -231,13 +230,17 @@ def compile_field(
         draft.currency = compiler.text(spec, path)
     elif name == "time":
         draft.time = compiler.time(spec, path)
-    elif spec is True or (name == "bot" and isinstance(spec, str)):
-        # A text says why it is a bot.
-        draft.flags |= {"is_bot": True, "bot_reason": spec if isinstance(spec, str) else "mapping"} if name == "bot" else {
-            "is_internal": True
-        }
     elif spec is not False:
-        raise compiler.problem(f"{name} is true or false", path, "write true or false")
+        draft.flags |= compile_flag(compiler, name, spec, path)
+
+
+def compile_flag(compiler: Compiler, name: str, spec: Any, path: Path) -> dict[str, Any]:
+    """`bot: true`, `bot: the reason`, `internal: true`."""
+    if name == "internal" and spec is True:
+        return {"is_internal": True}
+    if name == "bot" and (spec is True or isinstance(spec, str)):
+        return {"is_bot": True, "bot_reason": "mapping" if spec is True else spec}
+    raise compiler.problem(f"{name} is true or false", path, "write true or false")
 
 
 def compile_bag(compiler: Compiler, draft: Draft, name: str, bag: Mapping[str, Any], path: Path) -> None:
@@ -265,7 +268,8 @@ def compile_aggregate(compiler: Compiler, name: str, spec: dict[str, Any], path:
         raise compiler.problem(f"{name} takes a text", path, "use first or last")
     else:
         get = compiler.number(1 if word == "count" else inner, path)
-    return Aggregate(column=TEXTS[name][0] if name in TEXTS else name, is_number=is_number, get=get, combine=COMBINE[word])
+    column = TEXTS[name][0] if name in TEXTS else name
+    return Aggregate(column=column, is_number=is_number, get=get, combine=COMBINE[word])
 
 
 def add(before: Any, value: Any) -> Any:

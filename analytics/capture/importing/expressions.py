@@ -92,8 +92,11 @@ class Compiler:
             word = key(cells)
             found = table.get(word) or otherwise
             if found is None:
-                remedy = "add it to the table in the mapping, or give `otherwise`"
-                raise RowProblem("unknown_code", f"{shown(word)} is not in the table", remedy=remedy, field=str(path[-1]))
+                message, remedy = (
+                    f"{shown(word)} is not in the table",
+                    "add it to the mapping's table, or give `otherwise`",
+                )
+                raise RowProblem("unknown_code", message, remedy=remedy, field=str(path[-1]))
             return found(cells)
 
         return get

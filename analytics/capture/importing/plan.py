@@ -1,4 +1,4 @@
-"""A compiled mapping: rows in, events or problems out. Pure: nothing is written, and the same rows give the same events."""
+"""A compiled mapping: rows in, events or problems out. Nothing is written; the same rows give the same events."""
 
 from __future__ import annotations
 
@@ -187,7 +187,8 @@ class Plan:
                 if not aggregate.is_number:
                     changed[aggregate.column] = group.texts[index]
                 elif aggregate.column != "amount":
-                    changed[aggregate.column] = None if group.numbers[index] is None else float(group.numbers[index] or 0)
+                    number = group.numbers[index]
+                    changed[aggregate.column] = None if number is None else float(number)
                 else:
                     draft.set_money(changed, group.numbers[index], group.event.currency)
         except RowProblem as problem:

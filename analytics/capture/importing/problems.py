@@ -6,7 +6,7 @@ from difflib import get_close_matches
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable
+    from collections.abc import Iterable, Sequence
 
 
 class ImportProblem(Exception):
@@ -23,9 +23,13 @@ class ImportProblem(Exception):
 class RowProblem(Exception):
     """One row does not fit. `reason` is a stable code; its neighbours are not touched."""
 
-    def __init__(self, reason: str, message: str, *, remedy: str, field: str | None = None) -> None:
+    def __init__(
+        self, reason: str, message: str, *, remedy: str, field: str | None = None, row: Sequence[object] = ()
+    ) -> None:
         super().__init__(message)
         self.reason, self.message, self.remedy, self.field = reason, message, remedy, field
+        # What could be read of a row that was refused by its reader.
+        self.row = row
 
     def at(self, line: int) -> str:
         """The problem in one sentence, with the line of the file it stands on."""
@@ -34,9 +38,7 @@ class RowProblem(Exception):
 
 def describe(message: str, remedy: str, line: int | None, field: str | None) -> str:
     """`line 17, field Quantity: "x" is not a number. Remedy: …`, leaving out what is not known."""
-    place = ", ".join(
-        part for part in (f"line {line:,}" if line else "", f"field {field}" if field else "") if part
-    )
+    place = ", ".join(part for part in (f"line {line:,}" if line else "", f"field {field}" if field else "") if part)
     return f"{place}: {message}. Remedy: {remedy}." if place else f"{message}. Remedy: {remedy}."
 
 

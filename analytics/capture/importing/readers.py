@@ -173,9 +173,8 @@ def csv_rows(path: Path, form: FileFormat, width: int, picked: Sequence[int]) ->
             if not lines.held:
                 return
             lines.give_back_all_but_first()
-            yield lines.number, RowProblem(
-                "unreadable_row", "a quote is opened and not closed", remedy='close it, or write " as "" inside quotes'
-            )
+            message, remedy = "a quote is opened and not closed", 'close it, or write " as "" inside quotes'
+            yield lines.number, RowProblem("unreadable_row", message, remedy=remedy, row=lines.held[:1])
 
 
 def csv_run(lines: CsvLines, delimiter: str, width: int, picked: Sequence[int]) -> Iterator[Row]:
@@ -191,7 +190,8 @@ def csv_run(lines: CsvLines, delimiter: str, width: int, picked: Sequence[int]) 
         except OpenQuoteError:
             return
         except csv.Error as error:
-            yield start, RowProblem("unreadable_row", f"the row cannot be read ({error})", remedy="check its quotes")
+            message = f"the row cannot be read ({error})"
+            yield start, RowProblem("unreadable_row", message, remedy="check its quotes", row=lines.held[:1])
             lines.start_record()
             continue
         if len(cells) == width and width > 0 and not bad_text(lines.held):
@@ -224,9 +224,9 @@ def misfit(cells: Sequence[str], width: int, held: list[str]) -> RowProblem:
     if bad_text(held):
         text = next(cell for cell in cells if not is_clean(cell))
         remedy = "set file.encoding in the mapping, for example cp1252"
-        return RowProblem("wrong_encoding", f"{shown(text)} is not in the file's encoding", remedy=remedy)
+        return RowProblem("wrong_encoding", f"{shown(text)} is not in the file's encoding", remedy=remedy, row=cells)
     remedy = "check for a delimiter outside quotes, or a row that was cut off"
-    return RowProblem("wrong_width", f"the row has {len(cells)} columns, the header {width}", remedy=remedy)
+    return RowProblem("wrong_width", f"the row has {len(cells)} columns, the header {width}", remedy=remedy, row=cells)
 
 
 # --- JSON lines
@@ -269,7 +269,8 @@ def json_cells(decoder: msgspec.json.Decoder[dict[str, Any]], data: bytes, wante
         whole = decoder.decode(data.removeprefix(b"\xef\xbb\xbf"))
     except (msgspec.DecodeError, ValueError, RecursionError) as error:
         remedy = "write one JSON object a line, in UTF-8"
-        return RowProblem("unreadable_row", f"the line is no JSON object ({error})", remedy=remedy)
+        row = [data.decode("utf-8", "replace")]
+        return RowProblem("unreadable_row", f"the line is no JSON object ({error})", remedy=remedy, row=row)
     return [reach(whole, path) for path in wanted]
 
 

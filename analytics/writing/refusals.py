@@ -76,6 +76,20 @@ def held_event(event: CapturedEvent, outcome: Outcome, reason: str, detail: str,
     )
 
 
+def refusal_of(event: CapturedEvent, detail: str) -> Refusal:
+    """An event that cannot even be written down, in a form that can."""
+    return Refusal(
+        tenant_id=event.tenant_id,
+        outcome=Outcome.QUARANTINED,
+        reason="unstorable",
+        received_at=event.received_at,
+        detail=_label(detail) or "",
+        event_id=_label(event.event_id),
+        name=_label(event.name),
+        payload=_captured_json(event),
+    )
+
+
 def held_refusal(refusal: Refusal) -> Held | None:
     """A refusal of a door; of rejected ones only the first few."""
     if refusal.outcome is not Outcome.QUARANTINED and not _samples.wants(refusal):

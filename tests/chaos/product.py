@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import os
-import shlex
 import signal
 import socket
 import subprocess
@@ -53,7 +52,7 @@ class Product:
     @property
     def _environment(self) -> dict[str, str]:
         clean = {name: value for name, value in os.environ.items() if not name.startswith(("DATABASE_", "REDIS_URL"))}
-        mine = {"BELLWETHER_HOME": str(self.home), "HOST": "127.0.0.1", "PORT": str(self.port), "PYTHONUNBUFFERED": "1"}
+        mine = {"BELLWETHER_HOME": str(self.home), "HOST": "127.0.0.1", "BELLWETHER_PORT": str(self.port), "PYTHONUNBUFFERED": "1"}
         path = os.pathsep.join([str(Path(sys.executable).parent), clean.get("PATH", "")])
         return {**clean, **mine, "PATH": path, **self.environment}
 
@@ -77,27 +76,14 @@ class Product:
         self.manage("migrate", "-v", "0")
         for slug, zone, currency in (("acme", "Europe/Paris", "EUR"), ("globex", "Asia/Kathmandu", "NPR")):
             self.manage("create_tenant", slug, "--zone", zone, "--currency", currency)
-            made = self.manage("create_key", "--tenant", slug, "--kind", "sk", "--name", "chaos", "--json")
-            self.keys[slug] = json.loads(made.stdout)["token"]
+            made = self.manage("create_key", "--tenant", slug, "--kind", "sk", "--name", "chaos")
+            self.keys[slug] = made.stdout.strip()
         for name, command in procfile().items():
             log = (self.home / f"{name}.chaos.log").open("ab")
             self._processes[name] = subprocess.Popen(
-                shlex.split(os.path.expandvars(self._expand(command))),
-                cwd=ROOT,
-                env=self._environment,
-                stdout=log,
-                stderr=log,
-                start_new_session=True,
+                ["sh", "-c", command], cwd=ROOT, env=self._environment, stdout=log, stderr=log, start_new_session=True
             )
         self.await_ready()
-
-    def _expand(self, command: str) -> str:
-        """The shell's `${NAME:-default}` and `$NAME`, for the names that we set."""
-        for name in ("HOST", "PORT"):
-            value = self._environment[name]
-            for form in (f"${{{name}:-8000}}", f"${{{name}:-127.0.0.1}}", f"${{{name}}}", f"${name}"):
-                command = command.replace(form, value)
-        return command
 
     def await_ready(self, seconds: float = READY_SECONDS) -> float:
         """Wait for 200 of the ready probe; seconds that it took. Raises TimeoutError."""

@@ -213,7 +213,10 @@ class _Run:
         """The row for quarantine, whole and with its reason; the same row of the same line is held once."""
         cells = [held(cell) for cell in raw or problem.row]
         row: Any = dict(zip(self.plan.columns, cells, strict=True)) if raw else cells
-        payload = msgspec.json.encode({"import": {"file": self.file, "line": line, "row": row}})[:MAX_PAYLOAD]
+        payload = msgspec.json.encode({"import": {"file": self.file, "line": line, "row": row}})
+        if len(payload) > MAX_PAYLOAD:
+            cut = msgspec.json.encode(row)[: MAX_PAYLOAD // 2].decode("utf-8", "replace")
+            payload = msgspec.json.encode({"import": {"file": self.file, "line": line, "row_begins": cut}})
         digest = blake2b(payload, digest_size=8).hexdigest()
         return Refusal(
             tenant_id=self.tenant_id, outcome=Outcome.QUARANTINED, reason=problem.reason, received_at=self.now,

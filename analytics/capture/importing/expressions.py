@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
+from datetime import tzinfo
 from decimal import Context, Decimal
 from operator import itemgetter
 from typing import Any
@@ -12,6 +13,7 @@ from typing import Any
 from .cells import number_reader, plain
 from .mapping import Column, LoadedMapping
 from .problems import ImportProblem, RowProblem, nearest, shown
+from .times import time_reader
 
 PLACE = re.compile(r"\{([^{}]+)\}")
 EXACT = Context(prec=200)
@@ -33,6 +35,7 @@ class Compiler:
 
     loaded: LoadedMapping
     columns: Mapping[str, Column]
+    zone: tzinfo
     used: dict[str, int] = field(default_factory=dict)
     uses_ordinal: bool = False
 
@@ -164,14 +167,23 @@ class Compiler:
         return itemgetter(at)
 
     def time(self, spec: Any, path: Path) -> Getter:
-        """The instant of an event: one column that is declared as a time."""
+        """The instant of an event: a column that is declared as a time, a lookup of times, or one time for all rows."""
+        if isinstance(spec, dict):
+            return self.lookup(spec, path, self.time)
         found = PLACE.fullmatch(spec) if isinstance(spec, str) else None
         if found is None:
-            raise self.problem("the time of an event is one column", path, 'write time: "{Column}"')
+            return self.constant_time(spec, path)
         if self.type_of(found[1]) != "time":
             remedy = f"declare it: columns: {{{found[1]}: time}}"
             raise self.problem(f"the column {found[1]} is not declared as a time", path, remedy)
         return itemgetter(self.position(found[1], path))
+
+    def constant_time(self, spec: Any, path: Path) -> Getter:
+        """`2017-03-03` or `2017-03-03 08:30`, in the mapping's zone."""
+        try:
+            return constant(time_reader(str(path[-1]), Column(), self.zone, str(self.zone))(str(spec)))
+        except RowProblem as error:
+            raise self.problem(error.message, path, 'write "{Column}" or a time such as 2026-11-21 17:05') from None
 
     # --- conditions
 

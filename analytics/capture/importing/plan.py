@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
+from datetime import tzinfo
 from decimal import Decimal
 from typing import Any
 
@@ -11,7 +12,7 @@ from analytics.contracts import CapturedEvent
 
 from .cells import Cell, cell_reader
 from .drafts import Draft, Setting, compile_draft, rehashed
-from .expressions import ORDINAL, Cells, Compiler, Getter, Test
+from .expressions import ORDINAL, Cells, Compiler, Getter, Path, Test
 from .groups import MAX_LISTED, Group, GroupStore
 from .mapping import Column, LoadedMapping, ParentRule, RowRule
 from .mapping import Mapping as MappingFile
@@ -213,7 +214,9 @@ def note_refused(group: Group, line: int) -> None:
 def compile_plan(loaded: LoadedMapping, setting: Setting) -> Plan:
     """Check a mapping against itself and make its plan. Raises ImportProblem."""
     mapping = loaded.mapping
-    compiler = Compiler(loaded, {name: column_of(loaded, name, spec) for name, spec in mapping.columns.items()})
+    zone = mapping.zone or setting.tenant.zone
+    columns = {name: column_of(loaded, name, spec) for name, spec in mapping.columns.items()}
+    compiler = Compiler(loaded, columns, zone_of(loaded, zone, ("zone",)))
     if not mapping.rows:
         raise loaded.problem("there are no rules", ("rows",), "write rows: with one event at least")
     group = compiler.text(mapping.group, ("group",)) if mapping.group else None
@@ -222,7 +225,6 @@ def compile_plan(loaded: LoadedMapping, setting: Setting) -> Plan:
     if (parents or compiler.uses_ordinal) and group is None:
         remedy = 'write group: "{Column}"'
         raise loaded.problem("parents and {ordinal} need to know what belongs together", ("group",), remedy)
-    zone = mapping.zone or setting.tenant.zone
     cells = [cell_of(loaded, compiler.columns.get(name, Column()), name, zone) for name in compiler.used]
     return Plan(tuple(compiler.used), cells, rules, parents, group)
 
@@ -238,12 +240,18 @@ def column_of(loaded: LoadedMapping, name: str, spec: Column | str) -> Column:
 
 def cell_of(loaded: LoadedMapping, column: Column, name: str, zone: str) -> Cell:
     """How a column is read; its own zone wins."""
+    path = ("columns", name, "zone") if column.zone else ("zone",)
+    found = zone_of(loaded, column.zone or zone, path)
+    return cell_reader(name, column, loaded.mapping.file, found, column.zone or zone)
+
+
+def zone_of(loaded: LoadedMapping, name: str, path: Path) -> tzinfo:
+    """An IANA zone by its name."""
     try:
-        return cell_reader(name, column, loaded.mapping.file, zone_named(column.zone or zone), column.zone or zone)
-    except LookupError as error:
+        return zone_named(name)
+    except LookupError:
         remedy = "write an IANA name such as Europe/Zurich"
-        path = ("columns", name, "zone") if column.zone else ("zone",)
-        raise loaded.problem(f"{shown(str(error))} is no time zone", path, remedy) from None
+        raise loaded.problem(f"{shown(name)} is no time zone", path, remedy) from None
 
 
 def compile_rule(compiler: Compiler, rule: RowRule, index: int, mapping: MappingFile, setting: Setting) -> CompiledRule:

@@ -92,8 +92,10 @@ def writing_cursor(connection: BaseDatabaseWrapper | psycopg.Connection[Any]) ->
     assert isinstance(raw, psycopg.Connection)
     cursor: psycopg.Cursor[TupleRow] = psycopg.Cursor(raw, row_factory=tuple_row)
     wire.register(cursor)
-    cursor.execute("SELECT to_regclass('pg_temp.bw_stage') IS NULL")
-    if cursor.fetchone() == (True,):
+    # The transaction gets its number before it looks at anything: an erasure waits for every number older than its own.
+    cursor.execute("SELECT to_regclass('pg_temp.bw_stage') IS NULL, pg_current_xact_id()::text")
+    row = cursor.fetchone()
+    if row is not None and row[0]:
         cursor.execute(CREATE)
     return cursor
 

@@ -1,0 +1,314 @@
+"""Erasing a person from every store, with a receipt.
+
+Numbers stay: subjects are integers that nothing links to anybody any more. What identified the person is deleted, or was
+never there but as ciphertext whose key is deleted. Erasure may be killed anywhere and run again.
+"""
+
+from __future__ import annotations
+
+import json
+import secrets
+import time
+from collections.abc import Iterator, Sequence
+from dataclasses import asdict, dataclass, field
+from datetime import datetime
+from typing import Any, Final
+from uuid import UUID
+
+from django.db import connections, transaction
+from django.db.backends.utils import CursorWrapper
+
+from analytics.models import Identity, Quarantine, Subject
+from analytics.sealing import SealBroken, keyring, unseal
+from analytics.signals import subject_erased
+from analytics.spool import Spool, spool_folder
+from analytics.tenancy import tenant_context
+from analytics.writing.merging import LOCK
+
+# Values of these properties are coarse enough to stay; other texts may hold anything. Numbers stay unless they look like ids.
+KEPT_PROPERTIES: Final = (
+    "$browser", "$browser_version", "$os", "$os_version", "$device_type", "$lib", "$lib_version", "$browser_language",
+    "$timezone", "$event_type", "utm_source", "utm_medium", "utm_campaign", "utm_term", "utm_content", "currency", "plan",
+    "status", "category", "method", "tier", "reason", "variant", "$feature_flag", "$feature_flag_response",
+)  # fmt: skip
+ID_LIKE: Final = r"(^|_|\$)(id|no|nr|num|number|code|key|ref|phone|zip)s?$|[a-z]Id$"
+SETTLE_SECONDS: Final = 30.0
+
+# Each statement reports its rows under the name of its store. `salt` makes references of the person's events to one another
+# (session, parent) survive as values that nobody can trace back.
+STATEMENTS: Final[tuple[tuple[str, str], ...]] = (
+    (
+        "events",
+        """
+        UPDATE bw_event SET
+               event_id = md5(%(salt)s || event_id),
+               session_id = md5(%(salt)s || session_id),
+               parent_id = md5(%(salt)s || parent_id),
+               object_id = CASE WHEN object_id = ANY (%(names)s::text[]) THEN NULL ELSE object_id END,
+               properties = coalesce((
+                   SELECT jsonb_object_agg(p.key, p.value) FROM jsonb_each(properties) p
+                    WHERE (p.value #>> '{}') <> ALL (%(names)s::text[])
+                      AND (p.key = ANY (%(kept)s::text[]) AND jsonb_typeof(p.value) IN ('string', 'number', 'boolean')
+                           OR p.key !~ %(id_like)s AND jsonb_typeof(p.value) IN ('number', 'boolean'))), '{}')
+         WHERE tenant_id = %(tenant)s AND subject_id = ANY (%(subjects)s::int[])
+        """,
+    ),
+    (
+        "events_about",
+        """
+        UPDATE bw_event SET object_id = NULL
+         WHERE tenant_id = %(tenant)s AND object_id = ANY (%(names)s::text[])
+        """,
+    ),
+    (
+        "outbox",
+        """
+        DELETE FROM bw_outbox
+         WHERE tenant_id = %(tenant)s
+           AND (payload ->> 'distinct_id' = ANY (%(hexes)s::text[]) OR event_uuid IN (
+                SELECT id FROM bw_event WHERE tenant_id = %(tenant)s AND subject_id = ANY (%(subjects)s::int[])))
+        """,
+    ),
+    (
+        "sessions",
+        """
+        UPDATE bw_session SET sdk_id = NULL
+         WHERE tenant_id = %(tenant)s AND person_id = ANY (%(subjects)s::int[]) AND sdk_id IS NOT NULL
+        """,
+    ),
+    ("profiles", "DELETE FROM bw_profile WHERE tenant_id = %(tenant)s AND subject_id = ANY (%(subjects)s::int[])"),
+    ("identities", "DELETE FROM bw_identity WHERE tenant_id = %(tenant)s AND subject_id = ANY (%(subjects)s::int[])"),
+    (
+        "identity_edges",
+        """
+        UPDATE bw_identity_edge SET event_id = md5(%(salt)s || event_id), actor = '', reason = '', undone_by = ''
+         WHERE tenant_id = %(tenant)s AND (left_subject = ANY (%(subjects)s::int[]) OR right_subject = ANY (%(subjects)s::int[]))
+        """,
+    ),
+    (
+        "subject_keys",
+        """
+        UPDATE bw_subject SET wrapped_key = NULL, erased_at = %(now)s
+         WHERE tenant_id = %(tenant)s AND id = ANY (%(subjects)s::int[]) AND erased_at IS NULL
+        """,
+    ),
+    (
+        "quarantine",
+        """
+        UPDATE bw_quarantine SET state = 'discarded', payload = '', event_id = NULL, detail = '', subject_id = NULL,
+                                 payload_hash = NULL
+         WHERE tenant_id = %(tenant)s AND id = ANY (%(held)s::uuid[])
+        """,
+    ),
+    (
+        "dirty_marks",
+        """
+        INSERT INTO bw_dirty_mark (tenant_id, subject_id, reason, created_at)
+        SELECT %(tenant)s, s.id, 'erasure', %(now)s FROM unnest(%(subjects)s::int[]) AS s (id)
+         WHERE EXISTS (SELECT 1 FROM bw_event e WHERE e.tenant_id = %(tenant)s AND e.subject_id = s.id)
+        """,
+    ),
+)
+
+# Where a trace would be, and how to find one. All must answer 0.
+VERIFY: Final[tuple[tuple[str, str], ...]] = (
+    ("identities", "SELECT count(*) FROM bw_identity WHERE tenant_id = %(tenant)s AND digest = ANY (%(digests)s::uuid[])"),
+    (
+        "subject_keys",
+        "SELECT count(*) FROM bw_subject WHERE tenant_id = %(tenant)s AND id = ANY (%(subjects)s::int[]) AND wrapped_key IS NOT NULL",
+    ),
+    ("profiles", "SELECT count(*) FROM bw_profile WHERE tenant_id = %(tenant)s AND subject_id = ANY (%(subjects)s::int[])"),
+    (
+        "events",
+        """
+        SELECT count(*) FROM bw_event e, unnest(%(names)s::text[]) AS n (name)
+         WHERE e.tenant_id = %(tenant)s AND e.subject_id = ANY (%(subjects)s::int[])
+           AND (n.name IN (e.event_id, e.session_id, e.parent_id, e.object_id)
+                OR strpos(e.properties::text, to_json(n.name)::text) > 0)
+        """,
+    ),
+    (
+        "events_about",
+        "SELECT count(*) FROM bw_event WHERE tenant_id = %(tenant)s AND object_id = ANY (%(names)s::text[])",
+    ),
+    (
+        "outbox",
+        "SELECT count(*) FROM bw_outbox WHERE tenant_id = %(tenant)s AND payload ->> 'distinct_id' = ANY (%(hexes)s::text[])",
+    ),
+)
+
+
+@dataclass(slots=True)
+class Receipt:
+    """What was erased: rows by store, and what a scan afterwards still found (all zero when it is complete).
+
+    `is_settled` is false when writers that began before the erasure were still open; run it once more then.
+    """
+
+    tenant_id: int
+    subjects: int
+    rows: dict[str, int]
+    traces: dict[str, int]
+    is_dry_run: bool
+    is_settled: bool
+    erased_at: datetime
+
+    @property
+    def is_complete(self) -> bool:
+        """True when nothing is left and nobody can still add anything."""
+        return not self.is_dry_run and self.is_settled and not any(self.traces.values())
+
+    def as_dict(self) -> dict[str, Any]:
+        """For JSON."""
+        return {**asdict(self), "erased_at": self.erased_at.isoformat(), "is_complete": self.is_complete}
+
+
+@dataclass(slots=True)
+class _Traces:
+    """All that leads to a person: subjects, digests, distinct ids in plain text (in memory only), held events."""
+
+    subjects: list[int] = field(default_factory=list)
+    digests: list[UUID] = field(default_factory=list)
+    names: list[str] = field(default_factory=list)
+    held: list[UUID] = field(default_factory=list)
+
+
+def erase_subject(
+    *,
+    tenant_id: int,
+    now: datetime,
+    distinct_id: str = "",
+    subject_id: int | None = None,
+    dry_run: bool = False,
+    settle_seconds: float = SETTLE_SECONDS,
+    using: str = "erasure",
+) -> Receipt:
+    """Erase the person of a distinct id or subject, with all its distinct ids. A dry run tells what it would do.
+
+    An id that is not known is suppressed all the same: its events may be on their way.
+    """
+    settled = True
+    if not dry_run:
+        mark = _suppress(tenant_id, distinct_id, subject_id, now, using)
+        settled = _settle(mark, settle_seconds, using)
+    with tenant_context(tenant_id, using=using), transaction.atomic(using=using):
+        with connections[using].cursor() as cursor:
+            cursor.execute("SELECT pg_advisory_xact_lock(%s, %s)", [LOCK, tenant_id])
+            traces = _find(tenant_id, distinct_id, subject_id, using)
+            parameters = _parameters(tenant_id, traces, now)
+            rows = {store: _count(cursor, statement, parameters) for store, statement in STATEMENTS}
+            left = {store: _scan(cursor, statement, parameters) for store, statement in VERIFY}
+        transaction.set_rollback(dry_run, using=using)
+    rows["spool"] = 0 if dry_run else _forget_spool(tenant_id, traces.names)
+    if not dry_run:
+        subject_erased.send(sender=Receipt, tenant_id=tenant_id, subject_ids=traces.subjects)
+    return Receipt(
+        tenant_id=tenant_id,
+        subjects=len(traces.subjects),
+        rows=rows,
+        traces=left,
+        is_dry_run=dry_run,
+        is_settled=settled,
+        erased_at=now,
+    )
+
+
+def _suppress(tenant_id: int, distinct_id: str, subject_id: int | None, now: datetime, using: str) -> int:
+    """Refuse the person's events from here on. Returns the transaction's number."""
+    with tenant_context(tenant_id, using=using), connections[using].cursor() as cursor:
+        digests = _find(tenant_id, distinct_id, subject_id, using).digests
+        cursor.execute(
+            "INSERT INTO bw_suppression (tenant_id, digest, created_at)"
+            " SELECT %s, d, %s FROM unnest(%s::uuid[]) d ORDER BY d ON CONFLICT DO NOTHING",
+            [tenant_id, now, digests],
+        )
+        cursor.execute("SELECT pg_current_xact_id()::text::bigint")
+        return int(cursor.fetchone()[0])
+
+
+def _settle(mark: int, seconds: float, using: str) -> bool:
+    """Wait until every transaction that may have missed the suppression has ended, without blocking a single writer."""
+    if connections[using].in_atomic_block:
+        return False
+    end = time.monotonic() + seconds
+    while True:
+        with connections[using].cursor() as cursor:
+            cursor.execute("SELECT pg_snapshot_xmin(pg_current_snapshot())::text::bigint > %s", [mark])
+            if cursor.fetchone()[0]:
+                return True
+        if time.monotonic() > end:
+            return False
+        time.sleep(0.02)
+
+
+def _find(tenant_id: int, distinct_id: str, subject_id: int | None, using: str) -> _Traces:
+    """The person's subjects, ids and held events. Needs the tenant's context."""
+    traces = _Traces()
+    identities = Identity.objects.using(using).filter(tenant_id=tenant_id)
+    if distinct_id:
+        digest = UUID(bytes=keyring().digest(tenant_id, distinct_id))
+        traces.digests.append(digest)
+        traces.names.append(distinct_id)
+        found = identities.filter(digest=digest).values_list("subject_id").first()
+        subject_id = found[0] if found else subject_id
+    subjects = Subject.objects.using(using).filter(tenant_id=tenant_id)
+    person = subjects.filter(pk=subject_id).values_list("person_id").first()
+    members = list(subjects.filter(person_id=person[0]).order_by("pk")) if person else []
+    traces.subjects = [member.pk for member in members]
+    keys = {m.pk: keyring().unwrap(tenant_id, m.wrapped_key) for m in members if m.wrapped_key is not None}
+    for identity in identities.filter(subject_id__in=traces.subjects):
+        traces.digests.append(identity.digest)
+        if identity.subject_id in keys:
+            sealed = unseal(keys[identity.subject_id], bytes(identity.sealed_id), context=b"distinct_id")
+            traces.names.append(sealed.decode("utf-8", "surrogatepass"))
+    traces.digests, traces.names = sorted(set(traces.digests)), sorted(set(traces.names))
+    traces.held = list(_held(tenant_id, traces, using))
+    return traces
+
+
+def _held(tenant_id: int, traces: _Traces, using: str) -> Iterator[UUID]:
+    """Quarantined events that are the person's or mention it: each has to be opened, there is no other way to know."""
+    key = keyring().tenant_key(tenant_id)
+    needles = [json.dumps(name, ensure_ascii=style).encode() for name in traces.names for style in (True, False)]
+    rows = Quarantine.objects.using(using).filter(tenant_id=tenant_id).exclude(payload=b"")
+    for id_, subject, payload in rows.values_list("pk", "subject_id", "payload").iterator():
+        if subject in traces.subjects or _mentions(key, bytes(payload), needles):
+            yield id_
+
+
+def _mentions(key: bytes, payload: bytes, needles: Sequence[bytes]) -> bool:
+    try:
+        plain = unseal(key, payload, context=b"quarantine")
+    except SealBroken:
+        return False
+    return any(needle in plain for needle in needles)
+
+
+def _parameters(tenant_id: int, traces: _Traces, now: datetime) -> dict[str, Any]:
+    return {
+        "tenant": tenant_id,
+        "subjects": traces.subjects,
+        "names": traces.names,
+        "digests": traces.digests,
+        "hexes": [digest.hex for digest in traces.digests],
+        "held": traces.held,
+        "kept": list(KEPT_PROPERTIES),
+        "id_like": ID_LIKE,
+        "salt": secrets.token_hex(16),
+        "now": now,
+    }
+
+
+def _count(cursor: CursorWrapper, statement: str, parameters: dict[str, Any]) -> int:
+    cursor.execute(statement, parameters)
+    return int(cursor.rowcount)
+
+
+def _scan(cursor: CursorWrapper, statement: str, parameters: dict[str, Any]) -> int:
+    cursor.execute(statement, parameters)
+    return int(cursor.fetchone()[0])
+
+
+def _forget_spool(tenant_id: int, names: Sequence[str]) -> int:
+    wanted = {(tenant_id, name) for name in names}
+    return Spool(spool_folder()).forget(lambda tenant, name: (tenant, name) in wanted)

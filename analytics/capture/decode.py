@@ -74,7 +74,7 @@ def _inflate_zlib(body: bytes) -> bytes:
             chunk = inflater.decompress(pending, CHUNK_BYTES)
             pending = inflater.unconsumed_tail
             total += len(chunk)
-            _guard(total, len(body))
+            _guard(total, len(body) - len(pending))
             chunks.append(chunk)
             if not chunk and not pending and not inflater.eof:
                 raise UnreadableBody("the compressed body ends too early")
@@ -95,10 +95,10 @@ def _inflate_zstd(body: bytes) -> bytes:
     return b"".join(chunks)
 
 
-def _guard(inflated: int, received: int) -> None:
+def _guard(inflated: int, read: int) -> None:
     if inflated > MAX_INFLATED_BYTES:
         raise TooLargeBody(f"the body inflates to more than {MAX_INFLATED_BYTES} bytes")
-    if inflated > RATIO_FREE_BYTES and inflated > MAX_RATIO * received:
+    if inflated > RATIO_FREE_BYTES and inflated > MAX_RATIO * read:
         raise TooLargeBody(f"the body inflates to more than {MAX_RATIO} times its size")
 
 

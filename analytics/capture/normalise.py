@@ -154,15 +154,10 @@ class Held(msgspec.Struct, frozen=True):
 
 
 def _held(raw: Any, arrival: Arrival) -> bytes:
-    message = tidy(raw) if isinstance(raw, Mapping) else {"value": tidy(raw)}
-    held = Held(
-        message,
-        arrival.received_at,
-        arrival.source,
-        arrival.sent_at,
-        arrival.is_historical,
+    message = _encodable(tidy(raw)) if isinstance(raw, Mapping) else {"value": _encodable(tidy(raw))}
+    return msgspec.json.encode(
+        Held(message, arrival.received_at, arrival.source, arrival.sent_at, arrival.is_historical)
     )
-    return msgspec.json.encode(_encodable(msgspec.to_builtins(held)))
 
 
 def _encodable(value: Any) -> Any:
@@ -448,7 +443,7 @@ def _made_id(digest: bytes, raw: Mapping[str, Any], arrival: Arrival) -> str:
     n = arrival.seen[digest] = arrival.seen.get(digest, 0) + 1
     if n > 1:
         digest = blake2b(digest + n.to_bytes(4, "big"), digest_size=16).digest()
-    return str(UUID(bytes=digest, version=8))
+    return str(UUID(bytes=digest, version=5))
 
 
 def _too_large() -> Unfit:

@@ -104,7 +104,7 @@ def _said(name: str, raw: Mapping[str, Any], properties: Mapping[str, Any]) -> A
 def _traits(name: str, value: Any) -> dict[str, Any]:
     if not isinstance(value, dict):
         return {}
-    check_tree(name, value, 2)
+    check_tree(name, value)
     return {key: item for key, item in value.items() if item is not None}
 
 

@@ -175,6 +175,17 @@ class Calendar:
         micros *= 1_000_000
         return micros[(micros >= first) & ((micros <= last) if closed else (micros < last))]
 
+    def starts_between(self, start: datetime, end: datetime, unit: Granularity) -> list[datetime]:
+        """The bucket starts t with start <= t <= end."""
+        edges = self.edges(start, end + timedelta(microseconds=1), unit).tolist()
+        return [instant for instant in map(from_micros, edges) if start <= instant <= end]
+
+    def first_change(self, start: datetime, end: datetime) -> datetime | None:
+        """The first change of offset t with start <= t <= end."""
+        first, last = to_micros(start) // 1_000_000, to_micros(end) // 1_000_000
+        changes = [second for year in {start.year, end.year} for second in _transitions(self.tz, year)]
+        return next((EPOCH + timedelta(seconds=s) for s in sorted(changes) if first <= s <= last), None)
+
     def _date_edges(self, start: datetime, end: datetime, unit: Granularity) -> Iterator[datetime]:
         day = self._first_date(self.local_date(start), unit)
         last: datetime | None = None

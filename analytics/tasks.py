@@ -1,0 +1,25 @@
+"""Doorbells. A message only says "look": losing it, or getting it twice, changes nothing."""
+
+from __future__ import annotations
+
+import uuid
+
+from celery import shared_task
+from django.utils import timezone
+
+from analytics import jobs
+
+
+@shared_task(name="analytics.ring", ignore_result=True)
+def ring(job_id: str) -> bool:
+    """Run this job, if it is still due."""
+    return jobs.run_job(uuid.UUID(job_id))
+
+
+@shared_task(name="analytics.sweep", ignore_result=True, expires=30)
+def sweep() -> int:
+    """Ring for every due job that nobody runs: its message was lost, or its worker died."""
+    waiting = jobs.ringable(now=timezone.now())
+    for job_id in waiting:
+        ring.apply_async((str(job_id),), ignore_result=True, expires=60)
+    return len(waiting)

@@ -1,0 +1,101 @@
+"""Dirty marks: which minutes of a tenant must be counted again.
+
+Marks are append-only rows, deleted in the recompute's own transaction before its reading statement (READ COMMITTED): an
+event that commits later leaves a mark of its own, so nothing is ever skipped. `reason = 'derived'` says that the
+sessions of the minute are up to date already and only its buckets are not.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+
+from django.db import connections, transaction
+
+from analytics.models import DirtyMark
+from analytics.periods import Calendar, from_micros, to_micros
+
+DERIVED = "derived"
+MINUTE = 60_000_000
+ROLLUP_LOCK = 0x42570001  # first key of the advisory locks of roll-ups; the second is the tenant
+
+EXPAND = """
+WITH taken AS (DELETE FROM bw_dirty_mark WHERE tenant_id = %(tenant)s AND subject_id IS NOT NULL RETURNING subject_id, reason)
+INSERT INTO bw_dirty_mark (tenant_id, minute, reason, created_at)
+SELECT DISTINCT %(tenant)s, date_trunc('minute', e.ts, 'UTC'), 'subject', now()
+  FROM (SELECT DISTINCT subject_id FROM taken) t
+  JOIN bw_event e ON e.tenant_id = %(tenant)s AND e.subject_id = t.subject_id
+ ORDER BY 2"""
+
+
+@dataclass(frozen=True, slots=True)
+class DirtyMinutes:
+    """Minutes taken for recomputing, in microseconds since 1970: all of them, and those whose sessions are stale too."""
+
+    minutes: tuple[int, ...]
+    underived: tuple[int, ...]
+
+
+def lock_tenant(tenant_id: int, *, shared: bool = False, using: str = "default") -> None:
+    """Until the end of the transaction: one refresh of a tenant, or any number of backfill's parts (shared)."""
+    function = "pg_advisory_xact_lock_shared" if shared else "pg_advisory_xact_lock"
+    with connections[using].cursor() as cursor:
+        cursor.execute(f"SELECT {function}(%s, %s)", [ROLLUP_LOCK, tenant_id])
+
+
+def expand_subjects(tenant_id: int, *, using: str = "default") -> None:
+    """Replace marks of subjects by marks of the minutes that hold their events."""
+    with connections[using].cursor() as cursor:
+        cursor.execute(EXPAND, {"tenant": tenant_id})
+
+
+def dirty_days(tenant_id: int, calendar: Calendar, *, using: str = "default") -> list[tuple[datetime, datetime]]:
+    """The local days that hold marks, as half-open spans, ascending."""
+    marks = DirtyMark.objects.using(using).filter(tenant_id=tenant_id, minute__isnull=False)
+    days = sorted({calendar.local_date(minute) for minute in marks.values_list("minute", flat=True).distinct()})
+    return [(calendar.day_start(day), calendar.day_start(day + timedelta(days=1))) for day in days]
+
+
+def take(tenant_id: int, start: datetime, end: datetime, *, only_derived: bool = False, using: str = "default") -> DirtyMinutes:
+    """Delete the marks of the minutes in [start, end) and return those minutes."""
+    query = "DELETE FROM bw_dirty_mark WHERE tenant_id = %s AND minute >= %s AND minute < %s"
+    with connections[using].cursor() as cursor:
+        if only_derived:
+            cursor.execute(f"{query} AND reason = %s RETURNING minute, reason", [tenant_id, start, end, DERIVED])
+        else:
+            cursor.execute(f"{query} RETURNING minute, reason", [tenant_id, start, end])
+        found = {(to_micros(minute), reason) for minute, reason in cursor.fetchall()}
+    minutes = sorted({minute for minute, _ in found})
+    return DirtyMinutes(tuple(minutes), tuple(sorted({minute for minute, reason in found if reason != DERIVED})))
+
+
+def mark(tenant_id: int, minutes: Iterable[int], *, reason: str, now: datetime, using: str = "default") -> None:
+    """Add marks for these minutes (microseconds since 1970)."""
+    rows = [DirtyMark(tenant_id=tenant_id, minute=from_micros(m), reason=reason, created_at=now) for m in sorted(minutes)]
+    DirtyMark.objects.using(using).bulk_create(rows, batch_size=5000)
+
+
+def mark_derived(tenant_id: int, start: datetime, end: datetime, *, using: str = "default") -> None:
+    """Before the sessions of a whole range are derived: marks that are already there will need no second derivation."""
+    with transaction.atomic(using=using):
+        marks = DirtyMark.objects.using(using).filter(tenant_id=tenant_id, minute__gte=start, minute__lt=end)
+        marks.exclude(reason=DERIVED).update(reason=DERIVED)
+
+
+def spans_of(starts: Sequence[int], width: int = MINUTE) -> list[tuple[datetime, datetime]]:
+    """Adjacent buckets of one width joined into half-open spans."""
+    spans: list[tuple[int, int]] = []
+    for start in sorted(starts):
+        if spans and spans[-1][1] >= start:
+            spans[-1] = (spans[-1][0], start + width)
+        else:
+            spans.append((start, start + width))
+    return [(from_micros(a), from_micros(b)) for a, b in spans]
+
+
+def dirty_tenants(*, using: str = "default") -> list[int]:
+    """Tenants with marks, the one that has waited longest first."""
+    with connections[using].cursor() as cursor:
+        cursor.execute("SELECT tenant_id FROM bw_dirty_tenants() ORDER BY oldest")
+        return [row[0] for row in cursor.fetchall()]

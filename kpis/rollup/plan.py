@@ -1,0 +1,111 @@
+"""From the registered measures to what must be read: columns, properties, and rows selected once for many measures."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+from functools import cached_property
+
+from analytics.columns import Kind
+from kpis.base import SESSION_COLUMNS, Condition, Measure
+from kpis.base import measures as registered
+from kpis.rollup.keys import COHORTS, stored_dimension
+from kpis.taxonomy import NOT_ACTIVITY
+
+PROPERTY = "properties."
+_KINDS: dict[str, Kind] = {
+    "subject_id": "int",
+    "value": "float",
+    "duration_ms": "float",
+    "sentiment": "float",
+    "amount": "int",
+    "amount_base": "int",
+    "is_bot": "bool",
+    "is_internal": "bool",
+    "is_historical": "bool",
+    "is_clamped": "bool",
+}
+
+
+@dataclass(frozen=True, slots=True)
+class Selection:
+    """Which rows a measure looks at; measures with equal selections share the work."""
+
+    events: frozenset[str] | None
+    value_events_only: bool
+    where: tuple[Condition, ...]
+
+    @classmethod
+    def of(cls, measure: Measure) -> Selection:
+        return cls(measure.events, measure.value_events_only, measure.where)
+
+
+@dataclass(frozen=True)
+class Plan:
+    """The measures to compute for one tenant, and the event names its settings exclude from activity (S9).
+
+    `is_capped` False keeps every key of a breakdown, which answers from events need and buckets cannot afford.
+    """
+
+    measures: tuple[Measure, ...]
+    not_activity: frozenset[str] = NOT_ACTIVITY
+    is_capped: bool = True
+
+    def of_source(self, source: str) -> tuple[Measure, ...]:
+        return tuple(measure for measure in self.measures if measure.source == source)
+
+    @cached_property
+    def aggregates(self) -> dict[str, str]:
+        return {measure.id: measure.aggregate for measure in self.measures}
+
+    @cached_property
+    def pairs(self) -> tuple[tuple[str, str], ...]:
+        """Every (measure, stored dimension) that buckets may have, sorted."""
+        return pairs_of(self.measures)
+
+    def event_columns(self) -> dict[str, Kind]:
+        """The typed columns that the event measures read, besides ts and person_id."""
+        names = {"name", "is_bot", "is_internal"}
+        for measure in self.of_source("events"):
+            names |= {name for name in _fields(measure) if not name.startswith(PROPERTY)}
+            names |= {"object_id"} if measure.over == "object" else set()
+            names |= {"session_id"} if measure.over == "session" else set()
+        return {name: _KINDS.get(name, "text") for name in sorted(names)}
+
+    def properties(self) -> dict[str, frozenset[str] | None]:
+        """Property name to the event names it is read from; None is every event."""
+        found: dict[str, frozenset[str] | None] = {}
+        for measure in self.of_source("events"):
+            for name in _fields(measure):
+                if name.startswith(PROPERTY):
+                    key = name.removeprefix(PROPERTY)
+                    known = found.get(key, frozenset())
+                    found[key] = None if known is None or measure.events is None else known | measure.events
+        return found
+
+
+def plan_for(settings: dict[str, list[str]] | None = None, only: Iterable[str] | None = None) -> Plan:
+    """The plan of a tenant with these settings; `only` limits it to some measures."""
+    wanted = None if only is None else set(only)
+    chosen = tuple(measure for measure in registered if wanted is None or measure.id in wanted)
+    return Plan(chosen, NOT_ACTIVITY | frozenset((settings or {}).get("inactive_events", ())))
+
+
+def pairs_of(measures: Iterable[Measure]) -> tuple[tuple[str, str], ...]:
+    return tuple(
+        sorted(
+            (measure.id, stored_dimension(dimension, cohort))
+            for measure in measures
+            for dimension in ("", *measure.dimensions)
+            for cohort in COHORTS
+        )
+    )
+
+
+def session_columns() -> dict[str, Kind]:
+    return {name: "text" if kind == "text" else "float" for name, kind in SESSION_COLUMNS.items()}
+
+
+def _fields(measure: Measure) -> set[str]:
+    own = {measure.field} if measure.field else set()
+    return {*measure.dimensions, *(condition.field for condition in measure.where), *own}

@@ -1,0 +1,119 @@
+"""Writes and reads bucket rows. Cells pass through a temporary table (COPY into a guarded table is refused), and only
+rows that differ are touched, so that computing the same again writes nothing."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from datetime import datetime
+
+from django.db import connections
+from django.db.backends.utils import CursorWrapper
+
+from analytics.contracts import Grain
+from analytics.periods import from_micros, to_micros
+from kpis.rollup.cells import Cell
+
+STAGE = """
+CREATE TEMPORARY TABLE IF NOT EXISTS bw_bucket_stage (
+    measure text COLLATE "C", dimension text COLLATE "C", key text COLLATE "C", start timestamptz,
+    n int8, total numeric, state bytea
+) ON COMMIT DELETE ROWS"""
+
+COPY = "COPY bw_bucket_stage (measure, dimension, key, start, n, total, state) FROM STDIN"
+
+# One probe of the primary key for each pair of measure and dimension: the cost does not grow with history.
+VANISHED = """
+DELETE FROM bw_bucket b
+ USING unnest(%(measures)s::text[], %(dimensions)s::text[]) AS pair (measure, dimension)
+ WHERE b.tenant_id = %(tenant)s AND b.calendar_id = %(calendar)s AND b.measure = pair.measure
+   AND b.dimension = pair.dimension AND b.grain = %(grain)s
+   AND b.start >= %(first)s AND b.start <= %(last)s AND b.start = ANY (%(starts)s::timestamptz[])
+   AND NOT EXISTS (SELECT FROM bw_bucket_stage s WHERE s.measure = b.measure AND s.dimension = b.dimension
+                      AND s.start = b.start AND s.key = b.key)"""
+
+UPSERT = """
+INSERT INTO bw_bucket AS b (tenant_id, calendar_id, measure, dimension, grain, start, key, n, total, state, computed_at)
+SELECT %(tenant)s, %(calendar)s, measure, dimension, %(grain)s, start, key, n, total, state, %(now)s
+  FROM bw_bucket_stage ORDER BY measure, dimension, start, key
+ON CONFLICT (tenant_id, calendar_id, measure, dimension, grain, start, key) DO UPDATE
+   SET n = excluded.n, total = excluded.total, state = excluded.state, computed_at = excluded.computed_at
+ WHERE (b.n, b.total, b.state) IS DISTINCT FROM (excluded.n, excluded.total, excluded.state)"""
+
+READ = """
+SELECT b.measure, b.dimension, b.key, b.start, b.n, b.total, b.state
+  FROM unnest(%(measures)s::text[], %(dimensions)s::text[]) AS pair (measure, dimension)
+  JOIN bw_bucket b ON b.tenant_id = %(tenant)s AND b.calendar_id = %(calendar)s AND b.measure = pair.measure
+   AND b.dimension = pair.dimension AND b.grain = %(grain)s AND b.start >= %(first)s AND b.start < %(end)s"""
+
+
+@dataclass(frozen=True, slots=True)
+class Store:
+    """The buckets of one tenant in one calendar version, inside the open transaction of that tenant."""
+
+    tenant_id: int
+    calendar_id: int
+    pairs: tuple[tuple[str, str], ...]
+    using: str = "default"
+
+    def replace(self, grain: Grain, starts: Sequence[int], cells: Sequence[Cell], *, now: datetime) -> None:
+        """Make the buckets that start at `starts` hold exactly `cells`; rows that are equal stay untouched."""
+        if not starts:
+            return
+        params = self._params(grain, self.pairs) | {
+            "now": now,
+            "starts": [from_micros(start) for start in starts],
+            "first": from_micros(min(starts)),
+            "last": from_micros(max(starts)),
+        }
+        with self._cursor() as cursor:
+            cursor.execute(STAGE)
+            with cursor.copy(COPY) as copy:
+                for cell in cells:
+                    copy.write_row((*cell[:3], from_micros(cell.start), *cell[4:]))
+            cursor.execute(VANISHED, params)
+            cursor.execute(UPSERT, params)
+            cursor.execute("DELETE FROM bw_bucket_stage")
+
+    def read(self, grain: Grain, start: int, end: int, *, pairs: Sequence[tuple[str, str]] | None = None) -> list[Cell]:
+        """The stored cells of the buckets with start <= their start < end."""
+        params = self._params(grain, self.pairs if pairs is None else pairs)
+        with self._cursor() as cursor:
+            cursor.execute(READ, params | {"first": from_micros(start), "end": from_micros(end)})
+            return [
+                Cell(measure, dimension, key, to_micros(at), n, total, None if state is None else bytes(state))
+                for measure, dimension, key, at, n, total, state in cursor.fetchall()
+            ]
+
+    def starts_with_key(self, grain: Grain, key: str, end: int, *, pairs: Sequence[tuple[str, str]]) -> set[int]:
+        """The buckets that start before `end` and hold this key for any of the pairs."""
+        query = READ.replace("b.measure, b.dimension, b.key, b.start, b.n, b.total, b.state", "DISTINCT b.start")
+        params = self._params(grain, pairs) | {"first": from_micros(0), "end": from_micros(end), "key": key}
+        with self._cursor() as cursor:
+            cursor.execute(f"{query} AND b.key = %(key)s", params)
+            return {to_micros(start) for (start,) in cursor.fetchall()}
+
+    def drop(self, grain: Grain, start: int, end: int, *, pairs: Sequence[tuple[str, str]]) -> int:
+        """Delete the rows of these pairs in the buckets with start <= their start < end; how many they were."""
+        query = READ.partition("FROM")[2].partition("JOIN bw_bucket b ON")
+        with self._cursor() as cursor:
+            cursor.execute(
+                f"DELETE FROM bw_bucket b USING {query[0]} WHERE {query[2]}",
+                self._params(grain, pairs) | {"first": from_micros(start), "end": from_micros(end)},
+            )
+            return int(cursor.rowcount)
+
+    def _params(self, grain: Grain, pairs: Sequence[tuple[str, str]]) -> dict[str, object]:
+        return {
+            "tenant": self.tenant_id,
+            "calendar": self.calendar_id,
+            "grain": int(grain),
+            "measures": [measure for measure, _ in pairs],
+            "dimensions": [dimension for _, dimension in pairs],
+        }
+
+    @contextmanager
+    def _cursor(self) -> Iterator[CursorWrapper]:
+        with connections[self.using].cursor() as cursor:
+            yield cursor

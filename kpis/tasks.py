@@ -1,0 +1,43 @@
+"""Ticks of the counting: short, repeatable, in UTC. Work that may take long is a job (`kpis/jobs.py`)."""
+
+from __future__ import annotations
+
+from celery import shared_task
+from django.utils import timezone
+
+from analytics.tenancy import tenant_ids
+from kpis import due
+from kpis.rollup.dirty import dirty_tenants
+
+
+@shared_task(name="kpis.refresh", ignore_result=True, expires=10)
+def refresh() -> int:
+    """Count every tenant's dirty minutes again; how many tenants had some."""
+    from kpis.rollup.refresh import refresh_tenant  # noqa: PLC0415 - numpy and Arrow only where work is done
+
+    waiting = dirty_tenants()
+    for tenant_id in waiting:
+        refresh_tenant(tenant_id, now=timezone.now())
+    return len(waiting)
+
+
+@shared_task(name="kpis.close_hours", ignore_result=True, expires=60)
+def close_hours() -> int:
+    """Let go of the minutes of hours that have closed; how many rows."""
+    from kpis.rollup.refresh import close_hours as close  # noqa: PLC0415 - as above
+
+    return sum(close(tenant_id, now=timezone.now()) for tenant_id in tenant_ids())
+
+
+@shared_task(name="kpis.enqueue_due", ignore_result=True, expires=30)
+def enqueue_due() -> int:
+    """Enqueue the jobs of every schedule that has become due; how many."""
+    return due.tick(now=timezone.now())
+
+
+@shared_task(name="kpis.ensure_partitions", ignore_result=True, expires=600)
+def ensure_partitions() -> list[str]:
+    """Make the partitions of this month and the next two, if they are missing."""
+    from analytics.partitions import partitions_ensure  # noqa: PLC0415 - as above
+
+    return partitions_ensure(now=timezone.now())

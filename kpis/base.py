@@ -26,8 +26,27 @@ ID = re.compile(r"[a-z][a-z0-9_]*(\.[a-z][a-z0-9_]*)+\Z")
 PROPERTY = re.compile(r"properties\.[A-Za-z_$][\w$ -]{0,99}\Z")
 
 TEXT_COLUMNS = frozenset(
-    "name type action source session_id parent_id platform country campaign channel content_type object_type object_id "
-    "method tier reason currency engagement bot_reason".split()
+    [
+        "name",
+        "type",
+        "action",
+        "source",
+        "session_id",
+        "parent_id",
+        "platform",
+        "country",
+        "campaign",
+        "channel",
+        "content_type",
+        "object_type",
+        "object_id",
+        "method",
+        "tier",
+        "reason",
+        "currency",
+        "engagement",
+        "bot_reason",
+    ]
 )
 NUMBER_COLUMNS = frozenset({"value", "duration_ms", "amount", "amount_base", "sentiment"})
 BOOL_COLUMNS = frozenset({"is_bot", "is_internal", "is_historical", "is_clamped"})
@@ -127,8 +146,7 @@ class Measure:
         for name in (*(condition.field for condition in self.where), *((self.field,) if self.field else ())):
             check_column(name, self.source, owner=self.id)
         for name in self.dimensions:
-            if COLUMNS[self.source].get(name) != "text":
-                raise ValueError(f"{self.id}: `{name}` is no text column of {self.source}, so no dimension")
+            check_dimension(name, self.source, owner=self.id)
 
 
 @dataclass(frozen=True, slots=True)
@@ -254,6 +272,13 @@ def check_column(name: str, source: str, *, owner: str) -> None:
     is_property = source == "events" and PROPERTY.match(name) is not None
     if name not in COLUMNS[source] and not is_property:
         raise ValueError(f"{owner}: {source} have no column `{name}`")
+
+
+def check_dimension(name: str, source: str, *, owner: str) -> None:
+    """Raise ValueError unless the source can be broken down by it: a text column, or a property of events."""
+    is_property = source == "events" and PROPERTY.match(name) is not None
+    if COLUMNS[source].get(name) != "text" and not is_property:
+        raise ValueError(f"{owner}: `{name}` is no text column of {source}, so no dimension")
 
 
 measures: Registry[Measure] = Registry(Measure)

@@ -112,14 +112,18 @@ STANDARD_EVENTS = MappingProxyType(
     {event.name: event for group in (COMMERCE, CREATORS, SUBSCRIPTIONS, PAYMENTS, PEOPLE, SYSTEM) for event in group}
 )
 
-REVENUE_EVENTS = ("order_completed", "gift_sent", "membership_purchased", "subscription_started", "subscription_renewed")
+REVENUE_EVENTS = (
+    "order_completed",
+    "gift_sent",
+    "membership_purchased",
+    "subscription_started",
+    "subscription_renewed",
+)
 """What makes revenue: the sale itself, each franc once. Not its lines, not its payment, not the wallet it came from."""
 
 REFUND_EVENTS = ("order_refunded",)
 
-NOT_ACTIVITY = frozenset(
-    {"$set", "$identify", "$create_alias", "$groupidentify", "$feature_flag_called", "$pageleave"}
-)
+NOT_ACTIVITY = frozenset({"$set", "$identify", "$create_alias", "$groupidentify", "$feature_flag_called", "$pageleave"})
 """Events that do not make a person active (S9); a tenant may exclude more."""
 
 

@@ -26,7 +26,11 @@ register(
     Measure(id="pageviews.count", aggregate="count", events=named("page_view"), dimensions=BY),
     Measure(id="sessions.count", aggregate="count", source="sessions", dimensions=(*BY, "campaign")),
     Measure(
-        id="sessions.duration", aggregate="moments", source="sessions", field="duration_ms", dimensions=(*BY, "campaign")
+        id="sessions.duration",
+        aggregate="moments",
+        source="sessions",
+        field="duration_ms",
+        dimensions=(*BY, "campaign"),
     ),
     Measure(
         id="sessions.bounced",

@@ -1,0 +1,106 @@
+"""Every metric a tenant can ask for: the registered ones, then those it made itself."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field, fields, is_dataclass
+from decimal import Decimal
+from typing import Any
+
+from kpis.base import Form, Formula, Kind, Metric, Thresholds, Unit, measures, metrics
+from kpis.models import MetricDefinition
+from kpis.needs import measures_in, parts_of
+
+
+@dataclass(slots=True)
+class Catalogue(Mapping[str, Metric]):
+    """Metrics by id, within the tenant that is set. Its own are read when first missed."""
+
+    tenant_id: int
+    _own: dict[str, Metric] | None = field(default=None)
+
+    def __getitem__(self, metric: str) -> Metric:
+        """Raises UnknownName, which offers the nearest names."""
+        if metric in metrics:
+            return metrics[metric]
+        own = self.own()
+        return own[metric] if metric in own else metrics[metric]
+
+    def __iter__(self) -> Iterator[str]:
+        yield from metrics.names()
+        yield from self.own()
+
+    def __len__(self) -> int:
+        return len(metrics) + len(self.own())
+
+    def own(self) -> Mapping[str, Metric]:
+        if self._own is None:
+            rows = MetricDefinition.objects.filter(tenant_id=self.tenant_id, is_archived=False).order_by("metric")
+            self._own = {row.metric: metric_of(row) for row in rows}
+        return self._own
+
+
+def metric_of(row: MetricDefinition) -> Metric:
+    """The declaration that a tenant's row stands for."""
+    return Metric(
+        id=row.metric,
+        name=row.name,
+        help=row.help,
+        in_words=row.formula,
+        form=Formula(row.formula),
+        unit=Unit(row.unit),
+        kind=Kind(row.kind),
+        better="down" if row.better == "down" else "up",
+        thresholds=Thresholds(_decimal(row.warning), _decimal(row.critical)),
+        owner=row.owner,
+        definition_version=row.version,
+    )
+
+
+def _decimal(value: float | None) -> Decimal | None:
+    return None if value is None else Decimal(repr(value))
+
+
+def definition_version(metric: Metric, catalogue: Mapping[str, Metric]) -> str:
+    """`version.fingerprint`: the fingerprint changes with anything that could change the number."""
+    described = sorted(described_form(catalogue[name].form) for name in closure(metric, catalogue))
+    described += sorted(_canonical(measures[name]) for name in measures_in(metric, catalogue))
+    digest = hashlib.blake2b("\n".join(described).encode(), digest_size=4).hexdigest()
+    return f"{metric.definition_version}.{digest}"
+
+
+def described_form(form: Form) -> str:
+    return _canonical(form)
+
+
+def closure(metric: Metric, catalogue: Mapping[str, Metric]) -> frozenset[str]:
+    """The metric's id and the ids of all metrics it is made of. ValueError when it is made of itself."""
+    return frozenset(_walk(metric, catalogue, ()))
+
+
+def _walk(metric: Metric, catalogue: Mapping[str, Metric], above: tuple[str, ...]) -> Iterator[str]:
+    if metric.id in above:
+        raise MetricCycle((*above[above.index(metric.id) :], metric.id))
+    yield metric.id
+    for part in parts_of(metric):
+        yield from _walk(catalogue[part], catalogue, (*above, metric.id))
+
+
+class MetricCycle(ValueError):
+    """A metric that is made of itself has no value."""
+
+    def __init__(self, path: tuple[str, ...]) -> None:
+        super().__init__("a metric cannot be made of itself: " + " → ".join(path))
+
+
+def _canonical(value: Any) -> str:
+    """A text that is the same in every process (sets have no order of their own)."""
+    if is_dataclass(value) and not isinstance(value, type):
+        inner = (f"{item.name}={_canonical(getattr(value, item.name))}" for item in fields(value))
+        return f"{type(value).__name__}({', '.join(inner)})"
+    if isinstance(value, frozenset):
+        return "{" + ", ".join(sorted(map(_canonical, value))) + "}"
+    if isinstance(value, tuple):
+        return "(" + ", ".join(map(_canonical, value)) + ")"
+    return repr(value)

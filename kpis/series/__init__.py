@@ -1,0 +1,128 @@
+"""Metrics over time: `metric_series` for one, `metric_overview` for several at once."""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Sequence
+from datetime import datetime
+
+from analytics.tenancy import tenant_context
+from kpis.base import Condition
+from kpis.catalogue import Catalogue
+from kpis.compare import Against, asked_period, status_of
+from kpis.contracts import OverviewItem, Series
+from kpis.series.answer import answer
+from kpis.series.context import NoCalendar, context_read
+from kpis.series.question import Question, QuestionError, check, granularity_of
+
+OVERVIEW = (
+    "revenue.gross",
+    "revenue.net",
+    "orders.count",
+    "revenue.aov",
+    "users.paying",
+    "revenue.arppu",
+    "users.active",
+    "users.mau",
+    "users.stickiness",
+    "sessions.count",
+    "users.signups",
+    "payments.success_rate",
+)
+"""The twelve numbers of the first page."""
+
+
+def metric_series(
+    *,
+    tenant_id: int,
+    metric: str,
+    start: datetime,
+    end: datetime,
+    grain: str = "day",
+    by: str | None = None,
+    filters: Sequence[Condition] = (),
+    include: Collection[str] = (),
+    compare: Against | None = None,
+    match_weekday: bool = False,
+    limit: int | None = 10,
+    now: datetime,
+) -> Series:
+    """The metric over [start, end) in points of `grain` (or "total"), broken down, filtered and compared as asked.
+
+    Raises UnknownName for the metric, QuestionError for the rest, NoCalendar for a tenant that never counted anything.
+    """
+    (series,) = metrics_series(
+        tenant_id=tenant_id,
+        metrics=[metric],
+        start=start,
+        end=end,
+        grain=grain,
+        by=by,
+        filters=filters,
+        include=include,
+        compare=compare,
+        match_weekday=match_weekday,
+        limit=limit,
+        now=now,
+    )
+    return series
+
+
+def metrics_series(
+    *,
+    tenant_id: int,
+    metrics: Sequence[str],
+    start: datetime,
+    end: datetime,
+    grain: str = "day",
+    by: str | None = None,
+    filters: Sequence[Condition] = (),
+    include: Collection[str] = (),
+    compare: Against | None = None,
+    match_weekday: bool = False,
+    limit: int | None = 10,
+    now: datetime,
+) -> list[Series]:
+    """As `metric_series`, for several metrics with one reading of the buckets."""
+    with tenant_context(tenant_id):
+        context = context_read(tenant_id=tenant_id, now=now)
+        catalogue = Catalogue(tenant_id)
+        question = Question(
+            metrics=tuple(catalogue[name] for name in metrics),
+            period=asked_period(start, end, context.calendar),
+            granularity=granularity_of(grain),
+            by=by,
+            filters=tuple(filters),
+            include=frozenset(include),
+            against=compare,
+            match_weekday=match_weekday,
+            limit=limit,
+        )
+        check(question, catalogue)
+        return answer(question, context, catalogue)
+
+
+def metric_overview(
+    *,
+    tenant_id: int,
+    start: datetime,
+    end: datetime,
+    metrics: Sequence[str] = OVERVIEW,
+    grain: str = "day",
+    compare: Against | None = "previous",
+    now: datetime,
+) -> list[OverviewItem]:
+    """Several metrics over a range against the one before, each with its standing against its limits."""
+    found = metrics_series(
+        tenant_id=tenant_id, metrics=metrics, start=start, end=end, grain=grain, compare=compare, now=now
+    )
+    catalogue = Catalogue(tenant_id)
+    items = []
+    for series in found:
+        metric = catalogue[series.metric]
+        items.append(
+            OverviewItem(metric.id, metric.name, metric.kind, metric.better, status_of(series.total, metric), series)
+        )
+    return items
+
+
+__all__ = ["OVERVIEW", "NoCalendar", "QuestionError", "metric_overview", "metric_series", "metrics_series"]

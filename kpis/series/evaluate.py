@@ -1,0 +1,226 @@
+"""From states to numbers: one function for each form of metric."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
+from datetime import datetime
+from decimal import Decimal
+from itertools import pairwise
+from typing import Any, Protocol
+
+from pyroaring import FrozenBitMap
+
+from analytics.aggregates import AnyState, Extremes, Moments, Quantiles, Repeat, Total
+from analytics.periods import Granularity, from_micros, to_micros
+from kpis import formula
+from kpis.base import (
+    DailyMean,
+    Formula,
+    Measure,
+    Metric,
+    Newcomers,
+    Ratio,
+    Retained,
+    Share,
+    Trailing,
+    Value,
+    measures,
+)
+from kpis.contracts import Number
+from kpis.series.context import Context, micros
+from kpis.needs import days_after, windows_before
+from kpis.series.strips import Strip, members
+
+
+class Shelf(Protocol):
+    """Where the strips are: of one value of the breakdown, or of everyone."""
+
+    def strip(self, measure: str) -> Strip: ...
+    def everyone(self, measure: str) -> Strip: ...
+
+
+@dataclass(slots=True)
+class Evaluator:
+    """The values of metrics over ranges, from one shelf of states. Remembers what it worked out."""
+
+    shelf: Shelf
+    context: Context
+    catalogue: Mapping[str, Metric]
+    _numbers: dict[tuple[str, datetime, datetime], Number] = field(default_factory=dict)
+    _primed: set[tuple[str, int]] = field(default_factory=set)
+
+    def number(self, metric: str, start: datetime, end: datetime) -> Number:
+        """The metric over [start, end); null where nothing is known (S5)."""
+        asked = (metric, start, end)
+        if asked not in self._numbers:
+            known = self.context.is_known(start, end)
+            form = self.catalogue[metric].form
+            self._numbers[asked] = _FORMS[type(form)](self, form, start, end) if known else None
+        return self._numbers[asked]
+
+    def state(self, measure: str, start: datetime, end: datetime) -> AnyState:
+        return self.shelf.strip(measure).merged(micros((start, end)))
+
+    def people(self, measure: str, start: datetime, end: datetime) -> FrozenBitMap:
+        return members(self.state(measure, start, end))
+
+    def people_before(self, measure: str, start: datetime) -> FrozenBitMap:
+        """Everyone ever seen before `start`, in whatever dimension."""
+        return members(self.shelf.everyone(measure).merged((0, to_micros(start))))
+
+    def prime(self, metric: Metric, ends: Sequence[datetime]) -> None:
+        """Slide the metric's trailing windows over all these period ends in one go."""
+        for form in self._trailing_forms(metric):
+            if (form.measure, form.days) not in self._primed and len(ends) > 2:
+                self._primed.add((form.measure, form.days))
+                windows = [windows_before(self.context.calendar, end, form.days) for end in ends]
+                self.shelf.strip(form.measure).prime([micros((window.start, window.end)) for window in windows])
+
+    def days(self, start: datetime, end: datetime) -> list[tuple[datetime, datetime]]:
+        """The local days of a range, the first and last one cut to it."""
+        edges = [from_micros(edge) for edge in self.context.calendar.edges(start, end, Granularity.DAY).tolist()]
+        return [(max(left, start), min(right, end)) for left, right in pairwise(edges)]
+
+    def _trailing_forms(self, metric: Metric) -> list[Trailing]:
+        if isinstance(metric.form, Trailing):
+            return [metric.form]
+        parts = (metric.form.numerator, metric.form.denominator) if isinstance(metric.form, Ratio | DailyMean) else ()
+        return [form for part in parts for form in self._trailing_forms(self.catalogue[part])]
+
+
+def read(state: AnyState, value: Value, measure: Measure, exponent: int) -> Number:
+    """The statistic that `value` names; money in whole units. An empty state has a count and a sum, but no mean."""
+    number = _STATISTICS[value.statistic or _OBVIOUS[measure.aggregate]](state, value)
+    is_amount = measure.field == "amount_base" and (value.statistic or _OBVIOUS[measure.aggregate]) != "count"
+    return number.scaleb(-exponent) if number is not None and is_amount else number
+
+
+def _total(state: Any, value: Value) -> Number:
+    return Decimal(state.units).scaleb(-state.places) if isinstance(state, Total | Moments) else None
+
+
+def _mean(state: Any, value: Value) -> Number:
+    if not isinstance(state, Total | Moments) or not state.n:
+        return None
+    return Decimal(state.units).scaleb(-state.places) / state.n
+
+
+def _least(state: Any, value: Value) -> Number:
+    return Decimal(repr(state.least)) if isinstance(state, Extremes) and state.n else None
+
+
+def _greatest(state: Any, value: Value) -> Number:
+    return Decimal(repr(state.greatest)) if isinstance(state, Extremes) and state.n else None
+
+
+def _quantile(state: Any, value: Value) -> Number:
+    found = state.quantile(value.q) if isinstance(state, Quantiles) and value.q is not None else None
+    return None if found is None else Decimal(repr(found))
+
+
+def _twice(state: Any, value: Value) -> Number:
+    return Decimal(len(state.twice)) if isinstance(state, Repeat) else None
+
+
+_STATISTICS: Mapping[str, Callable[[Any, Value], Number]] = {
+    "count": lambda state, value: Decimal(state.n),
+    "total": _total,
+    "mean": _mean,
+    "minimum": _least,
+    "maximum": _greatest,
+    "quantile": _quantile,
+    "once": lambda state, value: Decimal(state.n),
+    "twice": _twice,
+}
+_OBVIOUS: Mapping[str, str] = {
+    "count": "count",
+    "total": "total",
+    "moments": "mean",
+    "extremes": "maximum",
+    "distinct": "count",
+    "quantiles": "quantile",
+    "repeat": "once",
+}
+STATISTICS: Mapping[str, frozenset[str]] = {
+    "count": frozenset({"count"}),
+    "total": frozenset({"count", "total", "mean"}),
+    "moments": frozenset({"count", "total", "mean"}),
+    "extremes": frozenset({"count", "minimum", "maximum"}),
+    "distinct": frozenset({"count"}),
+    "quantiles": frozenset({"count", "quantile"}),
+    "repeat": frozenset({"count", "once", "twice"}),
+}
+"""Which statistics each aggregate has."""
+
+
+def share(part: Number, whole: Number) -> Number:
+    """part / whole; null when either is missing or the whole is zero (S6)."""
+    return part / whole if part is not None and whole else None
+
+
+def _value(evaluator: Evaluator, form: Value, start: datetime, end: datetime) -> Number:
+    state = evaluator.state(form.measure, start, end)
+    return read(state, form, measures[form.measure], evaluator.context.exponent)
+
+
+def _ratio(evaluator: Evaluator, form: Ratio, start: datetime, end: datetime) -> Number:
+    return share(evaluator.number(form.numerator, start, end), evaluator.number(form.denominator, start, end))
+
+
+def _formula(evaluator: Evaluator, form: Formula, start: datetime, end: datetime) -> Number:
+    parsed = formula.parse(form.text)
+    return formula.evaluate(parsed, {name: evaluator.number(name, start, end) for name in parsed.names})
+
+
+def _trailing(evaluator: Evaluator, form: Trailing, start: datetime, end: datetime) -> Number:
+    window = windows_before(evaluator.context.calendar, end, form.days)
+    state = evaluator.state(form.measure, window.start, window.end)
+    return read(state, Value(form.measure), measures[form.measure], evaluator.context.exponent)
+
+
+def _daily_mean(evaluator: Evaluator, form: DailyMean, start: datetime, end: datetime) -> Number:
+    days = evaluator.days(start, end)
+    evaluator.prime(evaluator.catalogue[form.denominator], [day_end for _, day_end in days])
+    ratios = [_ratio(evaluator, Ratio(form.numerator, form.denominator), *day) for day in days]
+    known = [ratio for ratio in ratios if ratio is not None]
+    return sum(known, start=Decimal(0)) / len(known) if known else None
+
+
+def _share(evaluator: Evaluator, form: Share, start: datetime, end: datetime) -> Number:
+    among = evaluator.people(form.among, start, end)
+    both = evaluator.people(form.who, start, end).intersection_cardinality(among)
+    return share(Decimal(both), Decimal(len(among)))
+
+
+def _newcomers(evaluator: Evaluator, form: Newcomers, start: datetime, end: datetime) -> Number:
+    now = evaluator.people(form.measure, start, end)
+    known = now.intersection_cardinality(evaluator.people_before(form.measure, start))
+    return Decimal(known if form.is_returning else len(now) - known)
+
+
+def _retained(evaluator: Evaluator, form: Retained, start: datetime, end: datetime) -> Number:
+    """Day by day: who came for the first time, and who of them was there `days` days later, if that day is over."""
+    seen, new, back = evaluator.people_before(form.measure, start), 0, 0
+    for left, right in evaluator.days(start, end):
+        came = evaluator.people(form.measure, left, right)
+        later = days_after(evaluator.context.calendar, right, form.days)
+        day = (days_after(evaluator.context.calendar, right, form.days - 1), later)
+        if later <= evaluator.context.known_until:
+            cohort = came - seen
+            new += len(cohort)
+            back += cohort.intersection_cardinality(members(evaluator.shelf.everyone(form.measure).merged(micros(day))))
+        seen = seen | members(evaluator.shelf.everyone(form.measure).merged(micros((left, right))))
+    return share(Decimal(back), Decimal(new))
+
+
+_FORMS: Mapping[type, Callable[[Evaluator, Any, datetime, datetime], Number]] = {
+    Value: _value,
+    Ratio: _ratio,
+    Formula: _formula,
+    Trailing: _trailing,
+    DailyMean: _daily_mean,
+    Share: _share,
+    Newcomers: _newcomers,
+    Retained: _retained,
+}

@@ -1,0 +1,210 @@
+"""States out of the buckets: which widths cover a range, and one statement for everything an answer needs."""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Iterable, Iterator, Sequence
+from dataclasses import dataclass, field, replace
+from datetime import datetime
+from decimal import Decimal
+from functools import lru_cache
+
+import psycopg
+from django.db import connection
+
+from analytics.contracts import Grain
+from analytics.periods import Calendar, Granularity, to_micros
+from kpis.base import measures
+from kpis.rollup.keys import cohorts, stored_dimension
+from kpis.series.context import Context
+from kpis.series.count import are_minutes_stored, cells_counted
+from kpis.needs import Need
+from kpis.series.strips import Strip, together
+
+Piece = tuple[Grain, datetime, datetime]
+MINUTE = 60_000_000
+Row = tuple[int, Decimal | None, bytes | None]
+Window = tuple[str, str, Grain, datetime, datetime]
+BucketRow = tuple[str, bool, str, int, int, Decimal | None, bytes | None]
+
+_READ = """
+SELECT b.measure, b.dimension <> ALL(%(whole)s), b.key, (extract(epoch FROM b.start) * 1000000)::int8, b.n, b.total, b.state
+  FROM unnest(%(measures)s::text[], %(dimensions)s::text[], %(grains)s::int2[],
+              %(starts)s::timestamptz[], %(ends)s::timestamptz[]) AS w(measure, dimension, grain, lo, hi)
+  JOIN bw_bucket b
+    ON b.tenant_id = %(tenant)s AND b.calendar_id = %(calendar)s AND b.measure = w.measure
+   AND b.dimension = w.dimension AND b.grain = w.grain AND b.start >= w.lo AND b.start < w.hi
+ WHERE b.dimension = ANY(%(whole)s) OR %(keys)s::text[] IS NULL OR b.key = ANY(%(keys)s::text[])
+"""
+
+
+@dataclass(frozen=True, slots=True)
+class Selection:
+    """What part of the buckets an answer is about.
+
+    `dimension` '' is the whole. `keys` keeps some of its values; `include` adds bots or internal users.
+    """
+
+    dimension: str = ""
+    keys: tuple[str, ...] | None = None
+    include: frozenset[str] = frozenset()
+
+
+@dataclass(slots=True)
+class Strips:
+    """Every strip that was read: of each value of the dimension, and of everyone."""
+
+    by_key: dict[str, dict[str, Strip]] = field(default_factory=dict)
+    whole: dict[str, Strip] = field(default_factory=dict)
+
+    @property
+    def keys(self) -> tuple[str, ...]:
+        return tuple(self.by_key)
+
+    def shelf(self, keys: Sequence[str] | None = None) -> KeyShelf:
+        """The strips of some values together; None for the whole."""
+        return KeyShelf(self, tuple(keys) if keys is not None else None)
+
+
+@dataclass(slots=True)
+class KeyShelf:
+    """The strips of some values of the dimension, as one."""
+
+    strips: Strips
+    keys: tuple[str, ...] | None
+    _joined: dict[str, Strip] = field(default_factory=dict)
+
+    def strip(self, measure: str) -> Strip:
+        if self.keys is None:
+            return self.everyone(measure)
+        if measure not in self._joined:
+            found = [
+                self.strips.by_key[key][measure] for key in self.keys if measure in self.strips.by_key.get(key, {})
+            ]
+            self._joined[measure] = together(found) if len(found) > 1 else found[0] if found else _empty(measure)
+        return self._joined[measure]
+
+    def everyone(self, measure: str) -> Strip:
+        return self.strips.whole.setdefault(measure, _empty(measure))
+
+
+def _empty(measure: str) -> Strip:
+    return Strip(measures[measure].aggregate)
+
+
+def strips_read(context: Context, needs: Iterable[Need], selection: Selection, granularity: Granularity) -> Strips:
+    """All states of the needs, in one statement. The range is cut as fine as the granularity, and no finer."""
+    whole = [stored_dimension("", cohort) for cohort in cohorts(selection.include)]
+    split = [stored_dimension(selection.dimension, cohort) for cohort in cohorts(selection.include)]
+    windows = sorted(
+        {
+            (need.measure, dimension, *piece)
+            for need in needs
+            for dimension in (whole if need.everyone or not selection.dimension else split)
+            for piece in cover(context.calendar, need.start, need.end, granularity)
+        }
+    )
+    lost = [window for window in windows if _is_lost(window, context, whole)]
+    stored_windows = [window for window in windows if window not in set(lost)] if lost else windows
+    rows = _rows(context, _without_overlap(stored_windows), whole, selection.keys)
+    return _shelved([*rows, *_lost_rows(context, lost, selection, whole)])
+
+
+def _is_lost(window: Window, context: Context, whole: list[str]) -> bool:
+    """Whether the window's minutes have been let go, so that only the events still know them."""
+    _, dimension, grain, _, end = window
+    return grain is Grain.MINUTE and not are_minutes_stored(end, context.now, is_split=dimension not in whole)
+
+
+def _lost_rows(context: Context, lost: Sequence[Window], selection: Selection, whole: list[str]) -> Iterator[BucketRow]:
+    """The odd minutes at the ends of a range, counted from their events: less than an hour each."""
+    if not lost:
+        return
+    wanted = [
+        replace(measures[name], dimensions=(selection.dimension,) if selection.dimension else ())
+        for name in sorted({window[0] for window in lost})
+    ]
+    names = {window[:2] for window in lost}
+    cells = cells_counted(
+        tenant_id=context.tenant_id,
+        wanted=wanted,
+        spans=[(window[3], window[4]) for window in lost],
+        edges={edge for window in lost for edge in range(to_micros(window[3]), to_micros(window[4]), MINUTE)},
+        dimensions=frozenset({"", selection.dimension}),
+        include=selection.include,
+    )
+    for cell in cells:
+        is_split = cell.dimension not in whole
+        is_wanted = not is_split or selection.keys is None or cell.key in selection.keys
+        if is_wanted and (cell.measure, cell.dimension) in names:
+            yield cell.measure, is_split, cell.key, cell.start, cell.n, cell.total, cell.state
+
+
+def _without_overlap(windows: Sequence[Window]) -> list[tuple[object, ...]]:
+    """Windows of one measure, dimension and width that touch become one, so that no bucket is read twice."""
+    merged: list[list[object]] = []
+    for *name, start, end in windows:
+        if merged and merged[-1][:3] == name and start <= merged[-1][4]:  # type: ignore[operator]
+            merged[-1][4] = max(merged[-1][4], end)  # type: ignore[call-overload]
+        else:
+            merged.append([*name, start, end])
+    return [tuple(window) for window in merged]
+
+
+def _rows(
+    context: Context, windows: Sequence[tuple[object, ...]], whole: list[str], keys: tuple[str, ...] | None
+) -> Iterator[BucketRow]:
+    names = ("measures", "dimensions", "grains", "starts", "ends")
+    columns = zip(*windows, strict=True) if windows else [[]] * 5
+    parameters: dict[str, object] = {name: list(column) for name, column in zip(names, columns, strict=True)}
+    parameters["grains"] = [int(grain) for grain in parameters["grains"]]  # type: ignore[attr-defined]
+    parameters |= {"tenant": context.tenant_id, "calendar": context.calendar_id, "whole": whole}
+    parameters["keys"] = list(keys) if keys is not None else None
+    connection.ensure_connection()
+    # Binary: bitmaps come as they are, instead of as hexadecimal text of twice the size. Django's own cursors cannot.
+    with psycopg.Cursor(connection.connection) as cursor:
+        yield from cursor.execute(_READ, parameters, binary=True)
+
+
+def _shelved(rows: Iterable[BucketRow]) -> Strips:
+    found: dict[tuple[str | None, str], list[tuple[int, Row]]] = {}
+    for measure, is_split, key, start, *row in rows:
+        found.setdefault((key if is_split else None, measure), []).append((start, tuple(row)))  # type: ignore[arg-type]
+    strips = Strips()
+    for (name, measure), parts in found.items():
+        shelf = strips.whole if name is None else strips.by_key.setdefault(name, {})
+        shelf[measure] = Strip.of(measures[measure].aggregate, parts)
+    return strips
+
+
+@lru_cache(maxsize=512)
+def cover(calendar: Calendar, start: datetime, end: datetime, granularity: Granularity) -> tuple[Piece, ...]:
+    """The widest buckets that fill [start, end) without being wider than the granularity; whole minutes at the ends."""
+    finest = _GRAINS.get(granularity, Grain.DAY)
+    return tuple(_cover(calendar, start, end, finest))
+
+
+_GRAINS = {Granularity.MINUTE: Grain.MINUTE, Granularity.HOUR: Grain.HOUR}
+_UNITS = {Grain.MINUTE: Granularity.MINUTE, Grain.HOUR: Granularity.HOUR, Grain.DAY: Granularity.DAY}
+
+
+def _cover(calendar: Calendar, start: datetime, end: datetime, grain: Grain) -> Iterator[Piece]:
+    if start >= end:
+        return
+    if grain is Grain.MINUTE:
+        yield grain, calendar.floor(start, Granularity.MINUTE), end
+        return
+    unit, finer = _UNITS[grain], Grain(grain - 1)
+    first = calendar.floor(start, unit)
+    first = start if first == start else calendar.ceil(start, unit)
+    last = calendar.floor(end, unit)
+    if first >= last:
+        yield from _cover(calendar, start, end, finer)
+        return
+    yield from _cover(calendar, start, first, finer)
+    yield grain, first, last
+    yield from _cover(calendar, last, end, finer)
+
+
+def stored(dimension: str | None, wanted: Collection[str]) -> bool:
+    """Whether every one of the measures has buckets of the dimension."""
+    return not dimension or all(dimension in measures[name].dimensions for name in wanted)

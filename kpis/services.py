@@ -1,0 +1,113 @@
+"""What changes in `kpis`: the metrics that tenants make themselves."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from datetime import datetime
+
+from analytics.registry import UnknownName
+from analytics.tenancy import tenant_context
+from kpis import formula
+from kpis.base import Formula, Kind, Metric, Unit, check_id, metrics
+from kpis.catalogue import Catalogue, MetricCycle, closure
+from kpis.models import MetricDefinition
+
+MAX_DEFINITIONS = 500
+
+
+class DefinitionError(ValueError):
+    """The definition cannot be saved; `field` names what to change, `position` the character of the formula."""
+
+    def __init__(self, message: str, field: str, position: int | None = None) -> None:
+        super().__init__(message)
+        self.field, self.position = field, position
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Definition:
+    """What a tenant says of a metric of its own."""
+
+    metric: str
+    name: str
+    formula: str
+    help: str = ""
+    unit: str = "count"
+    kind: str = "kpi"
+    better: str = "up"
+    warning: float | None = None
+    critical: float | None = None
+    owner: str = ""
+
+
+def metric_define(*, tenant_id: int, definition: Definition, now: datetime) -> MetricDefinition:
+    """Make the metric, or change it (its version rises with its formula). Raises DefinitionError."""
+    with tenant_context(tenant_id):
+        definition_check(tenant_id=tenant_id, definition=definition)
+        row = MetricDefinition.objects.select_for_update().filter(tenant_id=tenant_id, metric=definition.metric).first()
+        if row is None:
+            row = MetricDefinition(tenant_id=tenant_id, metric=definition.metric, created_at=now)
+        elif row.formula != definition.formula:
+            row.version += 1
+        for name in ("name", "formula", "help", "unit", "kind", "better", "warning", "critical", "owner"):
+            setattr(row, name, getattr(definition, name))
+        row.is_archived = False
+        row.save()
+        return row
+
+
+def metric_archive(*, tenant_id: int, metric: str) -> None:
+    """Take a metric out of use. Raises DefinitionError while another one is made of it."""
+    with tenant_context(tenant_id):
+        catalogue = Catalogue(tenant_id)
+        users = sorted(
+            other.id for other in catalogue.own().values() if other.id != metric and metric in closure(other, catalogue)
+        )
+        if users:
+            raise DefinitionError(f"{', '.join(users)} is made of it; change that first", "metric")
+        MetricDefinition.objects.filter(tenant_id=tenant_id, metric=metric).update(is_archived=True)
+
+
+def definition_check(*, tenant_id: int, definition: Definition) -> None:
+    """Raise DefinitionError unless the metric could be saved, within the tenant that is set."""
+    _check_words(definition)
+    catalogue = Catalogue(tenant_id)
+    own = catalogue.own()
+    if definition.metric not in own and len(own) >= MAX_DEFINITIONS:
+        raise DefinitionError(f"a tenant has at most {MAX_DEFINITIONS} metrics of its own", "metric")
+    metric = Metric(
+        id=definition.metric,
+        name=definition.name,
+        help=definition.help,
+        in_words=definition.formula,
+        form=Formula(definition.formula),
+    )
+    try:
+        closure(metric, {**{name: catalogue[name] for name in catalogue}, metric.id: metric})
+    except formula.FormulaError as error:
+        raise DefinitionError(error.pointed(), "formula", error.position) from None
+    except MetricCycle as error:
+        raise DefinitionError(str(error), "formula") from None
+    except LookupError as error:
+        raise _unknown(error, catalogue, definition) from None
+
+
+def _check_words(definition: Definition) -> None:
+    try:
+        check_id(definition.metric)
+    except ValueError as error:
+        raise DefinitionError(str(error), "metric") from None
+    if definition.metric in metrics:
+        raise DefinitionError(f"{definition.metric} comes with the product; choose another id", "metric")
+    if not definition.name.strip():
+        raise DefinitionError("it needs a name that people read", "name")
+    choices = (("unit", frozenset(Unit)), ("kind", frozenset(Kind)), ("better", frozenset({"up", "down"})))
+    for field, allowed in choices:
+        if getattr(definition, field) not in allowed:
+            raise DefinitionError(f"{field} is one of {', '.join(sorted(allowed))}", field)
+
+
+def _unknown(error: LookupError, catalogue: Catalogue, definition: Definition) -> DefinitionError:
+    names = formula.parse(definition.formula).names
+    missing = next((name for name in names if name not in set(catalogue)), "")
+    hint = str(UnknownName(error)) if not missing else f"there is no metric {missing}"
+    return DefinitionError(hint, "formula", definition.formula.find(missing) if missing else None)

@@ -167,6 +167,26 @@ def cancel(job: Job, *, now: datetime, using: str = "default") -> bool:
         return rows.update(state=Job.State.CANCELLED, finished_at=now, lease_until=None) == 1
 
 
+def run_now(job: Job, *, now: datetime, using: str = "default") -> bool:
+    """Make a waiting job due at once, or start a failed or cancelled one again where it stopped. False when it runs or is done.
+
+    A second active job with the same `dedupe_key` is not made: then the answer is False too.
+    """
+    restartable = (Job.State.QUEUED, Job.State.FAILED, Job.State.CANCELLED)
+    with job_context(job.tenant_id, using=using):
+        rows = Job.objects.using(using).filter(pk=job.pk, state__in=restartable)
+        try:
+            with transaction.atomic(using=using):
+                hit = rows.update(
+                    state=Job.State.QUEUED, run_at=now, attempts=0, error="", finished_at=None, lease_token=None
+                )
+        except IntegrityError:
+            return False
+        if hit:
+            transaction.on_commit(partial(_ring, job.pk), using=using)
+        return hit == 1
+
+
 def claim(
     *, now: datetime, job_id: uuid.UUID | None = None, only: list[str] | None = None, using: str = "default"
 ) -> RunningJob | None:

@@ -205,6 +205,8 @@ class Services:
         if not self._lock.acquire():
             raise EmbeddedError(f"The services of {self.place.home} are already running (python -m config.embedded status).")
         _private_folder(self.place.sockets, self.place.account)
+        if self.place.base != self.place.home:
+            _link(self.place.home / "services", self.place.base)  # whoever looks for the data finds it
         binaries = _binaries(self.place)
         if self._wants[0]:
             self._initialise(binaries)

@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from django.db import transaction
+from django.utils import timezone
 
 PREFIX = "bellwether: "
 
@@ -18,21 +19,24 @@ class Tick:
     seconds: int
 
 
-TICKS: tuple[Tick, ...] = ()
+TICKS: tuple[Tick, ...] = (
+    Tick("ring for jobs that nobody runs", "analytics.sweep", 5),
+)
 
 
-@transaction.atomic
-def schedule_apply(ticks: tuple[Tick, ...] = TICKS) -> None:
+def schedule_apply(ticks: tuple[Tick, ...] = TICKS, *, using: str = "default") -> None:
     """Bring beat's table in line with the list, by name. What operators paused stays paused, and their own rows stay."""
-    from django_celery_beat.models import IntervalSchedule, PeriodicTask
+    from django_celery_beat.models import IntervalSchedule, PeriodicTask, PeriodicTasks
 
-    for tick in ticks:
-        every, _ = IntervalSchedule.objects.get_or_create(every=tick.seconds, period=IntervalSchedule.SECONDS)
-        values = {"task": tick.task, "interval": every, "crontab": None, "solar": None, "clocked": None}
-        row, is_new = PeriodicTask.objects.get_or_create(name=PREFIX + tick.name, defaults=values)
-        if not is_new and (row.task, row.interval_id) != (tick.task, every.pk):
-            for field, value in values.items():
-                setattr(row, field, value)
-            row.save()
-    names = [PREFIX + tick.name for tick in ticks]
-    PeriodicTask.objects.filter(name__startswith=PREFIX).exclude(name__in=names).delete()
+    with transaction.atomic(using=using):
+        tasks = PeriodicTask.objects.using(using)
+        for tick in ticks:
+            every, _ = IntervalSchedule.objects.using(using).get_or_create(
+                every=tick.seconds, period=IntervalSchedule.SECONDS
+            )
+            tasks.update_or_create(
+                name=PREFIX + tick.name,
+                defaults={"task": tick.task, "interval": every, "crontab": None, "solar": None, "clocked": None},
+            )
+        tasks.filter(name__startswith=PREFIX).exclude(name__in=[PREFIX + tick.name for tick in ticks]).delete()
+        PeriodicTasks.objects.using(using).update_or_create(ident=1, defaults={"last_update": timezone.now()})

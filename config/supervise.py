@@ -169,6 +169,11 @@ class Stop:
         self.is_asked = True
 
 
+def _name(command: list[str]) -> str:
+    """What people call it: `uvicorn`, not `python -m uvicorn …`."""
+    return Path(command[2] if command[1:2] == ["-m"] else command[0]).name
+
+
 def keep_running(command: list[str], *, patience: float = POLITE_SECONDS) -> int:
     """Run the command until we are told to stop; pauses grow to 5 s while it keeps dying early."""
     stop = Stop(signal.SIGTERM, signal.SIGINT)
@@ -182,7 +187,7 @@ def keep_running(command: list[str], *, patience: float = POLITE_SECONDS) -> int
                 return os.EX_CONFIG
             lived = time.monotonic() - child.started_at
             pause = 0.2 if lived > HEALTHY_SECONDS else min(pause * 2, LONGEST_PAUSE_SECONDS)
-            print(f"{Path(command[0]).name} ended after {lived:.0f} s; starting it again in {pause:.1f} s", flush=True)
+            print(f"{_name(command)} ended after {lived:.0f} s; starting it again in {pause:.1f} s", flush=True)
             time.sleep(pause)
             if stop.is_asked:
                 break

@@ -20,7 +20,9 @@ def _remove_home(home: Path, creator: int) -> None:
     from config import embedded
 
     embedded.stop(home)
-    shutil.rmtree(home, ignore_errors=True)
+    where = embedded.place(home)
+    for folder in (where.sockets, where.base, home):
+        shutil.rmtree(folder, ignore_errors=True)
 
 
 for _name in ("DATABASE_URL", "DATABASE_OWNER_URL", "DATABASE_INGEST_URL", "DATABASE_ERASURE_URL", "REDIS_URL"):

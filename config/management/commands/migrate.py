@@ -8,9 +8,11 @@ from typing import Any
 from django.core.management.commands.migrate import Command as DjangoMigrate
 from django.db import connections
 
+from config.schedule import schedule_apply
+
 
 class Command(DjangoMigrate):
-    help = "Updates the database's tables as role owner, then makes this month's and the next months' partitions."
+    help = "Updates the database's tables as role owner, then makes the coming partitions and beat's schedule."
 
     def add_arguments(self, parser: ArgumentParser) -> None:
         super().add_arguments(parser)
@@ -20,6 +22,7 @@ class Command(DjangoMigrate):
         super().handle(*args, **options)
         if not (options["plan"] or options["check_unapplied"]):
             self._ensure_partitions(options["database"])
+            self._apply_schedule(options["database"])
 
     def _ensure_partitions(self, database: str) -> None:
         with connections[database].cursor() as cursor:
@@ -29,3 +32,8 @@ class Command(DjangoMigrate):
                     "SELECT bw_partition_ensure((date_trunc('month', now()) + make_interval(months => m))::date)"
                     " FROM generate_series(0, 3) m"
                 )
+
+    def _apply_schedule(self, database: str) -> None:
+        """Once beat's own tables are there (a migration of one app alone may come before them)."""
+        if "django_celery_beat_periodictask" in connections[database].introspection.table_names():
+            schedule_apply(using=database)

@@ -15,11 +15,9 @@ import time
 from collections import deque
 from collections.abc import Mapping, Sequence
 from datetime import datetime
-from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import msgspec
-from django.conf import settings
 from django.db import connections
 from django.utils import timezone
 
@@ -27,10 +25,8 @@ from analytics.capture.faults import dropped, fault_note, guarded
 from analytics.capture.normalise import normalise
 from analytics.capture.options import capture_options
 from analytics.contracts import CapturedEvent, Refusal, TenantInfo
+from analytics.spool import SpooledWriter, spool_folder
 from analytics.tenancy import UnknownTenant, tenant_by_slug
-
-if TYPE_CHECKING:
-    from analytics.spool import SpooledWriter
 
 logger = logging.getLogger("bellwether.capture")
 
@@ -179,8 +175,6 @@ class Outlet:
             writer.put([outcome])
 
     def _open(self) -> SpooledWriter:
-        from analytics.spool import SpooledWriter
-
         with self._lock:
             if self._writer is None:
                 self._writer = SpooledWriter(spool_folder())
@@ -223,12 +217,6 @@ class Outlet:
         for _ in range(len(self._waiting)):
             with guarded("outlet"):
                 self._place(self._waiting.popleft(), now)
-
-
-def spool_folder() -> Path:
-    """Where events wait while PostgreSQL is away; ANALYTICS_SPOOL_DIR, else below BELLWETHER_HOME."""
-    named = getattr(settings, "ANALYTICS_SPOOL_DIR", "")
-    return Path(named) if named else Path(getattr(settings, "BELLWETHER_HOME", "var")) / "spool"
 
 
 outlet = Outlet()

@@ -1,1 +1,1 @@
-"""A simulated marketplace with live events. Pure: no Django, no clock; the same seed gives the same events."""
+"""A simulated marketplace with live events. All but `filling.py` is pure: the same seed gives the same events."""

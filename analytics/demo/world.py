@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections import defaultdict
 from collections.abc import Callable
 from dataclasses import dataclass, field
-from datetime import date, timedelta
+from datetime import date, datetime, timedelta
 from zoneinfo import ZoneInfo
 
 import numpy as np
@@ -33,6 +33,11 @@ class Plan:
     zone: str
     days: int = 90
     events: int = 300_000
+
+    @staticmethod
+    def first_day(zone: str, *, days: int, until: datetime) -> date:
+        """The local day with which a story of that many days begins, if it is to end at `until`."""
+        return until.astimezone(ZoneInfo(zone)).date() - timedelta(days=days)
 
     @property
     def key(self) -> str:

@@ -7,6 +7,8 @@ from django.urls import include, path
 from django.views.generic import RedirectView
 from drf_spectacular.views import SpectacularAPIView, SpectacularSwaggerSplitView
 
+from analytics.admin.switch import tenant_switch
+
 handler400 = "config.problems.bad_request"
 handler403 = "config.problems.permission_denied"
 handler404 = "config.problems.not_found"
@@ -14,6 +16,7 @@ handler500 = "config.problems.server_error"
 
 urlpatterns = [
     path("", RedirectView.as_view(pattern_name="admin:index"), name="home"),
+    path("admin/tenant/", tenant_switch, name="tenant-choose"),
     path("admin/", admin.site.urls),
     path("health/", include("config.health")),
     path("api/v1/", include("analytics.urls")),

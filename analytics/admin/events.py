@@ -8,9 +8,10 @@ from django.contrib import admin, messages
 from django.db.models import Q, QuerySet
 from django.http import HttpRequest, HttpResponse
 from django.template.response import TemplateResponse
+from django.utils import timezone
 
 from analytics import identity, quarantine
-from analytics.admin.base import KeysetAdmin, ReadOnlyAdmin, TenantAdmin
+from analytics.admin.base import KeysetAdmin, ReadOnlyAdmin, TenantAdmin, tenant_id_of
 from analytics.contracts import Source
 from analytics.models import Event, EventKey, ExchangeRate, Outbox, OutcomeCount, Quarantine
 
@@ -69,9 +70,12 @@ class EventAdmin(KeysetAdmin):
         term = search_term.strip()
         if not term:
             return queryset, False
-        subject = identity.subject_of(tenant_id=request.tenant.id, distinct_id=term)  # type: ignore[attr-defined]
         match = Q(name=term) | Q(object_id=term)
-        return queryset.filter(match if subject is None else match | Q(subject_id=subject)), False
+        try:
+            match |= Q(subject_id=identity.subject_of(tenant_id=tenant_id_of(request), distinct_id=term))
+        except identity.UnknownSubject:
+            pass  # it is no user's id, then
+        return queryset.filter(match), False
 
 
 @admin.register(EventKey)
@@ -107,13 +111,17 @@ class QuarantineAdmin(KeysetAdmin):
             messages.error(request, "Your role may look at the quarantine, not replay it.")
             return None
         ids = list(queryset.filter(state=Quarantine.State.HELD).values_list("id", flat=True))
-        tenant_id = request.tenant.id  # type: ignore[attr-defined]
         is_sure = "confirm" in request.POST
-        outcome = quarantine.quarantine_replay(tenant_id=tenant_id, ids=ids, dry_run=not is_sure)
+        report = quarantine.quarantine_replay(
+            tenant=request.tenant,  # type: ignore[attr-defined]
+            ids=ids,
+            dry_run=not is_sure,
+            now=timezone.now(),
+        ).as_dict()
         if is_sure:
-            messages.success(request, f"Replayed {len(ids)} held events: {outcome}.")
+            messages.success(request, f"Replayed {len(ids)} held events: {report['outcomes']}.")
             return None
-        context = {**self.admin_site.each_context(request), "title": "Replay held events", "plan": outcome}
+        context = {**self.admin_site.each_context(request), "title": "Replay held events", "plan": report}
         context |= {"queryset": queryset, "action": "replay", "n": len(ids), "opts": self.opts}
         return TemplateResponse(request, "admin/confirm_action.html", context)
 
@@ -122,8 +130,9 @@ class QuarantineAdmin(KeysetAdmin):
         if not self.may_act(request):
             messages.error(request, "Your role may look at the quarantine, not discard from it.")
             return
-        held = queryset.filter(state=Quarantine.State.HELD)
-        messages.success(request, f"Discarded {held.update(state=Quarantine.State.DISCARDED)} held events.")
+        ids = list(queryset.values_list("id", flat=True))
+        n = quarantine.quarantine_discard(tenant_id=tenant_id_of(request), ids=ids, now=timezone.now())
+        messages.success(request, f"Discarded {n} held events.")
 
 
 @admin.register(ExchangeRate)

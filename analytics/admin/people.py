@@ -5,6 +5,7 @@ from __future__ import annotations
 from django.contrib import admin, messages
 from django.db.models import QuerySet
 from django.http import HttpRequest
+from django.utils import timezone
 
 from analytics import identity
 from analytics.admin.base import KeysetAdmin, ReadOnlyAdmin
@@ -44,7 +45,11 @@ class IdentityEdgeAdmin(KeysetAdmin):
         edges = list(queryset.filter(undone_at__isnull=True))
         for edge in edges:
             identity.identity_unmerge(
-                tenant_id=edge.tenant_id, edge_id=edge.id, actor=request.user.get_username(), reason="admin"
+                tenant_id=edge.tenant_id,
+                edge_id=edge.id,
+                actor=request.user.get_username(),
+                reason="undone in the admin",
+                now=timezone.now(),
             )
         messages.success(request, f"Undid {len(edges)} merges. The numbers of the touched days follow in seconds.")
 

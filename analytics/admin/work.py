@@ -36,7 +36,7 @@ class JobAdmin(ReadOnlyAdmin):
         if not self.may_act(request):
             messages.error(request, "Your role may look at jobs, not start them.")
             return
-        started = [jobs.job_run_now(job_id=job.id, now=timezone.now()) for job in queryset]
+        started = [jobs.run_now(job, now=timezone.now()) for job in queryset]
         messages.success(request, f"{sum(started)} of {len(started)} jobs will start within seconds.")
 
     @admin.action(description="Cancel", permissions=["view"])
@@ -44,7 +44,7 @@ class JobAdmin(ReadOnlyAdmin):
         if not self.may_act(request):
             messages.error(request, "Your role may look at jobs, not cancel them.")
             return
-        cancelled = [jobs.job_cancel(job_id=job.id) for job in queryset]
+        cancelled = [jobs.cancel(job, now=timezone.now()) for job in queryset]
         messages.success(request, f"Cancelled {sum(cancelled)} of {len(cancelled)} jobs.")
 
 

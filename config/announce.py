@@ -1,6 +1,6 @@
 """Waits until the product answers, then says where it is and how to get in.
 
-    python -m config.announce SECONDS_SINCE_EPOCH_OF_START
+python -m config.announce SECONDS_SINCE_EPOCH_OF_START
 """
 
 from __future__ import annotations
@@ -31,10 +31,17 @@ def is_ready(url: str) -> bool:
 def banner(known: dict[str, str], *, is_first: bool, seconds: float) -> str:
     """The last words of `bin/up`; secrets are shown at the first start only."""
     url = known["url"]
-    lines = [f"Bellwether is ready after {seconds:.0f} s at {url}/", f"  admin     {url}/admin/   user {known['admin_user']}"]
+    lines = [
+        f"Bellwether is ready after {seconds:.0f} s at {url}/",
+        f"  admin     {url}/admin/   user {known['admin_user']}",
+    ]
     if is_first:
         lines += [f"  password  {known['admin_password']}   (shown once; change it in the admin)"]
-        lines += [f"  tenant    {known['tenant']}", f"  write key {known['pk']}", f"  API key   {known['sk']}   (both shown once)"]
+        lines += [
+            f"  tenant    {known['tenant']}",
+            f"  write key {known['pk']}",
+            f"  API key   {known['sk']}   (both shown once)",
+        ]
     return "\n".join(lines)
 
 
@@ -45,7 +52,9 @@ def main() -> None:
     deadline = time.monotonic() + PATIENCE_SECONDS
     while not is_ready(known["url"]):
         if time.monotonic() > deadline:
-            sys.exit(f"No answer from {known['url']}/health/ready within {PATIENCE_SECONDS:.0f} s; the lines above say why.")
+            sys.exit(
+                f"No answer from {known['url']}/health/ready within {PATIENCE_SECONDS:.0f} s; the lines above say why."
+            )
         time.sleep(0.2)
     is_first = not shown.exists() or shown.read_text() != _mark(path)
     print("\n" + banner(known, is_first=is_first, seconds=time.time() - begun), flush=True)

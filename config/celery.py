@@ -1,4 +1,4 @@
-"""Celery as a doorbell: a message carries an id, the work itself lies in PostgreSQL, and losing or repeating one is harmless."""
+"""Celery as a doorbell: a message carries an id, the work lies in PostgreSQL, losing or repeating one is harmless."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ HEARTBEAT_KEY = "bellwether:heartbeat:worker"
 
 
 def broker_url(url: str) -> str:
-    """Kombu's spelling of a Redis address: it knows unix sockets by another scheme and takes their password as an option."""
+    """The address as kombu spells it: another scheme for unix sockets, another name for the database's number."""
     if not url.startswith(("unix://", "redis+socket://")):
         return url
     parts = urlsplit(url)
@@ -37,7 +37,7 @@ app.autodiscover_tasks()
 
 @app.on_after_configure.connect
 def _harden(sender: Celery, **kwargs: Any) -> None:
-    sender.conf.broker_url = broker_url(str(sender.conf.broker_url))
+    sender.conf.update(broker_url=broker_url(str(sender.conf.broker_url)))
 
 
 app.conf.update(

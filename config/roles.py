@@ -1,4 +1,4 @@
-"""The four database roles and what each starts with. Works on PostgreSQL 15 and later, with a superuser or a managed admin."""
+"""The four database roles and what each starts with: PostgreSQL 15 and later, by a superuser or a managed admin."""
 
 from __future__ import annotations
 
@@ -11,12 +11,17 @@ from psycopg import sql
 
 OWNER, APP, INGEST, ERASURE = "bellwether_owner", "bellwether_app", "bellwether_ingest", "bellwether_erasure"
 ROLES = (OWNER, APP, INGEST, ERASURE)
-VARIABLES = {OWNER: "DATABASE_OWNER_URL", APP: "DATABASE_URL", INGEST: "DATABASE_INGEST_URL", ERASURE: "DATABASE_ERASURE_URL"}
+VARIABLES = {
+    OWNER: "DATABASE_OWNER_URL",
+    APP: "DATABASE_URL",
+    INGEST: "DATABASE_INGEST_URL",
+    ERASURE: "DATABASE_ERASURE_URL",
+}
 # Owners of nothing but the tables: row-level security binds each of them.
 _ATTRIBUTES = "LOGIN NOSUPERUSER NOBYPASSRLS NOCREATEDB NOCREATEROLE NOREPLICATION"
 _CREATED = "LOGIN NOCREATEDB NOCREATEROLE"  # all that an admin without SUPERUSER may say; the rest are defaults
 
-Plan = Iterator[tuple[str, sql.Composable]]
+Plan = Iterator[tuple[str, sql.Composed | sql.SQL]]
 
 
 def roles_setup(*, admin_url: str, database: str, passwords: Mapping[str, str], dry_run: bool = False) -> list[str]:
@@ -37,7 +42,9 @@ def roles_setup(*, admin_url: str, database: str, passwords: Mapping[str, str], 
 def roles_missing(*, admin_url: str) -> list[str]:
     """Which of the four roles do not exist yet."""
     with psycopg.connect(admin_url) as admin:
-        known = {name for (name,) in admin.execute("SELECT rolname FROM pg_roles WHERE rolname = ANY(%s)", [list(ROLES)])}
+        known = {
+            name for (name,) in admin.execute("SELECT rolname FROM pg_roles WHERE rolname = ANY(%s)", [list(ROLES)])
+        }
     return [role for role in ROLES if role not in known]
 
 
@@ -91,7 +98,7 @@ def _database_plan(database: str) -> Plan:
         yield f"{APP} gets {rights.lower()}", sql.SQL(default).format(owner, sql.SQL(rights), app)
 
 
-def _password(admin: psycopg.Connection[Any], role: str, password: str) -> sql.Composable:
+def _password(admin: psycopg.Connection[Any], role: str, password: str) -> sql.Composed:
     """The verifier is computed here, so that the password itself never reaches a server's log."""
     verifier = admin.pgconn.encrypt_password(password.encode(), role.encode(), b"scram-sha-256").decode()
     return sql.SQL("ALTER ROLE {} PASSWORD {}").format(sql.Identifier(role), sql.Literal(verifier))

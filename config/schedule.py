@@ -1,4 +1,4 @@
-"""What beat fires, in one list. Ticks are short and in UTC; which local period is due is the ledger's question, not beat's."""
+"""What beat fires, in one list. Ticks are short and in UTC; which local period is due is the ledger's question."""
 
 from __future__ import annotations
 
@@ -19,13 +19,11 @@ class Tick:
     seconds: int
 
 
-TICKS: tuple[Tick, ...] = (
-    Tick("ring for jobs that nobody runs", "analytics.sweep", 5),
-)
+TICKS: tuple[Tick, ...] = (Tick("ring for jobs that nobody runs", "analytics.sweep", 5),)
 
 
 def schedule_apply(ticks: tuple[Tick, ...] = TICKS, *, using: str = "default") -> None:
-    """Bring beat's table in line with the list, by name. What operators paused stays paused, and their own rows stay."""
+    """Bring beat's table in line with the list, by name. Pauses made by operators stay, and so do rows of their own."""
     from django_celery_beat.models import IntervalSchedule, PeriodicTask, PeriodicTasks
 
     with transaction.atomic(using=using):

@@ -135,14 +135,16 @@ def process_command(pid: int) -> str:
         return "" if state == "Z" else Path(f"/proc/{pid}/cmdline").read_text().replace("\0", " ")
     except OSError:
         if not Path("/proc/self").exists():  # not Linux
-            return subprocess.run(["ps", "-o", "command=", "-p", str(pid)], capture_output=True, text=True, check=False).stdout
+            return subprocess.run(
+                ["ps", "-o", "command=", "-p", str(pid)], capture_output=True, text=True, check=False
+            ).stdout
         return ""
 
 
 _libc = ctypes.CDLL(None, use_errno=True) if sys.platform.startswith("linux") else None
 
 
-class _follow_parent:  # noqa: N801 - used as a function; a class so that it holds no lock when it runs after fork
+class _follow_parent:  # a class, so that nothing is imported or locked after the fork
     """Makes the kernel signal the child when its parent is killed, and forgets the parent's signal mask."""
 
     def __init__(self, signal_number: signal.Signals):
@@ -189,8 +191,6 @@ def keep_running(command: list[str], *, patience: float = POLITE_SECONDS) -> int
             pause = 0.2 if lived > HEALTHY_SECONDS else min(pause * 2, LONGEST_PAUSE_SECONDS)
             print(f"{_name(command)} ended after {lived:.0f} s; starting it again in {pause:.1f} s", flush=True)
             time.sleep(pause)
-            if stop.is_asked:
-                break
             child.start()
         time.sleep(0.1)
     child.stop(seconds=patience)

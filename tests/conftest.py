@@ -36,7 +36,12 @@ from config.roles import APP, ERASURE, INGEST, OWNER, roles_setup, url_of
 
 T0 = datetime(2026, 3, 2, tzinfo=UTC)  # a Monday
 ALIASES = {"default": APP, "owner": OWNER, "ingest": INGEST, "erasure": ERASURE}
-VARIABLES = {"default": "DATABASE_URL", "owner": "DATABASE_OWNER_URL", "ingest": "DATABASE_INGEST_URL", "erasure": "DATABASE_ERASURE_URL"}
+VARIABLES = {
+    "default": "DATABASE_URL",
+    "owner": "DATABASE_OWNER_URL",
+    "ingest": "DATABASE_INGEST_URL",
+    "erasure": "DATABASE_ERASURE_URL",
+}
 TEMPLATE = "bellwether_template"
 ROOT = Path(__file__).resolve().parent.parent
 
@@ -62,7 +67,9 @@ def _use_database(name: str, home: Path) -> None:
         connections[alias].close()
         url = url_of(admin, database=name, user=role, password=embedded.passwords(home)[role])
         config: dict[str, Any] = Env.db_url_config(url)
-        connections[alias].settings_dict.update({key: config[key] for key in ("NAME", "USER", "PASSWORD", "HOST", "PORT")})
+        connections[alias].settings_dict.update(
+            {key: config[key] for key in ("NAME", "USER", "PASSWORD", "HOST", "PORT")}
+        )
         connections[alias].settings_dict["OPTIONS"].pop("host", None)
         connections[alias].settings_dict["OPTIONS"].update(config.get("OPTIONS", {}))
 
@@ -127,8 +134,8 @@ def _truncate_as_owner(self: TransactionTestCase) -> None:
     # A connection of its own: Django forbids a test the aliases that it did not ask for.
     with psycopg.connect(**_plain_parameters("owner"), autocommit=True) as owner:
         (tables,) = owner.execute(
-            "SELECT string_agg(format('%%I', c.relname), ', ') FROM pg_class c WHERE c.relnamespace = 'public'::regnamespace"
-            " AND c.relkind IN ('r', 'p') AND NOT c.relispartition AND c.relname <> ALL(%s)"
+            "SELECT string_agg(format('%%I', c.relname), ', ') FROM pg_class c"
+            " WHERE c.relnamespace = 'public'::regnamespace AND c.relkind IN ('r', 'p') AND NOT c.relispartition AND c.relname <> ALL(%s)"
             " AND (c.relkind = 'p' OR pg_relation_size(c.oid) > 0)",
             [["django_migrations", "django_content_type", "auth_permission"]],
         ).fetchone() or ("",)
@@ -149,7 +156,10 @@ def database_urls(django_db_setup: None, test_home: Path, worker_id: str) -> dic
     """Variables of this worker's database, for processes that a test starts: DATABASE_URL, DATABASE_OWNER_URL …"""
     admin, name = _admin_url(test_home), f"bellwether_test_{worker_id}"
     known = embedded.passwords(test_home)
-    return {VARIABLES[alias]: url_of(admin, database=name, user=role, password=known[role]) for alias, role in ALIASES.items()}
+    return {
+        VARIABLES[alias]: url_of(admin, database=name, user=role, password=known[role])
+        for alias, role in ALIASES.items()
+    }
 
 
 @pytest.fixture(scope="session")
@@ -186,7 +196,8 @@ def globex(db: None) -> Tenant:
 def _member(username: str, tenant: Tenant, role: str) -> Any:
     from analytics.access.services import membership_set
 
-    user = get_user_model().objects.create_user(username=username, email=f"{username}@example.org", password="correct horse")  # type: ignore[attr-defined]
+    users: Any = get_user_model().objects
+    user = users.create_user(username=username, email=f"{username}@example.org", password="correct horse")
     membership_set(tenant_id=tenant.pk, user=user, role=role)
     return user
 
@@ -223,13 +234,21 @@ def shared_dir() -> Path:
 
 @pytest.fixture(scope="module")
 def live_server_url(database_urls: dict[str, str], test_home: Path) -> Iterator[str]:
-    """The real server process on a free port and this worker's database. Tests that use it commit: `transaction=True`."""
+    """The real server process on a free port and this worker's database. Tests of it commit: `transaction=True`."""
     with socket.socket() as listener:
         listener.bind(("127.0.0.1", 0))
         listener.listen(128)
         port = listener.getsockname()[1]
         log = test_home / "log" / f"live-{port}.log"
-        command = [sys.executable, "-m", "uvicorn", "config.asgi:application", "--fd", str(listener.fileno()), "--no-access-log"]
+        command = [
+            sys.executable,
+            "-m",
+            "uvicorn",
+            "config.asgi:application",
+            "--fd",
+            str(listener.fileno()),
+            "--no-access-log",
+        ]
         environment = {**os.environ, **database_urls, "DJANGO_SETTINGS_MODULE": "config.settings"}
         with log.open("wb") as output:
             process = subprocess.Popen(

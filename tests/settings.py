@@ -12,7 +12,6 @@ import tempfile
 from pathlib import Path
 
 
-
 def _remove_home(home: Path, creator: int) -> None:
     """End the run's services and remove its folder; a forked child that ends does neither."""
     if os.getpid() != creator:
@@ -45,5 +44,3 @@ STORAGES = {
 STATIC_ROOT.mkdir(exist_ok=True)  # noqa: F405 - WhiteNoise warns about a missing folder
 for _database in DATABASES.values():  # noqa: F405
     _database["CONN_MAX_AGE"] = 0
-# While pages of the admin are being written, a missing one must not stop every test.
-INSTALLED_APPS = [name.replace("django.contrib.admin", "django.contrib.admin.apps.SimpleAdminConfig") for name in INSTALLED_APPS]  # noqa: F405

@@ -69,7 +69,9 @@ def test_nothing_listens_on_the_network(home: Path) -> None:
 
 def test_folders_and_secrets_are_private(home: Path) -> None:
     where = embedded.place(home)
-    modes = {path.name: stat.S_IMODE(path.stat().st_mode) for path in (where.sockets, where.data, home / "secrets.json")}
+    modes = {
+        path.name: stat.S_IMODE(path.stat().st_mode) for path in (where.sockets, where.data, home / "secrets.json")
+    }
     assert modes == {where.sockets.name: 0o700, "postgres": 0o700, "secrets.json": 0o600}
 
 
@@ -81,16 +83,16 @@ def test_postgres_refuses_whoever_has_no_password(home: Path) -> None:
 
 
 def test_redis_refuses_whoever_has_no_password(home: Path) -> None:
-    with redis.Redis(unix_socket_path=str(embedded.place(home).redis_socket)) as client:
-        with pytest.raises(redis.AuthenticationError):
-            client.ping()
+    client = redis.Redis(unix_socket_path=str(embedded.place(home).redis_socket))
+    with client, pytest.raises(redis.AuthenticationError):
+        client.ping()
 
 
 def test_redis_keeps_its_settings_from_its_user(home: Path) -> None:
     password = embedded.secrets(home)["PASSWORD_REDIS"]
-    with redis.Redis(unix_socket_path=str(embedded.place(home).redis_socket), password=password) as client:
-        with pytest.raises(redis.exceptions.NoPermissionError):
-            client.config_set("dir", "/")
+    client = redis.Redis(unix_socket_path=str(embedded.place(home).redis_socket), password=password)
+    with client, pytest.raises(redis.exceptions.NoPermissionError):
+        client.config_set("dir", "/")
 
 
 @pytest.mark.skipif(os.geteuid() != 0, reason="only root can try as somebody else")

@@ -31,7 +31,14 @@ def test_a_second_run_keeps_the_secrets_and_follows_the_address(tmp_path: Path) 
 
 
 def test_secrets_are_shown_once() -> None:
-    known = {"url": "http://x", "admin_user": "admin", "admin_password": "s3cret", "tenant": "demo", "pk": "pk_1", "sk": "sk_1"}
+    known = {
+        "url": "http://x",
+        "admin_user": "admin",
+        "admin_password": "s3cret",
+        "tenant": "demo",
+        "pk": "pk_1",
+        "sk": "sk_1",
+    }
     later = banner(known, is_first=False, seconds=3)
     assert not [secret for secret in ("s3cret", "pk_1", "sk_1") if secret in later]
     assert all(secret in banner(known, is_first=True, seconds=3) for secret in ("s3cret", "pk_1", "sk_1"))

@@ -22,7 +22,12 @@ def test_ready_says_no_when_redis_is_away(client: Client, settings: pytest.Fixtu
     settings.REDIS_URL = "unix:///nowhere/redis.sock"  # type: ignore[attr-defined]
     answer = client.get("/health/ready")
     assert answer.status_code == 503
-    assert answer.json()["parts"] == {"postgres": "ok", "redis": "unreachable", "migrations": "ok", "worker": "unreachable"}
+    assert answer.json()["parts"] == {
+        "postgres": "ok",
+        "redis": "unreachable",
+        "migrations": "ok",
+        "worker": "unreachable",
+    }
 
 
 def test_details_are_for_staff_and_secret_keys(client: Client, admin_client: Client) -> None:

@@ -10,7 +10,9 @@ from django.db import connections
 @pytest.mark.parametrize("alias", ["default", "owner", "ingest", "erasure"])
 def test_no_role_is_special(alias: str) -> None:
     with connections[alias].cursor() as cursor:
-        cursor.execute("SELECT rolsuper, rolbypassrls, rolcreatedb, rolcreaterole FROM pg_roles WHERE rolname = current_user")
+        cursor.execute(
+            "SELECT rolsuper, rolbypassrls, rolcreatedb, rolcreaterole FROM pg_roles WHERE rolname = current_user"
+        )
         assert cursor.fetchall() == [(False, False, False, False)]
 
 

@@ -59,5 +59,7 @@ def test_a_password_that_is_not_asked_for_is_kept(server: str, database: str, te
     call_command("setup_roles", admin_url=server, database=database, stdout=said)
     assert said.getvalue().count("keeps its password") == len(ROLES)
     app = ROLES[1]
-    with psycopg.connect(url_of(server, database=database, user=app, password=embedded.passwords(test_home)[app])) as connection:
+    with psycopg.connect(
+        url_of(server, database=database, user=app, password=embedded.passwords(test_home)[app])
+    ) as connection:
         assert connection.execute("SELECT current_user").fetchone() == (app,)

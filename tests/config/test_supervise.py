@@ -17,7 +17,8 @@ ROOT = Path(__file__).resolve().parents[2]
 PARENT = """
 import os, pathlib, subprocess, sys, time
 pathlib.Path(sys.argv[1]).open("a").write(f"{os.getpid()}\\n")
-child = subprocess.Popen([sys.executable, "-c", "import signal, time; signal.signal(15, signal.SIG_IGN); time.sleep(60)"])
+deaf = "import signal, time; signal.signal(15, signal.SIG_IGN); time.sleep(60)"
+child = subprocess.Popen([sys.executable, "-c", deaf])
 pathlib.Path(sys.argv[1] + ".child").open("a").write(f"{child.pid}\\n")
 time.sleep(60)
 """
@@ -46,7 +47,7 @@ def _await(met: Callable[[], bool], *, seconds: float = 10) -> None:
 
 def _is_gone(pid: int) -> bool:
     try:
-        return psutil.Process(pid).status() == psutil.STATUS_ZOMBIE
+        return bool(psutil.Process(pid).status() == psutil.STATUS_ZOMBIE)
     except psutil.NoSuchProcess:
         return True
 

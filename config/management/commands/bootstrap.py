@@ -22,7 +22,9 @@ class Command(BaseCommand):
 
     def add_arguments(self, parser: ArgumentParser) -> None:
         parser.add_argument("--no-demo", action="store_true", help="leave the demo tenant without events")
-        parser.add_argument("--url", default=f"http://{settings.HOST}:{settings.PORT}", help="where the product will answer")
+        parser.add_argument(
+            "--url", default=f"http://{settings.HOST}:{settings.PORT}", help="where the product will answer"
+        )
 
     def handle(self, *args: Any, **options: Any) -> None:
         if not os.environ.get("DATABASE_URL"):
@@ -34,9 +36,9 @@ class Command(BaseCommand):
             call_command("collectstatic", verbosity=0, interactive=False)
         with self.step("administrator, tenant and keys"):
             first_run(home=settings.BELLWETHER_HOME, url=options["url"])
-        if not options["no_demo"] and "demo" in get_commands() and not has_events(TENANT["slug"]):
+        if not options["no_demo"] and "demo" in get_commands() and not has_events(TENANT):
             with self.step("demo data"):
-                call_command("demo", seed=7, tenant=TENANT["slug"])
+                call_command("demo", seed=7, tenant=TENANT)
 
     @contextmanager
     def step(self, name: str) -> Iterator[None]:

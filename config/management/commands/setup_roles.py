@@ -19,7 +19,9 @@ class Command(BaseCommand):
     requires_system_checks = ()
 
     def add_arguments(self, parser: ArgumentParser) -> None:
-        parser.add_argument("--admin-url", help="postgresql://… of an admin; without it, the embedded server's superuser")
+        parser.add_argument(
+            "--admin-url", help="postgresql://… of an admin; without it, the embedded server's superuser"
+        )
         parser.add_argument("--database", default=embedded.DATABASE, help="name of the database (default: %(default)s)")
         parser.add_argument("--new-passwords", action="store_true", help="also give roles that exist a new password")
         parser.add_argument("--dry-run", action="store_true", help="print the plan and change nothing")
@@ -28,8 +30,14 @@ class Command(BaseCommand):
         given = options["admin_url"]
         admin_url = given or embedded.admin_url(settings.BELLWETHER_HOME)
         try:
-            passwords = self._passwords(admin_url, new=options["new_passwords"]) if given else embedded.passwords(settings.BELLWETHER_HOME)
-            done = roles_setup(admin_url=admin_url, database=options["database"], passwords=passwords, dry_run=options["dry_run"])
+            passwords = (
+                self._passwords(admin_url, new=options["new_passwords"])
+                if given
+                else embedded.passwords(settings.BELLWETHER_HOME)
+            )
+            done = roles_setup(
+                admin_url=admin_url, database=options["database"], passwords=passwords, dry_run=options["dry_run"]
+            )
         except psycopg.Error as error:
             raise CommandError(f"The server refused: {error}") from error
         if options["verbosity"] > 1 or options["dry_run"]:
@@ -44,5 +52,9 @@ class Command(BaseCommand):
         self.stdout.write("Put these into the environment; passwords are shown once:")
         for role in ROLES:
             shown = passwords.get(role, "<unchanged password>")
-            url = url_of(admin_url, database=database, user=role, password=shown) if role in passwords else f"({role} keeps its password)"
+            url = (
+                url_of(admin_url, database=database, user=role, password=shown)
+                if role in passwords
+                else f"({role} keeps its password)"
+            )
             self.stdout.write(f"{VARIABLES[role]}={url}")

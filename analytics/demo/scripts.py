@@ -7,7 +7,7 @@ from functools import partial
 from analytics.demo import paying
 from analytics.demo.catalogue import AGENTS, GIFTS, PLANS, TIERS, Product, Show, Weighted, person_name
 from analytics.demo.telling import Visit, money
-from analytics.demo.world import CREATORS, Stream, Today, World
+from analytics.demo.world import CREATORS, PASSERS_BY, Stream, Today, World
 
 GIFT = Weighted({name: weight for name, (_, weight) in GIFTS.items()})
 TIER = Weighted({name: weight for name, (_, weight) in TIERS.items()})
@@ -36,7 +36,7 @@ def backstage(world: World, today: Today) -> None:
         _broadcast(today, stream)
     for show in today.shows:
         _take_place(world, today, show)
-    for number in range(int(world.plan.events / world.plan.days * 0.016)):
+    for number in range(int(world.plan.events / world.plan.days * PASSERS_BY)):
         _passer_by(world, today, number)
     _machines(today)
 

@@ -18,7 +18,12 @@ from analytics.demo.catalogue import AGENTS, CAMPAIGNS, CHANNELS, COUNTRIES, PLA
 from analytics.demo.population import HISTORY_DAYS, People, arrivals, expected_visits
 from analytics.demo.telling import Dice, Ids, Teller, Visit
 
-EVENTS_PER_VISIT = 8.3
+# How many events come of what, measured over stories of several sizes and seeds.
+EVENTS_PER_VISIT = 5.7
+EVENTS_PER_SIGN_UP = 4.4
+EVENTS_BESIDE_PER_DAY = 52
+PASSERS_BY = 0.016
+EVENTS_PER_PASSER_BY = 1.8
 EVENTS_PER_ARRIVAL_A_DAY = 6_000
 CREATORS = 60
 _COUNTRIES, _PLATFORMS, _CHANNELS = tuple(COUNTRIES), tuple(PLATFORMS), tuple(CHANNELS)
@@ -133,11 +138,22 @@ class World:
 
     def _calibrated(self) -> float:
         """What to multiply expected visits with, so that the planned number of events comes out."""
-        people, total = People(), 0.0
+        people, habit = People(), 0.0
+        firsts: list[np.ndarray] = []
         for day in range(self.plan.days):
-            self.arrivals(people, day)
-            total += float(expected_visits(people, day, self.date_of(day).weekday()).sum())
-        return self.plan.events / EVENTS_PER_VISIT / max(total, 1.0)
+            newcomers = self.arrivals(people, day)
+            expected = expected_visits(people, day, self.date_of(day).weekday())
+            habit += float(expected[:newcomers].sum())
+            firsts.append(expected[newcomers:])
+        first = np.concatenate(firsts)
+        beside = EVENTS_BESIDE_PER_DAY * self.plan.days + PASSERS_BY * EVENTS_PER_PASSER_BY * self.plan.events
+        wanted = (self.plan.events - beside - EVENTS_PER_SIGN_UP * len(first)) / EVENTS_PER_VISIT
+        low, high = 0.0, 50.0
+        for _ in range(40):
+            middle = (low + high) / 2
+            visits = middle * habit + float((middle * first + np.exp(-middle * first)).sum())
+            low, high = (middle, high) if visits < wanted else (low, middle)
+        return low
 
     def visit(self, person: int, at: float, number: int) -> Visit:
         """A user's coming at an instant of a day."""

@@ -10,7 +10,7 @@ from dataclasses import dataclass, field
 from datetime import date, datetime
 
 import psycopg
-from django.db import connection
+from django.db import connection, connections
 from django.utils import timezone
 
 from analytics.contracts import CapturedEvent, Outcome, Refusal, Verdict
@@ -84,7 +84,7 @@ class Delivery:
     def _write_here(self, batch: Batch) -> Future[list[Verdict]]:
         future: Future[list[Verdict]] = Future()
         with tenant_context(self._tenant_id):
-            future.set_result(write_batch(connection, batch.events, batch.refusals, now=timezone.now()))
+            future.set_result(write_batch(connections["default"], batch.events, batch.refusals, now=timezone.now()))
         return future
 
     def _land(self) -> None:

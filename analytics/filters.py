@@ -183,6 +183,15 @@ def event_condition(parameters: Parameters) -> Q:
     return condition
 
 
+def body(serializer: Any, data: Any) -> dict[str, Any]:
+    """A JSON body as its serializer reads it; refused field by field. Unknown fields are refused, not ignored."""
+    checked = serializer(data=data)
+    checked.is_valid(raise_exception=True)
+    only_known(data, list(checked.fields))
+    valid: dict[str, Any] = checked.validated_data
+    return valid
+
+
 def _reversed() -> NoReturn:
     refuse("to", "reversed_range", "`to` is exclusive and must be later than `from`.")
 
@@ -190,8 +199,3 @@ def _reversed() -> NoReturn:
 def _sentence(error: Exception) -> str:
     text = str(error)
     return text[:1].upper() + text[1:]
-
-
-def body_choice(value: Any, name: str, choices: Collection[str]) -> str:
-    """As `choice_parameter`, for a value of a JSON body."""
-    return choice_parameter({name: value if isinstance(value, str) else repr(value)}, name, choices)

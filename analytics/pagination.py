@@ -14,6 +14,8 @@ from urllib.parse import urlencode
 from django.db.models import Model, Q, QuerySet
 from rest_framework.pagination import LimitOffsetPagination
 from rest_framework.request import Request
+from rest_framework.response import Response
+from rest_framework.views import APIView
 
 from analytics.filters import Parameters, number_parameter, refuse
 from analytics.periods import from_micros, to_micros
@@ -81,3 +83,12 @@ class CountedPages(LimitOffsetPagination):
 
     default_limit = DEFAULT_LIMIT
     max_limit = MAX_LIMIT
+
+
+def paged(view: APIView, request: Request, queryset: QuerySet[Any], serializer: Any) -> Response:
+    """A page of a short list, with its count."""
+    number_parameter(request.query_params, "limit", default=DEFAULT_LIMIT, most=MAX_LIMIT)
+    number_parameter(request.query_params, "offset", default=0, least=0, most=1_000_000)
+    pages = CountedPages()
+    rows = pages.paginate_queryset(queryset, request, view=view)
+    return pages.get_paginated_response(serializer(rows, many=True).data)

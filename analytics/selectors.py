@@ -2,17 +2,12 @@
 
 from __future__ import annotations
 
-
-
-from uuid import UUID
-
 from django.db import connection
-from django.db.models import Q, QuerySet, Sum
+from django.db.models import Q, QuerySet
 
-from analytics.contracts import Outcome, TenantInfo
+from analytics.contracts import TenantInfo
 from analytics.filters import (
     Parameters,
-    Span,
     calendar_of,
     choice_parameter,
     event_condition,
@@ -20,8 +15,8 @@ from analytics.filters import (
     span_parameters,
     text_parameter,
 )
-from analytics.models import Event, Identity, OutcomeCount, Quarantine, Subject
-from analytics.sealing import keyring
+from analytics.identity import UnknownSubject, person_subjects, subject_of
+from analytics.models import Event, Quarantine
 
 
 def events_matching(*, tenant: TenantInfo, parameters: Parameters) -> QuerySet[Event]:
@@ -34,18 +29,12 @@ def events_matching(*, tenant: TenantInfo, parameters: Parameters) -> QuerySet[E
 
 
 def subjects_of_person(*, tenant_id: int, distinct_id: str) -> list[int]:
-    """Every subject of the person behind a distinct id; empty for a stranger."""
-    digest = UUID(bytes=keyring().digest(tenant_id, distinct_id))
-    subject = Identity.objects.filter(tenant_id=tenant_id, digest=digest).values("subject_id")
-    person = Subject.objects.filter(tenant_id=tenant_id, id__in=subject).values("person_id")
-    return list(Subject.objects.filter(tenant_id=tenant_id, person_id__in=person).values_list("id", flat=True))
-
-
-def outcomes_between(*, tenant_id: int, span: Span) -> dict[str, int]:
-    """Received events by outcome, for the hours (UTC) of receipt that begin in the span."""
-    counts = OutcomeCount.objects.filter(span.condition("hour"), tenant_id=tenant_id)
-    found = dict(counts.values_list("outcome").annotate(total=Sum("n")).values_list("outcome", "total"))
-    return {outcome.value: int(found.get(outcome.value, 0)) for outcome in Outcome}
+    """Every subject of the person behind a distinct id; empty for a stranger. Needs the tenant's context."""
+    try:
+        subject = subject_of(tenant_id=tenant_id, distinct_id=distinct_id)
+        return [member.pk for member in person_subjects(tenant_id=tenant_id, subject_id=subject)]
+    except UnknownSubject:
+        return []
 
 
 def quarantine_matching(*, tenant: TenantInfo, parameters: Parameters) -> QuerySet[Quarantine]:

@@ -12,10 +12,7 @@ from analytics.capture.money import exponents
 from analytics.models import ApiKey, Event, ExchangeRate, IdentityEdge, Job, Membership, Quarantine
 from analytics.models.tenants import Tenant
 
-PLAIN_COLUMNS = (
-    "event_id name type action source session_id parent_id platform country campaign channel content_type object_type "
-    "object_id method tier reason value duration_ms"
-).split()
+PLAIN_COLUMNS = ["event_id", "name", "type", "action", "source", "session_id", "parent_id", "platform", "country", "campaign", "channel", "content_type", "object_type", "object_id", "method", "tier", "reason", "value", "duration_ms"]
 FLAGS = ["is_bot", "bot_reason", "is_internal", "is_historical", "is_clamped"]
 
 
@@ -140,6 +137,19 @@ class ReplayedSerializer(serializers.Serializer[Any]):
     tried = serializers.IntegerField()
     dry_run = serializers.BooleanField()
     outcomes = serializers.DictField(child=serializers.IntegerField())
+    still_held = serializers.DictField(child=serializers.IntegerField(), help_text="by reason")
+
+
+class DiscardSerializer(serializers.Serializer[Any]):
+    """Which held events to give up."""
+
+    ids = serializers.ListField(child=serializers.UUIDField(), min_length=1, max_length=1000)
+
+
+class DiscardedSerializer(serializers.Serializer[Any]):
+    """How many were held and are no more."""
+
+    discarded = serializers.IntegerField()
 
 
 class JobSerializer(serializers.ModelSerializer[Job]):
@@ -238,6 +248,17 @@ class UnmergeSerializer(serializers.Serializer[Any]):
     reason = serializers.CharField(max_length=400, required=False, default="")
 
 
+class PersonSerializer(serializers.Serializer[Any]):
+    """A person: all its subjects (the lowest is its id), distinct ids and traits in plain text."""
+
+    person_id = serializers.IntegerField()
+    subjects = serializers.ListField(child=serializers.IntegerField())
+    is_identified = serializers.BooleanField()
+    distinct_ids = serializers.ListField(child=serializers.CharField())
+    traits = serializers.DictField()
+    edges = EdgeSerializer(many=True)
+
+
 class EraseSerializer(serializers.Serializer[Any]):
     """Erase a person from every store."""
 
@@ -245,10 +266,15 @@ class EraseSerializer(serializers.Serializer[Any]):
 
 
 class ReceiptSerializer(serializers.Serializer[Any]):
-    """What was erased (or, as a dry run, would be)."""
+    """What was erased (or, as a dry run, would be): rows by store, and what a scan afterwards still found."""
 
-    dry_run = serializers.BooleanField()
-    receipt = serializers.DictField()
+    subjects = serializers.IntegerField()
+    rows = serializers.DictField(child=serializers.IntegerField())
+    traces = serializers.DictField(child=serializers.IntegerField())
+    is_dry_run = serializers.BooleanField()
+    is_settled = serializers.BooleanField(help_text="false: writers were still open, erase once more")
+    is_complete = serializers.BooleanField()
+    erased_at = serializers.DateTimeField()
 
 
 class ExchangeRateSerializer(serializers.ModelSerializer[ExchangeRate]):
@@ -256,7 +282,7 @@ class ExchangeRateSerializer(serializers.ModelSerializer[ExchangeRate]):
 
     class Meta:
         model = ExchangeRate
-        fields = ["id", "day", "currency", "rate"]
+        fields = ["day", "currency", "rate"]
 
     def validate_currency(self, value: str) -> str:
         code = value.upper()
@@ -268,6 +294,39 @@ class ExchangeRateSerializer(serializers.ModelSerializer[ExchangeRate]):
         if value <= 0:
             raise serializers.ValidationError("A rate is greater than zero.", code="not_positive")
         return value
+
+
+class RatesSerializer(serializers.Serializer[Any]):
+    """Rates to store; those of a day and currency that are known already are replaced."""
+
+    rates = ExchangeRateSerializer(many=True, min_length=1, max_length=5000)
+
+
+class RatesImportedSerializer(serializers.Serializer[Any]):
+    """Rates that are new or changed, and events whose worth changed by them."""
+
+    rates = serializers.IntegerField()
+    events = serializers.IntegerField()
+
+
+class Counted(serializers.Serializer[Any]):
+    """A page of a list with its count."""
+
+    count = serializers.IntegerField()
+    next = serializers.URLField(allow_null=True)
+    previous = serializers.URLField(allow_null=True)
+
+
+class RatePageSerializer(Counted):
+    """A page of exchange rates."""
+
+    results = ExchangeRateSerializer(many=True)
+
+
+class JobPageSerializer(Counted):
+    """A page of jobs."""
+
+    results = JobSerializer(many=True)
 
 
 class TenantSerializer(serializers.ModelSerializer[Tenant]):
@@ -365,3 +424,15 @@ class ProblemSerializer(serializers.Serializer[Any]):
     detail = serializers.CharField(help_text="for people")
     request_id = serializers.CharField()
     errors = ProblemFieldSerializer(many=True, required=False)
+
+
+class ApiKeyPageSerializer(Counted):
+    """A page of keys."""
+
+    results = ApiKeySerializer(many=True)
+
+
+class MembershipPageSerializer(Counted):
+    """A page of members."""
+
+    results = MembershipSerializer(many=True)

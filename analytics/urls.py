@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from django.urls import path
 
-from analytics.views import access, events
+from analytics.views import access, events, jobs, people
 
 urlpatterns = [
     path("auth/token/", access.TokenView.as_view(), name="token"),
@@ -18,5 +18,17 @@ urlpatterns = [
     path("events/outcomes/", events.OutcomesView.as_view(), name="outcomes"),
     path("events/<uuid:event_id>/", events.EventView.as_view(), name="event"),
     path("quarantine/", events.QuarantineListView.as_view(), name="quarantine"),
+    path("quarantine/replay/", events.ReplayView.as_view(), name="quarantine-replay"),
+    path("quarantine/discard/", events.DiscardView.as_view(), name="quarantine-discard"),
     path("quarantine/<uuid:held_id>/", events.QuarantineView.as_view(), name="quarantine-item"),
+    path("identities/", people.IdentitiesView.as_view(), name="identities"),
+    path("identities/merge/", people.MergeView.as_view(), name="identity-merge"),
+    path("identities/unmerge/", people.UnmergeView.as_view(), name="identity-unmerge"),
+    path("subjects/<int:subject>/erase/", people.EraseView.as_view(), name="subject-erase"),
+    path("jobs/", jobs.JobsView.as_view(), name="jobs"),
+    path("jobs/<uuid:job_id>/", jobs.JobView.as_view(), name="job"),
+    path("jobs/<uuid:job_id>/cancel/", jobs.JobCancelView.as_view(), name="job-cancel"),
+    path("scheduler/", jobs.SchedulerView.as_view(), name="scheduler"),
+    path("scheduler/<str:action>/", jobs.SchedulerSwitchView.as_view(), name="scheduler-switch"),
+    path("exchange-rates/", jobs.RatesView.as_view(), name="exchange-rates"),
 ]

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from typing import Any, ClassVar
 
+from django.utils.cache import patch_vary_headers
 from rest_framework.request import Request
 from rest_framework.response import Response
 from rest_framework.views import APIView
@@ -24,6 +25,8 @@ class TenantMixin(APIView):
     """
 
     scopes: ClassVar[Mapping[str, Scope]] = {}
+    is_atomic: ClassVar[bool] = True
+    """False for handlers whose service opens and commits transactions of its own."""
 
     @property
     def credential(self) -> KeyInfo:
@@ -40,14 +43,15 @@ class TenantMixin(APIView):
         super().initial(request, *args, **kwargs)
         # DRF looks its handler up right after this: an instance attribute of that name is found first.
         name = (request.method or "").lower()
-        if hasattr(self, name):
+        if self.is_atomic and hasattr(self, name):
             setattr(self, name, self._inside_tenant(getattr(self, name)))
 
     def finalize_response(self, request: Request, response: Any, *args: Any, **kwargs: Any) -> Any:
         answer = super().finalize_response(request, response, *args, **kwargs)
         for name, value in rate_headers(*getattr(request._request, "rate_limit", ())).items():
             answer[name] = value
-        answer.setdefault("Cache-Control", "private, no-cache")
+        answer.headers.setdefault("Cache-Control", "private, no-cache")
+        patch_vary_headers(answer, ("Authorization", "Cookie"))
         return answer
 
     def _inside_tenant(self, handler: Callable[..., Response]) -> Callable[..., Response]:

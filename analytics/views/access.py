@@ -22,9 +22,10 @@ from analytics.access.roles import Scope
 from analytics.access.selectors import Place, places_of_user
 from analytics.access.throttles import LoginThrottle
 from analytics.access.tokens import TokenPair, access_renew
-from analytics.filters import refuse
+from analytics.filters import body, refuse
 from analytics.models import ApiKey, Membership, Tenant
-from analytics.pagination import CountedPages
+from analytics.pagination import paged
+from analytics.views.parameters import COUNTED
 
 
 class TokenView(APIView):
@@ -37,7 +38,7 @@ class TokenView(APIView):
     @extend_schema(request=serializers.LoginSerializer, responses=serializers.TokensSerializer, auth=[])
     def post(self, request: Request) -> Response:
         """An access and a refresh token for one tenant of the person."""
-        login = _valid(serializers.LoginSerializer, request.data)
+        login = body(serializers.LoginSerializer, request.data)
         user = authenticate(request._request, username=login["username"], password=login["password"])
         if user is None:
             raise AuthenticationFailed("Wrong name or password.", code="invalid_login")
@@ -57,7 +58,7 @@ class TokenRefreshView(TokenView):
     @extend_schema(request=serializers.RefreshSerializer, responses=serializers.AccessTokenSerializer, auth=[])
     def post(self, request: Request) -> Response:
         """A new access token, as long as the account and its membership are unchanged."""
-        access = access_renew(_valid(serializers.RefreshSerializer, request.data)["refresh"])
+        access = access_renew(body(serializers.RefreshSerializer, request.data)["refresh"])
         if access is None:
             raise AuthenticationFailed("This refresh token is invalid or expired: log in again.", code="invalid_token")
         return Response({"access": access})
@@ -79,11 +80,11 @@ class MembersView(TenantView):
 
     scopes: ClassVar = {"read": Scope.ACCESS_READ}
 
-    @extend_schema(responses=serializers.MembershipSerializer(many=True), operation_id="members_list")
+    @extend_schema(parameters=COUNTED, responses=serializers.MembershipPageSerializer, operation_id="members_list")
     def get(self, request: Request) -> Response:
         """Everybody with a role here."""
         members = Membership.objects.filter(tenant_id=self.tenant.id).select_related("user").order_by("user__username")
-        return _paged(self, request, members, serializers.MembershipSerializer)
+        return paged(self, request, members, serializers.MembershipSerializer)
 
 
 class KeysView(TenantView):
@@ -91,16 +92,16 @@ class KeysView(TenantView):
 
     scopes: ClassVar = {"read": Scope.ACCESS_READ, "write": Scope.ACCESS_WRITE}
 
-    @extend_schema(responses=serializers.ApiKeySerializer(many=True), operation_id="keys_list")
+    @extend_schema(parameters=COUNTED, responses=serializers.ApiKeyPageSerializer, operation_id="keys_list")
     def get(self, request: Request) -> Response:
         """All keys, newest first, without their secrets."""
         keys = ApiKey.objects.filter(tenant_id=self.tenant.id).order_by("-created_at", "-id")
-        return _paged(self, request, keys, serializers.ApiKeySerializer)
+        return paged(self, request, keys, serializers.ApiKeySerializer)
 
     @extend_schema(request=serializers.ApiKeyRequestSerializer, responses={201: serializers.NewApiKeySerializer})
     def post(self, request: Request) -> Response:
         """A new key; its token is in this answer and never again."""
-        wanted = _valid(serializers.ApiKeyRequestSerializer, request.data)
+        wanted = body(serializers.ApiKeyRequestSerializer, request.data)
         try:
             key, token = services.api_key_create(
                 tenant_id=self.tenant.id, created_by_id=self.credential.user_id, **wanted
@@ -146,9 +147,9 @@ class KeyRotateView(TenantView):
         return Response(_with_token(key, token), status=status.HTTP_201_CREATED)
 
 
-def _valid(serializer: Any, data: Any) -> dict[str, Any]:
+def body(serializer: Any, data: Any) -> dict[str, Any]:
     checked = serializer(data=data)
-    checked.is_valid(raise_exception=True)
+    checked.isbody(raise_exception=True)
     valid: dict[str, Any] = checked.validated_data
     return valid
 
@@ -173,9 +174,3 @@ def _key(tenant_id: int, key_id: UUID) -> ApiKey:
 
 def _with_token(key: ApiKey, token: str) -> dict[str, Any]:
     return {**serializers.ApiKeySerializer(key).data, "token": token}
-
-
-def _paged(view: APIView, request: Request, queryset: Any, serializer: Any) -> Response:
-    pages = CountedPages()
-    rows = pages.paginate_queryset(queryset, request, view=view)
-    return pages.get_paginated_response(serializer(rows, many=True).data)

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+from datetime import UTC, datetime, timedelta
 from typing import ClassVar
 from uuid import UUID
 
+from django.utils import timezone
 from drf_spectacular.utils import OpenApiParameter, extend_schema
 from rest_framework.exceptions import APIException, NotFound
 from rest_framework.request import Request
@@ -14,10 +16,14 @@ from analytics import filters, selectors, serializers
 from analytics.access.api import TenantView
 from analytics.access.roles import Scope
 from analytics.models import Event, Quarantine
+from analytics.outcomes import outcomes_between
 from analytics.pagination import keyset_page
+from analytics.quarantine import quarantine_discard, quarantine_replay
 from analytics.views.parameters import CURSOR, EVENTS, SPAN
 
 LIST_SECONDS = 5
+EARLIEST = datetime(1970, 1, 1, tzinfo=UTC)
+DAY = timedelta(days=1)
 
 
 class EventsView(TenantView):
@@ -80,10 +86,13 @@ class OutcomesView(TenantView):
 
     @extend_schema(parameters=SPAN, responses=serializers.OutcomesSerializer)
     def get(self, request: Request) -> Response:
-        """Received events by what became of them. An hour (UTC) counts when it begins in the range."""
+        """Received events by what became of them, by the hour (UTC) of receipt; `from` is taken down to its hour."""
         filters.only_known(request.query_params, [parameter.name for parameter in SPAN])
         span = filters.span_parameters(request.query_params, filters.calendar_of(self.tenant))
-        return Response(selectors.outcomes_between(tenant_id=self.tenant.id, span=span))
+        counts = outcomes_between(
+            tenant_id=self.tenant.id, start=span.start or EARLIEST, end=span.end or timezone.now() + DAY
+        )
+        return Response({outcome.value: count for outcome, count in counts.items()})
 
 
 class QuarantineListView(TenantView):
@@ -119,3 +128,35 @@ class QuarantineView(TenantView):
         if held is None:
             raise NotFound
         return Response(serializers.QuarantineSerializer(held).data)
+
+
+class ReplayView(TenantView):
+    """A second try."""
+
+    scopes: ClassVar = {"write": Scope.QUARANTINE_WRITE}
+    is_atomic: ClassVar = False  # it commits chunk by chunk
+
+    @extend_schema(request=serializers.ReplaySerializer, responses=serializers.ReplayedSerializer)
+    def post(self, request: Request) -> Response:
+        """Send held events through their door again: these ids, all of a reason, or (with neither) all."""
+        wanted = filters.body(serializers.ReplaySerializer, request.data)
+        replay = quarantine_replay(
+            tenant=self.tenant,
+            now=timezone.now(),
+            ids=wanted.get("ids"),
+            reason=wanted.get("reason", ""),
+            dry_run=wanted["dry_run"],
+        )
+        return Response(replay.as_dict())
+
+
+class DiscardView(TenantView):
+    """Giving up."""
+
+    scopes: ClassVar = {"write": Scope.QUARANTINE_WRITE}
+
+    @extend_schema(request=serializers.DiscardSerializer, responses=serializers.DiscardedSerializer)
+    def post(self, request: Request) -> Response:
+        """Delete the content of held events for good; that they came stays counted."""
+        ids = filters.body(serializers.DiscardSerializer, request.data)["ids"]
+        return Response({"discarded": quarantine_discard(tenant_id=self.tenant.id, ids=ids, now=timezone.now())})

@@ -16,6 +16,10 @@ CURSOR: Final = (
     OpenApiParameter("cursor", description="From `next` of the page before."),
     OpenApiParameter("limit", int, description="Rows of a page: 1 to 1000, 100 when left out."),
 )
+COUNTED: Final = (
+    OpenApiParameter("limit", int, description="Rows of a page: 1 to 1000, 100 when left out."),
+    OpenApiParameter("offset", int, description="Rows to skip."),
+)
 EVENTS: Final = (
     *(OpenApiParameter(name, description="One value, or several separated by commas.") for name in EVENT_FILTERS),
     OpenApiParameter("user", description="A distinct id: events of that person, under any of their ids."),

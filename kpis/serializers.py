@@ -1,0 +1,275 @@
+"""The JSON of what is counted, for the schema and for bodies that are sent. `contracts.plain` writes the answers."""
+
+from __future__ import annotations
+
+from decimal import Decimal
+from typing import Any
+
+from drf_spectacular.utils import extend_schema_field
+from rest_framework import serializers
+
+from kpis import formula
+from kpis.base import Kind, Unit, check_id, metrics
+from kpis.catalogue import Catalogue, MetricCycle, closure, metric_of
+from kpis.models import MetricDefinition
+from kpis.parameters import GRANULARITIES
+
+
+@extend_schema_field({"oneOf": [{"type": "number"}, {"type": "string"}, {"type": "null"}]})
+class NumberField(serializers.Field[Any, Any, Any, Any]):
+    """Money is a decimal string, counts are integers, the rest numbers; null is "not known" and never zero."""
+
+
+class PointSerializer(serializers.Serializer[Any]):
+    """A bucket, named by its start."""
+
+    start = serializers.DateTimeField()
+    value = NumberField()
+    is_complete = serializers.BooleanField()
+
+
+class ChangeSerializer(serializers.Serializer[Any]):
+    """From the earlier range to this one; `percent` is null where it has no meaning and `basis` says why."""
+
+    absolute = NumberField()
+    percent = serializers.FloatField(allow_null=True)
+    percentage_points = serializers.FloatField(allow_null=True)
+    direction = serializers.CharField(help_text="up, down, flat, or empty when unknown")
+    basis = serializers.CharField(help_text="from_zero, no_baseline, no_value, or empty")
+    is_good = serializers.BooleanField(allow_null=True)
+
+
+class Ranged(serializers.Serializer[Any]):
+    """A half-open range."""
+
+    def get_fields(self) -> dict[str, serializers.Field[Any, Any, Any, Any]]:
+        # `from` is a word of Python, so it cannot be declared as an attribute.
+        return {"from": serializers.DateTimeField(), "to": serializers.DateTimeField(), **super().get_fields()}
+
+
+class ComparisonSerializer(Ranged):
+    """The same metric over the range it is compared with."""
+
+    total = NumberField()
+    change = ChangeSerializer()
+    points = PointSerializer(many=True)
+
+
+class BreakdownSerializer(serializers.Serializer[Any]):
+    """One value of the dimension; `__none__` has none, `__other__` is what the limit left out."""
+
+    key = serializers.CharField()
+    total = NumberField()
+    points = PointSerializer(many=True)
+    comparison = ComparisonSerializer(allow_null=True)
+
+
+class ConditionSerializer(serializers.Serializer[Any]):
+    """A test on one column."""
+
+    field = serializers.CharField()
+    op = serializers.ChoiceField(choices=["eq", "ne", "in", "gt", "lt", "is_null"])
+    value = serializers.JSONField()
+
+
+class SeriesSerializer(Ranged):
+    """A metric over a range, with everything needed to trust it."""
+
+    metric = serializers.CharField()
+    unit = serializers.ChoiceField(choices=[unit.value for unit in Unit])
+    currency = serializers.CharField(allow_null=True)
+    timezone = serializers.CharField()
+    granularity = serializers.ChoiceField(choices=GRANULARITIES)
+    total = NumberField()
+    points = PointSerializer(many=True)
+    comparison = ComparisonSerializer(allow_null=True)
+    filters = ConditionSerializer(many=True)
+    include = serializers.ListField(child=serializers.CharField())
+    definition_version = serializers.CharField()
+    data_through = serializers.DateTimeField()
+    is_complete = serializers.BooleanField()
+    is_partial = serializers.BooleanField(help_text="money without an exchange rate is missing")
+    computed_at = serializers.DateTimeField()
+    executor = serializers.ChoiceField(choices=["rollup", "events"])
+    by = serializers.CharField(required=False)
+    series = BreakdownSerializer(many=True, required=False)
+
+
+class ThresholdsSerializer(serializers.Serializer[Any]):
+    """Limits; a value at a limit has reached it."""
+
+    warning = NumberField()
+    critical = NumberField()
+
+
+class MetricSerializer(serializers.Serializer[Any]):
+    """A metric: what it is and how it is made."""
+
+    metric = serializers.CharField()
+    name = serializers.CharField()
+    help = serializers.CharField()
+    in_words = serializers.CharField()
+    example = serializers.CharField()
+    unit = serializers.ChoiceField(choices=[unit.value for unit in Unit])
+    kind = serializers.ChoiceField(choices=[kind.value for kind in Kind])
+    better = serializers.ChoiceField(choices=["up", "down"])
+    thresholds = ThresholdsSerializer()
+    owner = serializers.CharField()
+    additivity = serializers.CharField()
+    definition_version = serializers.CharField()
+    is_own = serializers.BooleanField(help_text="made by this tenant")
+
+
+class ValueSerializer(MetricSerializer):
+    """A metric with its value over the range."""
+
+    value = NumberField()
+    change = ChangeSerializer(allow_null=True)
+    status = serializers.ChoiceField(choices=["ok", "warning", "critical", "unknown"])
+    is_complete = serializers.BooleanField()
+
+
+class CatalogueSerializer(Ranged):
+    """The metrics of the tenant."""
+
+    timezone = serializers.CharField()
+    currency = serializers.CharField()
+    data_through = serializers.DateTimeField(allow_null=True)
+    results = ValueSerializer(many=True)
+
+
+class OverviewItemSerializer(SeriesSerializer):
+    """One metric of the overview, against the range before and its limits."""
+
+    name = serializers.CharField()
+    kind = serializers.ChoiceField(choices=[kind.value for kind in Kind])
+    better = serializers.ChoiceField(choices=["up", "down"])
+    status = serializers.ChoiceField(choices=["ok", "warning", "critical", "unknown"])
+
+
+class OverviewSerializer(Ranged):
+    """Several metrics over one range."""
+
+    timezone = serializers.CharField()
+    currency = serializers.CharField()
+    computed_at = serializers.DateTimeField()
+    items = OverviewItemSerializer(many=True)
+
+
+class HourSerializer(serializers.Serializer[Any]):
+    """One hour of the week; `weekday` 0 is Monday, `hour` is the tenant's local hour."""
+
+    weekday = serializers.IntegerField()
+    hour = serializers.IntegerField()
+    total = NumberField()
+    mean = serializers.FloatField(allow_null=True, help_text="per such hour of the range")
+
+
+class PeakTimesSerializer(Ranged):
+    """When it is busy."""
+
+    metric = serializers.CharField()
+    timezone = serializers.CharField()
+    peak = HourSerializer(allow_null=True)
+    hours = HourSerializer(many=True)
+    computed_at = serializers.DateTimeField()
+
+
+class CalculateSerializer(serializers.Serializer[Any]):
+    """Metrics to work out now, over one range. Every parameter of `series/` may be given."""
+
+    metrics = serializers.ListField(child=serializers.CharField(max_length=100), min_length=1, max_length=50)
+    period = serializers.CharField(required=False)
+    granularity = serializers.ChoiceField(choices=GRANULARITIES, required=False)
+    by = serializers.CharField(required=False)
+    filters = ConditionSerializer(many=True, required=False)
+    include = serializers.ListField(child=serializers.CharField(), required=False)
+    compare = serializers.CharField(required=False)
+    match_weekday = serializers.BooleanField(required=False)
+    limit = serializers.IntegerField(required=False, min_value=1, max_value=1000)
+
+    def get_fields(self) -> dict[str, serializers.Field[Any, Any, Any, Any]]:
+        span = {name: serializers.CharField(required=False) for name in ("from", "to")}
+        return {**super().get_fields(), **span}
+
+
+class CalculatedSerializer(serializers.Serializer[Any]):
+    """One series for each metric."""
+
+    results = SeriesSerializer(many=True)
+
+
+class DefinitionSerializer(serializers.ModelSerializer[MetricDefinition]):
+    """A metric that the tenant made by a formula over others, such as `revenue.net / orders.count`."""
+
+    unit = serializers.ChoiceField(choices=[unit.value for unit in Unit], default=Unit.NUMBER.value)
+    kind = serializers.ChoiceField(choices=[kind.value for kind in Kind], default=Kind.KPI.value)
+    better = serializers.ChoiceField(choices=["up", "down"], default="up")
+
+    class Meta:
+        model = MetricDefinition
+        fields = [
+            "id",
+            "metric",
+            "name",
+            "help",
+            "formula",
+            "unit",
+            "kind",
+            "better",
+            "warning",
+            "critical",
+            "owner",
+            "version",
+            "is_archived",
+            "created_at",
+            "updated_at",
+        ]
+        read_only_fields = ["id", "version", "created_at", "updated_at"]
+
+    def validate_metric(self, value: str) -> str:
+        try:
+            check_id(value)
+        except ValueError as error:
+            raise serializers.ValidationError(str(error), code="invalid_id") from error
+        if value in metrics:
+            raise serializers.ValidationError("A built-in metric has this id: choose another.", code="taken")
+        if self.instance is not None and self.instance.metric != value:
+            raise serializers.ValidationError("The id of a metric does not change.", code="fixed")
+        rows = MetricDefinition.objects.filter(tenant_id=self.context["tenant_id"], metric=value)
+        if self.instance is None and rows.exists():
+            raise serializers.ValidationError("You have a metric of this id already.", code="taken")
+        return value
+
+    def validate_formula(self, value: str) -> str:
+        try:
+            formula.parse(value)
+        except formula.FormulaError as error:
+            raise serializers.ValidationError(str(error), code="invalid_formula") from error
+        return value
+
+    def validate(self, attrs: dict[str, Any]) -> dict[str, Any]:
+        self._check_names(attrs)
+        return attrs
+
+    def _check_names(self, attrs: dict[str, Any]) -> None:
+        """Every name is a metric of the tenant, and none is made of itself."""
+        stands = self.instance or MetricDefinition()
+        told = {name: attrs.get(name, getattr(stands, name)) for name in ("metric", "name", "help", "formula", "owner")}
+        metric = metric_of(
+            MetricDefinition(**told, unit=attrs.get("unit", "number"), kind="kpi", better="up", version=1)
+        )
+        catalogue = Catalogue(self.context["tenant_id"])
+        known = {**{name: catalogue[name] for name in catalogue}, metric.id: metric}
+        try:
+            closure(metric, known)
+        except KeyError as error:
+            message = f"There is no metric {error.args[0]!r}."
+            raise serializers.ValidationError({"formula": [message]}, code="unknown_metric") from error
+        except MetricCycle as error:
+            raise serializers.ValidationError({"formula": [str(error)]}, code="cycle") from error
+
+
+def decimal_text(value: Decimal | None) -> float | None:
+    """A limit as JSON has it."""
+    return None if value is None else float(value)

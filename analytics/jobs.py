@@ -19,9 +19,10 @@ from typing import Any
 from django.db import IntegrityError, connections, transaction
 from django.db.models import F
 from django.utils import timezone
+from django.utils.module_loading import autodiscover_modules
 
 from analytics.models import Job
-from analytics.registry import Registry
+from analytics.registry import Registry, UnknownName
 from analytics.tenancy import platform_context, tenant_context
 
 LEASE = timedelta(seconds=60)
@@ -54,7 +55,7 @@ kinds: Registry[JobKind] = Registry(JobKind)
 
 
 def job_kind(
-    id: str,  # noqa: A002 - reads as what it is where it is used
+    id: str,
 ) -> Callable[[Callable[[RunningJob], dict[str, Any] | None]], Callable[[RunningJob], dict[str, Any] | None]]:
     """Register the decorated function as the handler of jobs of this kind."""
 
@@ -109,6 +110,13 @@ class RunningJob:
             raise LeaseLost(f"job {self.id} belongs to another worker")
 
 
+def kind_named(name: str) -> JobKind:
+    """The kind, after importing `jobs.py` of every installed app if need be. Raises UnknownName."""
+    if name not in kinds:
+        autodiscover_modules("jobs")
+    return kinds[name]
+
+
 def job_context(tenant_id: int | None, *, using: str = "default") -> AbstractContextManager[None]:
     """The context in which the job's row is visible."""
     return platform_context(using=using) if tenant_id is None else tenant_context(tenant_id, using=using)
@@ -130,7 +138,7 @@ def enqueue(
     With a `dedupe_key`, the queued or running job of that kind, tenant and key is returned instead of a second one.
     Raises UnknownName for a kind that nobody handles.
     """
-    kinds[kind]
+    kind_named(kind)
     job = Job(
         kind=kind, tenant_id=tenant_id, params=dict(params or {}), dedupe_key=dedupe_key,
         run_at=run_at or timezone.now(), created_by=created_by, max_attempts=max_attempts,
@@ -152,11 +160,11 @@ def enqueue(
 
 def _ring(job_id: uuid.UUID) -> None:
     """Tell a worker. Losing the message is harmless, and so is a broker that is away: the sweeper rings again."""
-    from analytics.tasks import ring  # noqa: PLC0415 - tasks import this module
+    from analytics.tasks import ring
 
     try:
         ring.apply_async((str(job_id),), ignore_result=True, retry=False, expires=60)
-    except Exception:  # noqa: BLE001, S110 - whatever ails the broker, the job is safe in PostgreSQL
+    except Exception:  # noqa: S110 - whatever ails the broker, the job is safe in PostgreSQL
         pass
 
 
@@ -230,16 +238,15 @@ def run_due(*, only: list[str] | None = None, limit: int | None = None, using: s
 def run_claimed(job: RunningJob) -> None:
     """Call the handler and write down how it ended. Failures wait longer each time, and stop after max_attempts."""
     try:
-        kind = kinds.get(job.kind)
-        if kind is None:
-            raise PermanentFailure(f"nobody handles jobs of kind {job.kind!r}; is its app installed?")
         with _heartbeat(job):
-            result = kind.handler(job)
+            result = kind_named(job.kind).handler(job)
+    except UnknownName as error:
+        _finish(job, state=Job.State.FAILED, error=f"{error}; is its app installed?")
     except (LeaseLost, JobCancelled):
         return
     except PermanentFailure as error:
         _finish(job, state=Job.State.FAILED, error=str(error))
-    except Exception as error:  # noqa: BLE001 - whatever a handler raises is the job's failure, not the worker's
+    except Exception as error:
         _fail(job, f"{type(error).__name__}: {error}")
     else:
         _finish(job, state=Job.State.DONE, result=result or {}, error="")
@@ -280,7 +287,7 @@ def _heartbeat(job: RunningJob) -> Iterator[None]:
                 job.renew()
         except (LeaseLost, JobCancelled):
             pass
-        except Exception:  # noqa: BLE001, S110 - a database that is away ends the lease by itself
+        except Exception:  # noqa: S110 - a database that is away ends the lease by itself
             pass
         finally:
             connections[job.using].close()

@@ -19,7 +19,13 @@ class Tick:
     seconds: int
 
 
-TICKS: tuple[Tick, ...] = (Tick("ring for jobs that nobody runs", "analytics.sweep", 5),)
+TICKS: tuple[Tick, ...] = (
+    Tick("ring for jobs that nobody runs", "analytics.sweep", 5),
+    Tick("count dirty minutes", "kpis.refresh", 2),
+    Tick("let go of the minutes of closed hours", "kpis.close_hours", 300),
+    Tick("enqueue what has become due", "kpis.enqueue_due", 15),
+    Tick("make the partitions of the next months", "kpis.ensure_partitions", 3600),
+)
 
 
 def schedule_apply(ticks: tuple[Tick, ...] = TICKS, *, using: str = "default") -> None:

@@ -99,3 +99,20 @@ def dirty_tenants(*, using: str = "default") -> list[int]:
     with connections[using].cursor() as cursor:
         cursor.execute("SELECT tenant_id FROM bw_dirty_tenants() ORDER BY oldest")
         return [row[0] for row in cursor.fetchall()]
+
+
+MARK_RANGE = """
+INSERT INTO bw_dirty_mark (tenant_id, minute, reason, created_at)
+SELECT DISTINCT %(tenant)s, minute, 'command', %(now)s::timestamptz FROM (
+    SELECT date_trunc('minute', ts, 'UTC') AS minute FROM bw_event
+     WHERE tenant_id = %(tenant)s AND ts >= %(start)s AND ts < %(end)s
+     UNION SELECT date_trunc('minute', start, 'UTC') FROM bw_session
+     WHERE tenant_id = %(tenant)s AND start >= %(start)s AND start < %(end)s
+     UNION SELECT generate_series(%(start)s::timestamptz, %(end)s::timestamptz - interval '1 minute', interval '1 hour')
+) touched ORDER BY 2"""
+
+
+def mark_range(tenant_id: int, start: datetime, end: datetime, *, now: datetime, using: str = "default") -> None:
+    """Mark the range dirty, empty hours too: rows of theirs would be wrong ones."""
+    with connections[using].cursor() as cursor:
+        cursor.execute(MARK_RANGE, {"tenant": tenant_id, "start": start, "end": end, "now": now})

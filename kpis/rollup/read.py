@@ -30,7 +30,7 @@ SELECT e.start AT TIME ZONE 'UTC', e.person_id, e.id::text, e.is_bot, e.is_inter
 # One span is a plain range, so that the planner sees its width; many are joined and use the time index one by one.
 ONE_SPAN = ("", "e.{time} >= %(start)s AND e.{time} < %(end)s")
 MANY_SPANS = (
-    "unnest(%(starts)s::timestamptz[], %(ends)s::timestamptz[]) AS span (a, b) JOIN",
+    "unnest(%(starts)s::timestamptz[], %(ends)s::timestamptz[]) AS span (a, b) CROSS JOIN",
     "e.{time} >= span.a AND e.{time} < span.b",
 )
 

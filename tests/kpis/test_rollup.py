@@ -13,7 +13,7 @@ from analytics.models import DirtyMark, Tenant
 from analytics.tenancy import tenant_context
 from kpis.models import Bucket
 from kpis.rollup.refresh import close_hours, refresh_tenant
-from tests.kpis.story import event, store
+from tests.kpis.telling import event, store
 
 pytestmark = pytest.mark.django_db
 LATER = timedelta(days=10)

@@ -1,0 +1,198 @@
+"""Counts a range of days from its events, in parallel, as a job that goes on where it was killed.
+
+Two phases. Sessions first, by slices of persons, because a session may cross any border of time; then buckets, by stretches
+of local days. Marks that are there when the first phase begins are set to `derived`; the second deletes those, and leaves
+later ones to the next refresh: an event that arrives meanwhile is never skipped.
+"""
+
+from __future__ import annotations
+
+import multiprocessing
+from collections.abc import Callable, Iterable, Iterator
+from concurrent.futures import FIRST_COMPLETED, Future, ProcessPoolExecutor, wait
+from dataclasses import dataclass, field
+from datetime import date, datetime
+from typing import Any
+
+import numpy as np
+from django.db import connections
+
+from analytics.periods import Calendar, Granularity, from_micros
+from analytics.sessions import derive_persons
+from analytics.tenancy import tenant_context
+from kpis.rollup.dirty import lock_tenant, mark_derived, take
+from kpis.rollup.refresh import Scope, count_closed, is_hour_open, merge_days, recount, retried
+
+EVENTS_A_PART = 250_000
+"""Events read at once: about 100 MB of columns."""
+
+COUNTS = """
+SELECT width_bucket(ts, %(edges)s::timestamptz[]), count(*) FROM bw_event
+ WHERE tenant_id = %(tenant)s AND ts >= %(start)s AND ts < %(end)s GROUP BY 1"""
+
+
+@dataclass(frozen=True, slots=True)
+class Part:
+    """A piece of work in one transaction: persons (sessions) or instants in microseconds (buckets), half open."""
+
+    phase: str
+    first: int
+    end: int
+    events: int
+
+    @property
+    def name(self) -> str:
+        return f"{self.phase}:{self.first}:{self.end}"
+
+
+@dataclass
+class Ledger:
+    """Which parts are done: what a killed backfill goes on from. `save(cursor, done, total)` keeps it."""
+
+    total: int
+    save: Callable[[dict[str, Any], int, int], None]
+    done: dict[str, int] = field(default_factory=dict)
+
+    @property
+    def events(self) -> int:
+        return sum(self.done.values())
+
+    def add(self, part: Part) -> None:
+        self.done[part.name] = part.events
+        self.save({"done": self.done}, self.events, self.total)
+
+
+@dataclass(frozen=True, slots=True)
+class Backfill:
+    """What to count: a tenant's local days from `first` until before `end`, in one calendar version (None: all)."""
+
+    tenant_id: int
+    first: date
+    end: date
+    calendar_id: int | None = None
+    with_sessions: bool = True
+
+    def scope(self, using: str = "default") -> Scope:
+        with tenant_context(self.tenant_id, using=using):
+            return Scope.of(self.tenant_id, calendar_id=self.calendar_id, using=using)
+
+
+def plan_parts(backfill: Backfill) -> list[Part]:
+    """The parts, in order: slices of persons, then stretches of days (an hour or more) of about EVENTS_A_PART events."""
+    scope = backfill.scope()
+    period = scope.live.days(backfill.first, backfill.end)
+    with tenant_context(backfill.tenant_id), connections["default"].cursor() as cursor:
+        edges = scope.live.edges(period.start, period.end, Granularity.HOUR)
+        instants = [from_micros(edge) for edge in edges.tolist()]
+        cursor.execute(COUNTS, {"edges": instants, "tenant": backfill.tenant_id, "start": period.start, "end": period.end})
+        counts = np.zeros(len(edges) + 1, dtype=np.int64)
+        for bucket, count in cursor.fetchall():
+            counts[bucket - 1] = count
+        cursor.execute("SELECT coalesce(max(person_id), 0) FROM bw_subject WHERE tenant_id = %s", [backfill.tenant_id])
+        persons = int(cursor.fetchone()[0]) + 1
+    buckets = list(_time_parts(scope.live, edges.tolist(), counts.tolist()))
+    return [*_person_parts(persons, int(counts.sum())), *buckets] if backfill.with_sessions else buckets
+
+
+def _person_parts(persons: int, events: int) -> Iterator[Part]:
+    slices = max(1, -(-events // EVENTS_A_PART))
+    edges = np.linspace(0, persons, slices + 1).astype(int).tolist()
+    for first, end in zip(edges[:-1], edges[1:], strict=True):
+        yield Part("sessions", first, end, events // slices)
+
+
+def _time_parts(calendar: Calendar, edges: list[int], counts: list[int]) -> Iterator[Part]:
+    """Whole days together while they are small. A day never shares a part with half of another."""
+    day_of = [calendar.local_date(from_micros(edge)) for edge in edges[:-1]]
+    start, size, day_size = 0, 0, 0
+    for index in range(len(day_of)):
+        day_size += counts[index]
+        is_last_hour = index + 1 == len(day_of) or day_of[index + 1] != day_of[index]
+        if is_last_hour:
+            size, day_size = size + day_size, 0
+            if size >= EVENTS_A_PART / 2 or index + 1 == len(day_of):
+                yield Part("buckets", edges[start], edges[index + 1], size)
+                start, size = index + 1, 0
+
+
+def run_part(backfill: Backfill, part: Part, now: datetime) -> Part:
+    """Do one part in one transaction. Safe to repeat."""
+    retried(lambda: (_derive if part.phase == "sessions" else _count)(backfill, part, now))
+    return part
+
+
+def _derive(backfill: Backfill, part: Part, now: datetime) -> None:
+    scope = backfill.scope()
+    with tenant_context(backfill.tenant_id):
+        lock_tenant(backfill.tenant_id, shared=True)
+        derive_persons(backfill.tenant_id, part.first, part.end, scope.rules)
+
+
+def _count(backfill: Backfill, part: Part, now: datetime) -> None:
+    scope = backfill.scope()
+    with tenant_context(backfill.tenant_id):
+        lock_tenant(backfill.tenant_id, shared=True)
+        if backfill.calendar_id is None:
+            take(backfill.tenant_id, from_micros(part.first), from_micros(part.end), only_derived=True)
+        for calendar_id, calendar in scope.calendars:
+            _count_calendar(scope, calendar_id, calendar, part, now)
+
+
+def _count_calendar(scope: Scope, calendar_id: int, calendar: Calendar, part: Part, now: datetime) -> None:
+    """Closed hours in reads of about EVENTS_A_PART events, open ones by the minute, then the days."""
+    start, end = from_micros(part.first), from_micros(part.end)
+    edges = calendar.edges(start, end, Granularity.HOUR).tolist()
+    hours = list(zip(edges[:-1], edges[1:], strict=True))
+    closed = [hour for hour in hours if not is_hour_open(hour[1], now)]
+    store = scope.store(calendar_id)
+    reads = max(1, -(-part.events // EVENTS_A_PART))
+    width = max(1, -(-len(closed) // reads))
+    for at in range(0, len(closed), width):
+        count_closed(scope, store, calendar, closed[at : at + width], now=now)
+    merge_days(scope, store, calendar, [first for first, _ in closed], now=now)
+    opened = [minute for hour in hours[len(closed) :] for minute in range(hour[0], hour[1], 60_000_000)]
+    if opened:
+        recount(scope, calendar_id, calendar, opened, now=now)
+
+
+def run_backfill(backfill: Backfill, parts: list[Part], ledger: Ledger, *, workers: int, now: datetime) -> None:
+    """Run the parts that are not done, phase after phase, in `workers` processes (1: in this one)."""
+    period = backfill.scope().live.days(backfill.first, backfill.end)
+    if not ledger.done:
+        with tenant_context(backfill.tenant_id):
+            mark_derived(backfill.tenant_id, period.start, period.end)
+    for phase in ("sessions", "buckets"):
+        waiting = [part for part in parts if part.phase == phase and part.name not in ledger.done]
+        for part in _finished(backfill, waiting, workers, now):
+            ledger.add(part)
+
+
+def _finished(backfill: Backfill, parts: list[Part], workers: int, now: datetime) -> Iterable[Part]:
+    """The parts, each when it is done. The session of a forked child is its own: connections do not survive a fork."""
+    if workers <= 1 or len(parts) <= 1:
+        yield from (run_part(backfill, part, now) for part in parts)
+        return
+    connections.close_all()
+    context = multiprocessing.get_context("fork")
+    with ProcessPoolExecutor(min(workers, len(parts)), mp_context=context) as pool:
+        running: set[Future[Part]] = {pool.submit(run_part, backfill, part, now) for part in parts}
+        try:
+            while running:
+                finished, running = wait(running, return_when=FIRST_COMPLETED)
+                yield from (future.result() for future in finished)
+        finally:
+            for future in running:
+                future.cancel()
+
+
+def bounds(tenant_id: int, *, calendar_id: int | None = None) -> tuple[date, date] | None:
+    """The local days of the tenant's first and last event, the second excluded; None when there are no events."""
+    with tenant_context(tenant_id), connections["default"].cursor() as cursor:
+        scope = Scope.of(tenant_id, calendar_id=calendar_id)
+        cursor.execute("SELECT min(ts), max(ts) FROM bw_event WHERE tenant_id = %s", [tenant_id])
+        first, last = cursor.fetchone()
+    if first is None:
+        return None
+    end = scope.live.ceil(last, Granularity.DAY)
+    return scope.live.local_date(first), scope.live.local_date(end)
+

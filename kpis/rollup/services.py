@@ -1,0 +1,128 @@
+"""What commands, jobs and the admin ask of roll-ups: backfill a range, change a tenant's calendar."""
+
+from __future__ import annotations
+
+from datetime import date, datetime
+from typing import Any
+
+from django.db import transaction
+from django.db.models import Max
+
+from analytics.jobs import RunningJob, enqueue
+from analytics.models import Calendar as CalendarRow
+from analytics.models import DirtyMark, Job, Tenant
+from analytics.periods import EPOCH, zone_named
+from analytics.tenancy import tenant_context
+from kpis.jobs import BACKFILL, SWITCH, backfill_params
+from kpis.models import Bucket
+from kpis.rollup.backfill import Backfill, Ledger, bounds, plan_parts, run_backfill
+from kpis.rollup.dirty import lock_tenant, mark_range
+from kpis.rollup.refresh import Scope
+
+
+def backfill_enqueue(*, tenant_id: int, first: date, end: date, workers: int, created_by: str = "") -> Job:
+    """The job that counts these local days again; an unfinished one for the same days is returned, to be gone on with."""
+    params = backfill_params(first, end, workers=workers)
+    key = f"{first.isoformat()}:{end.isoformat()}"
+    return enqueue(kind=BACKFILL, tenant_id=tenant_id, params=params, dedupe_key=key, created_by=created_by)
+
+
+def backfill_run(job: RunningJob, *, tenant_id: int, now: datetime, workers: int) -> dict[str, Any]:
+    """Do what is left of a backfill job."""
+    first, end = date.fromisoformat(job.params["from"]), date.fromisoformat(job.params["to"])
+    calendar_id = job.params.get("calendar_id")
+    return _run(job, Backfill(tenant_id, first, end, calendar_id, with_sessions=calendar_id is None), workers, now)
+
+
+def _run(job: RunningJob, backfill: Backfill, workers: int, now: datetime) -> dict[str, Any]:
+    parts = plan_parts(backfill)
+    total = sum(part.events for part in parts)
+    done = {name: count for name, count in job.cursor.get("done", {}).items() if name in {part.name for part in parts}}
+    ledger = Ledger(total, lambda cursor, at, of: job.checkpoint(cursor, done=at, total=of), done)
+    job.progress(ledger.events, total)
+    run_backfill(backfill, parts, ledger, workers=workers, now=now)
+    return {"parts": len(parts), "events": sum(part.events for part in parts if part.phase == "buckets")}
+
+
+def calendar_change(
+    *, tenant_id: int, zone: str | None = None, week_start: int | None = None, created_by: str = ""
+) -> Job | None:
+    """Change how a tenant cuts time. Weeks are unions of days, so another week start holds at once (None is returned);
+    another zone is counted as a new version by a job, and answers stay on the old one until it is done.
+    """
+    with tenant_context(tenant_id):
+        live = CalendarRow.objects.select_for_update().get(tenant_id=tenant_id, state=CalendarRow.State.LIVE)
+        if week_start is not None:
+            live.week_start = week_start
+            live.save(update_fields=["week_start"])
+            Tenant.objects.filter(pk=tenant_id).update(week_start=week_start)
+        if zone is None or zone == live.zone:
+            return None
+        zone_named(zone)
+        version = CalendarRow.objects.filter(tenant_id=tenant_id).aggregate(last=Max("version"))["last"] + 1
+        CalendarRow.objects.filter(tenant_id=tenant_id, state=CalendarRow.State.BUILDING).update(
+            state=CalendarRow.State.RETIRED
+        )
+        new = CalendarRow.objects.create(
+            tenant_id=tenant_id,
+            version=version,
+            zone=zone,
+            week_start=live.week_start,
+            base_currency=live.base_currency,
+            state=CalendarRow.State.BUILDING,
+        )
+        return enqueue(
+            kind=SWITCH,
+            tenant_id=tenant_id,
+            params={"calendar_id": new.pk},
+            dedupe_key=f"calendar:{new.pk}",
+            created_by=created_by,
+        )
+
+
+def calendar_build(job: RunningJob, *, tenant_id: int, now: datetime) -> dict[str, Any]:
+    """Count a calendar version that is being built, then make it the live one."""
+    calendar_id = int(job.params["calendar_id"])
+    with tenant_context(tenant_id):
+        row = CalendarRow.objects.get(pk=calendar_id, tenant_id=tenant_id)
+    if row.state != CalendarRow.State.BUILDING:
+        return {"state": row.state}
+    span = bounds(tenant_id, calendar_id=calendar_id)
+    result: dict[str, Any] = {}
+    if span is not None:
+        backfill = Backfill(tenant_id, *span, calendar_id=calendar_id, with_sessions=False)
+        result = _run(job, backfill, 1, now)
+    calendar_switch(tenant_id=tenant_id, calendar_id=calendar_id)
+    return result
+
+
+def calendar_switch(*, tenant_id: int, calendar_id: int) -> None:
+    """From one COMMIT to the next, answers come from the new version. The old one's buckets are dropped."""
+    with tenant_context(tenant_id), transaction.atomic():
+        lock_tenant(tenant_id)
+        rows = CalendarRow.objects.filter(tenant_id=tenant_id)
+        rows.filter(state=CalendarRow.State.LIVE).update(state=CalendarRow.State.RETIRED)
+        rows.filter(pk=calendar_id).update(state=CalendarRow.State.LIVE)
+        new = rows.get(pk=calendar_id)
+        Tenant.objects.filter(pk=tenant_id).update(zone=new.zone)
+        Bucket.objects.filter(tenant_id=tenant_id).exclude(calendar_id=calendar_id).delete()
+
+
+def days_mark(*, tenant_id: int, first: date, end: date, now: datetime) -> None:
+    """Mark the local days from `first` until before `end` as dirty."""
+    with tenant_context(tenant_id):
+        period = Scope.of(tenant_id).live.days(first, end)
+        mark_range(tenant_id, period.start, period.end, now=now)
+
+
+def minutes_dirty(*, tenant_id: int, first: date | None = None, end: date | None = None) -> int:
+    """How many minutes a refresh would count again; with days, how many if these were marked too."""
+    with tenant_context(tenant_id):
+        marks = DirtyMark.objects.filter(tenant_id=tenant_id, minute__isnull=False)
+        if first is None or end is None:
+            return marks.values("minute").distinct().count()
+        sid = transaction.savepoint()
+        days_mark(tenant_id=tenant_id, first=first, end=end, now=EPOCH)
+        count = marks.values("minute").distinct().count()
+        transaction.savepoint_rollback(sid)
+        return count

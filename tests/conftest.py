@@ -135,8 +135,8 @@ def _truncate_as_owner(self: TransactionTestCase) -> None:
     with psycopg.connect(**_plain_parameters("owner"), autocommit=True) as owner:
         (tables,) = owner.execute(
             "SELECT string_agg(format('%%I', c.relname), ', ') FROM pg_class c"
-            " WHERE c.relnamespace = 'public'::regnamespace AND c.relkind IN ('r', 'p') AND NOT c.relispartition AND c.relname <> ALL(%s)"
-            " AND (c.relkind = 'p' OR pg_relation_size(c.oid) > 0)",
+            " WHERE c.relnamespace = 'public'::regnamespace AND c.relkind IN ('r', 'p')"
+            " AND NOT c.relispartition AND c.relname <> ALL(%s) AND (c.relkind = 'p' OR pg_relation_size(c.oid) > 0)",
             [["django_migrations", "django_content_type", "auth_permission"]],
         ).fetchone() or ("",)
         owner.execute("SET lock_timeout = '20s'")

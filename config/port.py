@@ -13,6 +13,7 @@ from wsgiref.types import WSGIApplication
 
 from a2wsgi import WSGIMiddleware
 from django.conf import settings
+from django.db import close_old_connections
 from django.utils import timezone
 
 from analytics.access.authentication import key_ring
@@ -109,6 +110,7 @@ def port(django_app: WSGIApplication) -> Port:
         writer=writer.get,
         clock=timezone.now,
         jwt=resolve_jwt,
+        renew=close_old_connections,
         secret=settings.SECRET_KEY.encode(),
     )
 

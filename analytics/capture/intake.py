@@ -37,7 +37,8 @@ class Intake:
     """The way from messages of one request to verdicts of its events.
 
     `writer` is called at the first event, so that importing this opens no connection. `jwt` resolves tokens that are
-    no keys. `clock` gives an aware UTC now. `busy_errors` are what `submit` raises when it is full.
+    no keys. `clock` gives an aware UTC now. `renew` runs in a thread before and after it asks for a key: threads
+    that live long must leave database connections that died.
     """
 
     def __init__(
@@ -47,6 +48,7 @@ class Intake:
         writer: Callable[[], Writer],
         clock: Callable[[], datetime],
         jwt: Callable[[str], KeyInfo | None] = lambda _text: None,
+        renew: Callable[[], None] = lambda: None,
         secret: bytes = b"",
         reply_seconds: float = REPLY_SECONDS,
     ) -> None:
@@ -55,6 +57,7 @@ class Intake:
         self._keys = keys
         self._writer = writer
         self._jwt = jwt
+        self._renew = renew
         self._reply_seconds = reply_seconds
         self._threads = ThreadPoolExecutor(THREADS, thread_name_prefix="capture")
 
@@ -122,9 +125,16 @@ class Intake:
             raise _unavailable(error) from error
 
     async def _asked(self, question: Callable[[str], KeyInfo | None], token: str) -> KeyInfo | None:
+        def asked() -> KeyInfo | None:
+            self._renew()
+            try:
+                return question(token)
+            finally:
+                self._renew()
+
         loop = asyncio.get_running_loop()
         try:
-            return await asyncio.wait_for(loop.run_in_executor(self._threads, question, token), self._reply_seconds)
+            return await asyncio.wait_for(loop.run_in_executor(self._threads, asked), self._reply_seconds)
         except (KeysUnavailable, TimeoutError) as error:
             raise busy() from error
         except Exception as error:

@@ -169,7 +169,8 @@ def test_sensitive_properties_leave_the_properties() -> None:
     )
     assert found.properties == {"name": "Home", "plan": "pro", "price@home": "5 @ 3 EUR"}
     assert set(found.sensitive) == {
-        "email", "firstName", "card_number", "Phone Number", "shipping_address", "note", "$current_url", "customer", "list",
+        "email", "firstName", "card_number", "Phone Number", "shipping_address", "note", "$current_url", "customer",
+        "list",
     }  # fmt: skip
     assert b"ann" not in msgspec.json.encode(found.properties).lower()
 
@@ -390,7 +391,7 @@ def test_the_hash_tells_another_event_from_the_same_in_another_order() -> None:
     assert -(2**63) <= one.payload_hash < 2**63
 
 
-# --- Values of Python ---------------------------------------------------------------------------------------------------
+# --- Values of Python -------------------------------------------------------------------------------------------------
 
 
 def test_python_values_become_json() -> None:

@@ -18,7 +18,7 @@ NOW = datetime(2026, 11, 21, 12, tzinfo=UTC)
 
 
 def good(n: int) -> str:
-    return event('{"n":%d}' % n, uuid=f'"{UUID(int=n + 1)}"')
+    return event(f'{{"n":{n}}}', uuid=f'"{UUID(int=n + 1)}"')
 
 
 def shaped(texts: list[str]) -> list[CapturedEvent | Refusal]:

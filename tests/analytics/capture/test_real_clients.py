@@ -5,7 +5,6 @@ from __future__ import annotations
 import re
 import subprocess
 import sys
-from collections import Counter
 from pathlib import Path
 from typing import Any
 from uuid import uuid4
@@ -16,28 +15,11 @@ import pytest
 import segment.analytics as segment_module
 from segment.analytics.client import Client as SegmentClient
 
-from analytics.access.services import api_key_create
-from analytics.models import Event, OutcomeCount, Tenant
+from analytics.models import Event, Tenant
 from analytics.tenancy import tenant_context
+from tests.analytics.capture.conftest import names_stored, outcomes, token_of
 
 pytestmark = pytest.mark.django_db(transaction=True, databases=["default", "owner", "ingest", "erasure"])
-
-
-def token_of(tenant: Tenant) -> str:
-    return api_key_create(tenant_id=tenant.pk, kind="pk", name="sdk")[1]
-
-
-def names_stored(tenant: Tenant) -> Counter[str]:
-    with tenant_context(tenant.pk):
-        return Counter(Event.objects.values_list("name", flat=True))
-
-
-def outcomes(tenant: Tenant) -> dict[str, int]:
-    counted: Counter[str] = Counter()
-    with tenant_context(tenant.pk):
-        for outcome, n in OutcomeCount.objects.values_list("outcome", "n"):
-            counted[outcome] += n
-    return dict(counted)
 
 
 def test_the_posthog_client_delivers_everything(live_server_url: str, acme: Tenant, globex: Tenant) -> None:
@@ -121,10 +103,9 @@ def test_every_recorded_request_is_stored_once(
     printed = replayed(live_server_url, folder, keys, times)
 
     assert set(re.findall(r"statuses \{([^}]*)\}", printed)) <= {f"200: {n}" for n in range(1, 100)} | {""}
-    stored = outcomes(acme)
-    assert stored["stored"] == sum(names_stored(acme).values()) == 345
-    assert stored["stored"] + stored["duplicate"] == 371 * times
-    assert set(stored) == {"stored", "duplicate"}
+    # Six runs set one uuid themselves, under five versions of their library: the same id with other content.
+    assert outcomes(acme) == {"stored": 345, "duplicate": 371 * times - 345 - 5 * times, "conflict": 5 * times}
+    assert sum(names_stored(acme).values()) == 345
     assert names_stored(globex) == {}
 
 

@@ -106,9 +106,7 @@ class ApiKeyAdmin(TenantAdmin):
     @admin.action(description="Rotate (the old key works one day more)", permissions=["add"])
     def rotate(self, request: HttpRequest, queryset: QuerySet[ApiKey]) -> HttpResponse:
         pairs = [
-            services.api_key_rotate(
-                tenant_id=key.tenant_id, key_id=key.id, now=timezone.now(), created_by=request.user
-            )
+            services.api_key_rotate(tenant_id=key.tenant_id, key_id=key.id, now=timezone.now(), created_by_id=request.user.pk)
             for key in queryset.filter(revoked_at__isnull=True)
         ]
         return self._show(request, pairs)

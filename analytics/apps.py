@@ -15,6 +15,7 @@ class AnalyticsConfig(AppConfig):
         """Listens on behalf of the host project, and reads what its apps declare in `analytics_events.py`."""
         from django.utils.module_loading import autodiscover_modules
 
+        from analytics import upkeep  # noqa: F401  registers its kinds of jobs
         from analytics.capture import celery, signals
 
         celery.connect()

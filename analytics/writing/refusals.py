@@ -12,6 +12,7 @@ from typing import Any, Final
 import msgspec
 import psycopg
 
+from analytics.capture.parse import INT64
 from analytics.contracts import CapturedEvent, Outcome, Refusal, Verdict
 from analytics.ids import uuid7
 from analytics.sealing import keyring, seal
@@ -71,7 +72,7 @@ def held_event(event: CapturedEvent, outcome: Outcome, reason: str, detail: str,
         event_id=_label(event.event_id),
         name=_label(event.name),
         subject_id=subject_id,
-        payload_hash=event.payload_hash,
+        payload_hash=event.payload_hash if -INT64 <= event.payload_hash < INT64 else None,
         payload=_captured_json(event),
     )
 
@@ -204,7 +205,7 @@ def _label(text: str | None) -> str | None:
 
 def _captured_json(event: CapturedEvent) -> bytes:
     """The event as replay reads it again. Lone surrogates survive as escapes, which msgspec refuses to write."""
-    plain = msgspec.to_builtins(event, str_keys=True)
+    plain = msgspec.to_builtins(event, str_keys=True, enc_hook=str)
     try:
         return msgspec.json.encode({CAPTURED: plain})
     except (UnicodeEncodeError, RecursionError):

@@ -1,4 +1,4 @@
-"""Paging of lists that grow without bound: by key, so that page 10,000 costs what page 1 does and nothing is counted."""
+"""Paging of lists that grow without bound: by key, so that page 10,000 costs what page 1 does; nothing is counted."""
 
 from __future__ import annotations
 
@@ -12,6 +12,7 @@ from typing import Any, Final
 from urllib.parse import urlencode
 
 from django.db.models import Model, Q, QuerySet
+from drf_spectacular.utils import OpenApiParameter
 from rest_framework.pagination import LimitOffsetPagination
 from rest_framework.request import Request
 from rest_framework.response import Response
@@ -22,6 +23,11 @@ from analytics.periods import from_micros, to_micros
 
 DEFAULT_LIMIT: Final = 100
 MAX_LIMIT: Final = 1000
+
+COUNTED: Final = [
+    OpenApiParameter("limit", int, description="Rows of a page: 1 to 1000, 100 when left out."),
+    OpenApiParameter("offset", int, description="Rows to skip."),
+]
 
 
 @dataclass(frozen=True, slots=True)

@@ -1,4 +1,4 @@
-"""The schedule of the installation, as its operator sees and switches it. What it rings for is `config/schedule.py`'s."""
+"""The schedule of the installation, as its operator sees and switches it. What it rings for: `config/schedule.py`."""
 
 from __future__ import annotations
 

@@ -12,7 +12,27 @@ from analytics.capture.money import exponents
 from analytics.models import ApiKey, Event, ExchangeRate, IdentityEdge, Job, Membership, Quarantine
 from analytics.models.tenants import Tenant
 
-PLAIN_COLUMNS = ["event_id", "name", "type", "action", "source", "session_id", "parent_id", "platform", "country", "campaign", "channel", "content_type", "object_type", "object_id", "method", "tier", "reason", "value", "duration_ms"]
+PLAIN_COLUMNS = [
+    "event_id",
+    "name",
+    "type",
+    "action",
+    "source",
+    "session_id",
+    "parent_id",
+    "platform",
+    "country",
+    "campaign",
+    "channel",
+    "content_type",
+    "object_type",
+    "object_id",
+    "method",
+    "tier",
+    "reason",
+    "value",
+    "duration_ms",
+]
 FLAGS = ["is_bot", "bot_reason", "is_internal", "is_historical", "is_clamped"]
 
 
@@ -27,7 +47,9 @@ class EventSerializer(serializers.ModelSerializer[Event]):
     """A stored event. `timestamp` is when it happened, corrected for the clock of the device."""
 
     timestamp = serializers.DateTimeField(source="ts")
-    subject = serializers.IntegerField(source="subject_id", allow_null=True, help_text="dense number of the person's id")
+    subject = serializers.IntegerField(
+        source="subject_id", allow_null=True, help_text="dense number of the person's id"
+    )
     amount = serializers.SerializerMethodField(help_text="decimal string in `currency`")
     amount_base = serializers.SerializerMethodField(help_text="in the tenant's base currency; null without a rate")
 

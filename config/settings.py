@@ -214,6 +214,12 @@ SPECTACULAR_SETTINGS: dict[str, Any] = {
     "SWAGGER_UI_FAVICON_HREF": "SIDECAR",
     "REDOC_DIST": "SIDECAR",
     "COMPONENT_SPLIT_REQUEST": True,
+    "SERVE_AUTHENTICATION": [],  # the description of the API is no secret
+    "ENUM_NAME_OVERRIDES": {
+        "MetricKindEnum": [("kpi", "kpi"), ("kri", "kri"), ("kr", "kr")],
+        "ApiKeyKindEnum": [("pk", "pk"), ("sk", "sk")],
+        "JobRequestKindEnum": [("rollup", "rollup"), ("backfill", "backfill")],
+    },
 }
 
 # --- Analytics -------------------------------------------------------------------------------------------------------

@@ -40,6 +40,7 @@ RANGE: Final = ("from", "to", "period", "timezone")
 CUT: Final = ("granularity", "by", "limit")
 NARROW: Final = (*FILTERS, "filters", "include")
 COMPARE: Final = ("compare", "match_weekday")
+PAYMENTS: Final = (*RANGE, "days", "limit", "country", "method", "platform", "include", *COMPARE)
 EVERYTHING: Final = (*RANGE, *CUT, *NARROW, *COMPARE)
 MAX_FILTERS: Final = 20
 MAX_KEYS: Final = 1000
@@ -108,7 +109,7 @@ def ask_of(
         return Ask(
             calendar=calendar,
             now=now,
-            period=period_parameters(parameters, calendar, now, default=default_period),
+            period=_period(parameters, calendar, now, default_period),
             grain=_grain(parameters, default_grain),
             by=_by(parameters),
             filters=_filters(parameters),
@@ -136,9 +137,31 @@ def refusals(*, in_path: bool = False) -> Iterator[None]:
         raise NothingCounted(_sentence(error)) from None
 
 
+def as_query(wanted: Mapping[str, Any]) -> dict[str, str]:
+    """A JSON body as the query parameters that mean the same."""
+    texts = {}
+    for name, value in wanted.items():
+        if name == "filters":
+            texts[name] = json.dumps([dict(item) for item in value])
+        elif isinstance(value, list):
+            texts[name] = ",".join(value)
+        else:
+            texts[name] = str(value).lower() if isinstance(value, bool) else str(value)
+    return texts
+
+
 def metric_names(parameters: Parameters, default: Collection[str]) -> tuple[str, ...]:
     """`metrics=a.b,c.d`, or the default ones."""
     return list_parameter(parameters, "metrics") or tuple(default)
+
+
+def _period(parameters: Parameters, calendar: Calendar, now: datetime, default: str) -> Period:
+    """As every route, and `days=7` for the last seven complete days."""
+    if not parameters.get("days"):
+        return period_parameters(parameters, calendar, now, default=default)
+    if any(parameters.get(name) for name in ("from", "to", "period")):
+        refuse("days", "ambiguous_range", "Give either `days`, or `period`, or `from` and `to`.")
+    return calendar.last(number_parameter(parameters, "days", default=30, most=3660), Granularity.DAY, now)
 
 
 def _grain(parameters: Parameters, default: str) -> str:

@@ -2,15 +2,12 @@
 
 from __future__ import annotations
 
-from decimal import Decimal
 from typing import Any
 
 from drf_spectacular.utils import extend_schema_field
 from rest_framework import serializers
 
-from kpis import formula
-from kpis.base import Kind, Unit, check_id, metrics
-from kpis.catalogue import Catalogue, MetricCycle, closure, metric_of
+from kpis.base import Kind, Unit
 from kpis.models import MetricDefinition
 from kpis.parameters import GRANULARITIES
 
@@ -116,6 +113,8 @@ class MetricSerializer(serializers.Serializer[Any]):
     thresholds = ThresholdsSerializer()
     owner = serializers.CharField()
     additivity = serializers.CharField()
+    dimensions = serializers.ListField(child=serializers.CharField(), help_text="breakdowns that are rolled up")
+    made_of = serializers.ListField(child=serializers.CharField(), help_text="metrics it is worked out from")
     definition_version = serializers.CharField()
     is_own = serializers.BooleanField(help_text="made by this tenant")
 
@@ -170,6 +169,7 @@ class PeakTimesSerializer(Ranged):
 
     metric = serializers.CharField()
     timezone = serializers.CharField()
+    currency = serializers.CharField()
     peak = HourSerializer(allow_null=True)
     hours = HourSerializer(many=True)
     computed_at = serializers.DateTimeField()
@@ -199,9 +199,77 @@ class CalculatedSerializer(serializers.Serializer[Any]):
     results = SeriesSerializer(many=True)
 
 
+class LatestPaymentSerializer(serializers.Serializer[Any]):
+    """The last thing that happened to a payment."""
+
+    id = serializers.UUIDField(help_text="of the event")
+    at = serializers.DateTimeField()
+    status = serializers.CharField()
+    payment = serializers.CharField(allow_null=True)
+    method = serializers.CharField(allow_null=True)
+    country = serializers.CharField(allow_null=True)
+    reason = serializers.CharField(allow_null=True)
+    amount = serializers.CharField(allow_null=True)
+    currency = serializers.CharField(allow_null=True)
+    amount_base = serializers.CharField(allow_null=True)
+    duration_ms = serializers.FloatField(allow_null=True)
+
+
+class PaymentsSerializer(Ranged):
+    """Payments at a glance: what they became in the range, where those of the range stand now, the latest."""
+
+    timezone = serializers.CharField()
+    currency = serializers.CharField()
+    statuses = serializers.DictField(child=NumberField())
+    now = serializers.DictField(child=serializers.IntegerField())
+    volume = NumberField()
+    average_value = NumberField()
+    success_rate = NumberField()
+    unique_payers = NumberField()
+    latest = LatestPaymentSerializer(many=True)
+
+
+class SuccessSerializer(serializers.Serializer[Any]):
+    """Finished payments and the share that settled."""
+
+    success_rate = SeriesSerializer()
+    settled = SeriesSerializer()
+    finished = SeriesSerializer()
+
+
+class LatencySerializer(serializers.Serializer[Any]):
+    """Milliseconds from creation to settlement."""
+
+    mean = SeriesSerializer()
+    median = SeriesSerializer()
+    p95 = SeriesSerializer()
+    p99 = SeriesSerializer()
+
+
+class FailuresSerializer(Ranged):
+    """Failed payments."""
+
+    timezone = serializers.CharField()
+    currency = serializers.CharField()
+    failed = SeriesSerializer()
+    failure_rate = SeriesSerializer()
+    reasons = serializers.ListField(child=serializers.DictField())
+    hours = serializers.ListField(child=serializers.DictField())
+    retries = serializers.ListField(child=serializers.DictField())
+
+
+class RankingSerializer(Ranged):
+    """Rows from the highest to the lowest."""
+
+    timezone = serializers.CharField()
+    currency = serializers.CharField()
+    results = serializers.ListField(child=serializers.DictField())
+
+
 class DefinitionSerializer(serializers.ModelSerializer[MetricDefinition]):
     """A metric that the tenant made by a formula over others, such as `revenue.net / orders.count`."""
 
+    metric = serializers.CharField(max_length=100, help_text="family.measure, for example shop.margin")
     unit = serializers.ChoiceField(choices=[unit.value for unit in Unit], default=Unit.NUMBER.value)
     kind = serializers.ChoiceField(choices=[kind.value for kind in Kind], default=Kind.KPI.value)
     better = serializers.ChoiceField(choices=["up", "down"], default="up")
@@ -209,7 +277,6 @@ class DefinitionSerializer(serializers.ModelSerializer[MetricDefinition]):
     class Meta:
         model = MetricDefinition
         fields = [
-            "id",
             "metric",
             "name",
             "help",
@@ -221,55 +288,16 @@ class DefinitionSerializer(serializers.ModelSerializer[MetricDefinition]):
             "critical",
             "owner",
             "version",
-            "is_archived",
             "created_at",
             "updated_at",
         ]
-        read_only_fields = ["id", "version", "created_at", "updated_at"]
-
-    def validate_metric(self, value: str) -> str:
-        try:
-            check_id(value)
-        except ValueError as error:
-            raise serializers.ValidationError(str(error), code="invalid_id") from error
-        if value in metrics:
-            raise serializers.ValidationError("A built-in metric has this id: choose another.", code="taken")
-        if self.instance is not None and self.instance.metric != value:
-            raise serializers.ValidationError("The id of a metric does not change.", code="fixed")
-        rows = MetricDefinition.objects.filter(tenant_id=self.context["tenant_id"], metric=value)
-        if self.instance is None and rows.exists():
-            raise serializers.ValidationError("You have a metric of this id already.", code="taken")
-        return value
-
-    def validate_formula(self, value: str) -> str:
-        try:
-            formula.parse(value)
-        except formula.FormulaError as error:
-            raise serializers.ValidationError(str(error), code="invalid_formula") from error
-        return value
-
-    def validate(self, attrs: dict[str, Any]) -> dict[str, Any]:
-        self._check_names(attrs)
-        return attrs
-
-    def _check_names(self, attrs: dict[str, Any]) -> None:
-        """Every name is a metric of the tenant, and none is made of itself."""
-        stands = self.instance or MetricDefinition()
-        told = {name: attrs.get(name, getattr(stands, name)) for name in ("metric", "name", "help", "formula", "owner")}
-        metric = metric_of(
-            MetricDefinition(**told, unit=attrs.get("unit", "number"), kind="kpi", better="up", version=1)
-        )
-        catalogue = Catalogue(self.context["tenant_id"])
-        known = {**{name: catalogue[name] for name in catalogue}, metric.id: metric}
-        try:
-            closure(metric, known)
-        except KeyError as error:
-            message = f"There is no metric {error.args[0]!r}."
-            raise serializers.ValidationError({"formula": [message]}, code="unknown_metric") from error
-        except MetricCycle as error:
-            raise serializers.ValidationError({"formula": [str(error)]}, code="cycle") from error
+        read_only_fields = ["version", "created_at", "updated_at"]
 
 
-def decimal_text(value: Decimal | None) -> float | None:
-    """A limit as JSON has it."""
-    return None if value is None else float(value)
+class DefinitionPageSerializer(serializers.Serializer[Any]):
+    """A page of definitions."""
+
+    count = serializers.IntegerField()
+    next = serializers.URLField(allow_null=True)
+    previous = serializers.URLField(allow_null=True)
+    results = DefinitionSerializer(many=True)

@@ -2,4 +2,26 @@
 
 from __future__ import annotations
 
-urlpatterns: list[object] = []
+from django.urls import path
+
+from kpis.views import definitions, metrics, payments
+
+urlpatterns = [
+    path("kpis/", metrics.MetricsView.as_view(), name="kpis"),
+    path("kpis/overview/", metrics.OverviewView.as_view(), name="kpis-overview"),
+    path("kpis/realtime/", metrics.RealtimeView.as_view(), name="kpis-realtime"),
+    path("kpis/trends/<str:period>/", metrics.TrendsView.as_view(), name="kpis-trends"),
+    path("kpis/peak-times/", metrics.PeakTimesView.as_view(), name="kpis-peak-times"),
+    path("kpis/calculate/", metrics.CalculateView.as_view(), name="kpis-calculate"),
+    path("kpis/definitions/", definitions.DefinitionsView.as_view(), name="definitions"),
+    path("kpis/definitions/<str:metric>/", definitions.DefinitionView.as_view(), name="definition"),
+    path("kpis/<str:metric>/", metrics.MetricDetailView.as_view(), name="kpi"),
+    path("kpis/<str:metric>/series/", metrics.SeriesView.as_view(), name="kpi-series"),
+    path("payments/", payments.SummaryView.as_view(), name="payments"),
+    path("payments/success-rate/", payments.SuccessRateView.as_view(), name="payments-success-rate"),
+    path("payments/failures/", payments.FailuresView.as_view(), name="payments-failures"),
+    path("payments/latency/", payments.LatencyView.as_view(), name="payments-latency"),
+    path("payments/methods/", payments.MethodsView.as_view(), name="payments-methods"),
+    path("payments/top-resources/", payments.TopResourcesView.as_view(), name="payments-top-resources"),
+    path("payments/customers/", payments.CustomersView.as_view(), name="payments-customers"),
+]

@@ -39,9 +39,7 @@ def tenant_create(*, slug: str, name: str, zone: str, base_currency: str, week_s
         cursor.execute("SELECT 1 FROM bw_tenant_by_slug(%s)", [slug])
         if cursor.fetchone():
             raise AccessError("slug", f"The slug {slug!r} is taken: choose another one.")
-        cursor.execute(
-            "SELECT bw_tenant_create(%s, %s, %s, %s, %s)", [slug, name, zone, currency, week_start]
-        )
+        cursor.execute("SELECT bw_tenant_create(%s, %s, %s, %s, %s)", [slug, name, zone, currency, week_start])
         tenant_id = int(cursor.fetchone()[0])
     with tenant_context(tenant_id):
         return Tenant.objects.get(pk=tenant_id)
@@ -98,7 +96,12 @@ def api_key_create(
 
 
 def api_key_rotate(
-    *, tenant_id: int, key_id: UUID, now: datetime, overlap: timedelta = ROTATION_OVERLAP, created_by_id: int | None = None
+    *,
+    tenant_id: int,
+    key_id: UUID,
+    now: datetime,
+    overlap: timedelta = ROTATION_OVERLAP,
+    created_by_id: int | None = None,
 ) -> tuple[ApiKey, str]:
     """Make a successor of a key; the old one works on for `overlap`, so that its users can change over."""
     with tenant_context(tenant_id), transaction.atomic():

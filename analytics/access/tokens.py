@@ -62,9 +62,7 @@ def _resolve(kind: type[Token], text: str) -> KeyInfo | None:
     if found is None:
         return None
     user, place = found
-    return KeyInfo(
-        tenant=place.tenant, kind="jwt", scopes=scopes_of_role(place.role), user_id=user.pk, role=place.role
-    )
+    return KeyInfo(tenant=place.tenant, kind="jwt", scopes=scopes_of_role(place.role), user_id=user.pk, role=place.role)
 
 
 def _holder(token: Token) -> tuple[AbstractBaseUser, Place] | None:

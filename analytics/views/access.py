@@ -24,8 +24,7 @@ from analytics.access.throttles import LoginThrottle
 from analytics.access.tokens import TokenPair, access_renew
 from analytics.filters import body, refuse
 from analytics.models import ApiKey, Membership, Tenant
-from analytics.pagination import paged
-from analytics.views.parameters import COUNTED
+from analytics.pagination import COUNTED, paged
 
 
 class TokenView(APIView):
@@ -145,13 +144,6 @@ class KeyRotateView(TenantView):
         except services.AccessError as error:
             refuse(error.field, "invalid", str(error))
         return Response(_with_token(key, token), status=status.HTTP_201_CREATED)
-
-
-def body(serializer: Any, data: Any) -> dict[str, Any]:
-    checked = serializer(data=data)
-    checked.isbody(raise_exception=True)
-    valid: dict[str, Any] = checked.validated_data
-    return valid
 
 
 def _place(user: AbstractBaseUser, slug: str | None) -> Place:

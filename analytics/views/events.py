@@ -35,7 +35,7 @@ class EventsView(TenantView):
         parameters=[*SPAN, *EVENTS, *CURSOR], responses=serializers.EventPageSerializer, operation_id="events_list"
     )
     def get(self, request: Request) -> Response:
-        """Newest first (`ordering=timestamp`: oldest first), by cursor: nothing is counted, any depth costs the same."""
+        """Newest first (`ordering=timestamp`: oldest first), by cursor: any depth costs the same."""
         known = [parameter.name for parameter in (*SPAN, *EVENTS, *CURSOR)]
         filters.only_known(request.query_params, known)
         is_ascending = filters.choice_parameter(request.query_params, "ordering", ("timestamp", "-timestamp"))
@@ -46,7 +46,9 @@ class EventsView(TenantView):
         return Response(page.body(serializers.EventSerializer(page.rows, many=True, context=context).data))
 
     @extend_schema(
-        request=serializers.IncomingBatchSerializer, responses=serializers.VerdictsSerializer, operation_id="events_send"
+        request=serializers.IncomingBatchSerializer,
+        responses=serializers.VerdictsSerializer,
+        operation_id="events_send",
     )
     def post(self, request: Request) -> Response:
         """Send events; each gets its verdict. Answered once they are committed.
@@ -107,7 +109,9 @@ class QuarantineListView(TenantView):
         *CURSOR,
     ]
 
-    @extend_schema(parameters=PARAMETERS, responses=serializers.QuarantinePageSerializer, operation_id="quarantine_list")
+    @extend_schema(
+        parameters=PARAMETERS, responses=serializers.QuarantinePageSerializer, operation_id="quarantine_list"
+    )
     def get(self, request: Request) -> Response:
         """Newest first."""
         filters.only_known(request.query_params, [parameter.name for parameter in self.PARAMETERS])

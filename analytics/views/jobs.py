@@ -17,9 +17,9 @@ from analytics import filters, jobs, schedules, serializers
 from analytics.access.api import TenantView
 from analytics.access.roles import Scope
 from analytics.models import ExchangeRate, Job
-from analytics.pagination import paged
+from analytics.pagination import COUNTED, paged
 from analytics.rates import Rate, rates_import
-from analytics.views.parameters import COUNTED, SPAN
+from analytics.views.parameters import SPAN
 
 KINDS = {"rollup": "rollup.refresh", "backfill": "rollup.backfill"}
 

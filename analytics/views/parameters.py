@@ -8,17 +8,13 @@ from drf_spectacular.utils import OpenApiParameter
 
 from analytics.filters import EVENT_FILTERS
 
-SPAN: Final = (
+SPAN: Final = [
     OpenApiParameter("from", description="A date (the tenant's midnight) or an ISO 8601 instant; included."),
     OpenApiParameter("to", description="As `from`, not included."),
-)
+]
 CURSOR: Final = (
     OpenApiParameter("cursor", description="From `next` of the page before."),
     OpenApiParameter("limit", int, description="Rows of a page: 1 to 1000, 100 when left out."),
-)
-COUNTED: Final = (
-    OpenApiParameter("limit", int, description="Rows of a page: 1 to 1000, 100 when left out."),
-    OpenApiParameter("offset", int, description="Rows to skip."),
 )
 EVENTS: Final = (
     *(OpenApiParameter(name, description="One value, or several separated by commas.") for name in EVENT_FILTERS),

@@ -100,7 +100,9 @@ def test_every_single_typo_is_known_without_a_query() -> None:
     assert [typo for typo in typos if token_digest(typo)] == []
 
 
-@pytest.mark.parametrize("text", ["", "sk_", "sk_é", "xx_" + "a" * 49, "sk-" + "a" * 49, "a" * 10_000, "sk_" + "\x00" * 49])
+@pytest.mark.parametrize(
+    "text", ["", "sk_", "sk_é", "xx_" + "a" * 49, "sk-" + "a" * 49, "a" * 10_000, "sk_" + "\x00" * 49]
+)
 def test_what_is_no_token_has_no_digest(text: str) -> None:
     assert token_digest(text) is None
 

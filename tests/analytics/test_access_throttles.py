@@ -92,9 +92,7 @@ def test_local_buckets_are_bounded() -> None:
     assert len(counter._local) == 10_000
 
 
-def test_answers_carry_the_limit_and_the_101st_waits(
-    acme: Tenant, globex: Tenant, settings: Any
-) -> None:
+def test_answers_carry_the_limit_and_the_101st_waits(acme: Tenant, globex: Tenant, settings: Any) -> None:
     settings.API_RATE_PER_MINUTE = 3
     api, neighbour = caller(acme), caller(globex)
 

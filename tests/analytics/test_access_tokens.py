@@ -120,7 +120,9 @@ def part(value: Any) -> str:
     return base64.urlsafe_b64encode(raw).rstrip(b"=").decode()
 
 
-def signed(claims: dict[str, Any], *, key: Any = KEY, header: dict[str, Any] | None = None, digest: Any = hashlib.sha256) -> str:
+def signed(
+    claims: dict[str, Any], *, key: Any = KEY, header: dict[str, Any] | None = None, digest: Any = hashlib.sha256
+) -> str:
     """A token put together by hand, so that libraries cannot refuse to make a bad one."""
     body = f"{part({'alg': 'HS256', 'typ': 'JWT', **(header or {})})}.{part(claims)}"
     raw_key = key.encode() if isinstance(key, str) else key
@@ -150,9 +152,7 @@ FORGERIES: dict[str, Forgery] = {
     "the empty key": lambda c, t: signed(c, key=b""),
     "SECRET_KEY": lambda c, t: signed(c, key=settings.SECRET_KEY),
     "a guessed key": lambda c, t: signed(c, key="secret"),
-    "its own key in the header": lambda c, t: signed(
-        c, key="mine", header={"jwk": {"kty": "oct", "k": part(b"mine")}}
-    ),
+    "its own key in the header": lambda c, t: signed(c, key="mine", header={"jwk": {"kty": "oct", "k": part(b"mine")}}),
     "a key address in the header": lambda c, t: signed(c, key="mine", header={"jku": "http://127.0.0.1/jwks.json"}),
     "a key id that is a path": lambda c, t: signed(c, key=b"", header={"kid": "../../../../dev/null"}),
     "a key id that is SQL": lambda c, t: signed(c, key="mine", header={"kid": "x' UNION SELECT 'mine'--"}),
@@ -202,7 +202,9 @@ def test_the_hand_made_token_itself_is_fine(acme: Tenant, token: str, claims: di
     assert {"exp", "nbf", "iat", "jti", "aud", "iss", "version", "token_type"} <= claims.keys()
 
 
-def test_another_persons_version_does_not_help(acme: Tenant, owner_user: Any, teammate: Any, claims: dict[str, Any]) -> None:
+def test_another_persons_version_does_not_help(
+    acme: Tenant, owner_user: Any, teammate: Any, claims: dict[str, Any]
+) -> None:
     assert resolve_jwt(signed({**claims, "version": token_version(teammate)})) is None
 
 

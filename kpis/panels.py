@@ -1,0 +1,185 @@
+"""Answers made of several series: the catalogue with values, the overview, busy hours. Ready for JSON."""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from collections.abc import Sequence
+from dataclasses import replace
+from datetime import datetime
+from decimal import Decimal
+from typing import Any
+
+from analytics.contracts import TenantInfo
+from analytics.periods import Period
+from kpis.base import Additivity, Metric
+from kpis.catalogue import Catalogue
+from kpis.compare import status_of
+from kpis.contracts import Series, plain, written
+from kpis.parameters import Ask
+from kpis.selectors import MetricInfo, metric_info, metrics_list
+from kpis.series import QuestionError, metric_series, metrics_series
+
+WEEKDAYS = 7
+HOURS = 24
+
+
+def ask_between(ask: Ask, start: datetime, end: datetime) -> Ask:
+    """The same question over another range."""
+    return replace(ask, period=Period(start, end))
+
+
+def catalogue_matching(*, tenant_id: int, kind: str = "", family: str = "", search: str = "") -> list[MetricInfo]:
+    """Metrics of a kind and family whose id, name or help has every word of the search."""
+    words = search.casefold().split()
+    return [
+        info
+        for info in metrics_list(tenant_id=tenant_id)
+        if kind in ("", info.metric.kind)
+        and family in ("", info.metric.family)
+        and all(word in f"{info.metric.id} {info.metric.name} {info.metric.help}".casefold() for word in words)
+    ]
+
+
+def metric_found(*, tenant_id: int, metric: str) -> MetricInfo:
+    """One metric of the tenant that is set. Raises UnknownName."""
+    catalogue = Catalogue(tenant_id)
+    return metric_info(catalogue[metric], catalogue)
+
+
+def metric_plain(info: MetricInfo) -> dict[str, Any]:
+    """What a metric is, for JSON."""
+    metric = info.metric
+    return {
+        "metric": metric.id,
+        "name": metric.name,
+        "help": metric.help,
+        "in_words": metric.in_words,
+        "example": metric.example,
+        "unit": metric.unit.value,
+        "kind": metric.kind.value,
+        "better": metric.better,
+        "thresholds": {"warning": _limit(metric.thresholds.warning), "critical": _limit(metric.thresholds.critical)},
+        "owner": metric.owner,
+        "additivity": metric.additivity.value,
+        "dimensions": list(info.dimensions),
+        "made_of": list(info.parts),
+        "definition_version": info.definition_version,
+        "is_own": info.is_own,
+    }
+
+
+def catalogue_plain(
+    tenant: TenantInfo, chosen: Sequence[MetricInfo], ask: Ask, *, with_values: bool = True
+) -> dict[str, Any]:
+    """The metrics with their values over the question's range."""
+    found = _totals(tenant, [info.metric.id for info in chosen], ask) if with_values else {}
+    return {
+        **_range(ask, tenant),
+        "data_through": next((series.data_through.isoformat() for series in found.values()), None),
+        "results": [{**metric_plain(info), **_value(found.get(info.metric.id), info.metric)} for info in chosen],
+    }
+
+
+def overview_plain(tenant: TenantInfo, names: Sequence[str], ask: Ask) -> dict[str, Any]:
+    """The series of several metrics with their standing. Raises UnknownName, QuestionError."""
+    found = metrics_series(tenant_id=tenant.id, metrics=names, **ask.arguments())
+    catalogue = Catalogue(tenant.id)
+    items = [_item(series, catalogue[series.metric]) for series in found]
+    return {**_range(ask, tenant), "computed_at": ask.now.isoformat(), "items": items}
+
+
+def peak_times(tenant: TenantInfo, metric: str, ask: Ask) -> dict[str, Any]:
+    """The metric by weekday and hour of the tenant's clock. Raises QuestionError for one that does not add up.
+
+    `mean` is per occurrence of that hour in the range; a repeated hour of autumn counts as one, a skipped one as none.
+    """
+    declared = Catalogue(tenant.id)[metric]
+    if declared.additivity is not Additivity.ADDITIVE:
+        raise QuestionError(f"hours of {metric} do not add up; take an additive metric such as events.count", "metric")
+    series = metric_series(tenant_id=tenant.id, metric=metric, **ask.arguments())
+    hours = _hours(series, ask)
+    known = [hour for hour in hours if hour["mean"] is not None]
+    peak = max(known, key=lambda hour: hour["mean"], default=None)
+    return {
+        "metric": metric,
+        **_range(ask, tenant),
+        "peak": peak if peak and peak["mean"] else None,
+        "hours": hours,
+        "computed_at": ask.now.isoformat(),
+    }
+
+
+def _hours(series: Series, ask: Ask) -> list[dict[str, Any]]:
+    sums: dict[tuple[int, int], Decimal] = defaultdict(Decimal)
+    days: dict[tuple[int, int], set[Any]] = defaultdict(set)
+    for point in series.points:
+        if point.value is None:
+            continue
+        local = point.start.astimezone(ask.calendar.tz)
+        sums[local.weekday(), local.hour] += point.value
+        days[local.weekday(), local.hour].add(local.date())
+    slots = [(weekday, hour) for weekday in range(WEEKDAYS) for hour in range(HOURS)]
+    return [
+        {
+            "weekday": weekday,
+            "hour": hour,
+            "total": written(sums[weekday, hour], series.unit, series.exponent) if days[weekday, hour] else None,
+            "mean": float(sums[weekday, hour] / len(days[weekday, hour])) if days[weekday, hour] else None,
+        }
+        for weekday, hour in slots
+    ]
+
+
+def _totals(tenant: TenantInfo, names: Sequence[str], ask: Ask) -> dict[str, Series]:
+    """One reading for all; a metric that has not the column of a filter has no value under it."""
+    arguments = ask.arguments()
+    try:
+        found = metrics_series(tenant_id=tenant.id, metrics=names, **arguments)
+    except QuestionError:
+        if not ask.filters:
+            raise
+        found = [series for name in names for series in _alone(tenant, name, arguments)]
+    return {series.metric: series for series in found}
+
+
+def _alone(tenant: TenantInfo, name: str, arguments: dict[str, Any]) -> list[Series]:
+    try:
+        return metrics_series(tenant_id=tenant.id, metrics=[name], **arguments)
+    except QuestionError:
+        return []
+
+
+def _value(series: Series | None, metric: Metric) -> dict[str, Any]:
+    if series is None:
+        return {"value": None, "change": None, "status": "unknown", "is_complete": False}
+    shown = plain(series)
+    comparison = shown["comparison"]
+    return {
+        "value": shown["total"],
+        "change": comparison["change"] if comparison else None,
+        "status": status_of(series.total, metric),
+        "is_complete": series.is_complete,
+    }
+
+
+def _item(series: Series, metric: Metric) -> dict[str, Any]:
+    return {
+        "name": metric.name,
+        "kind": metric.kind.value,
+        "better": metric.better,
+        "status": status_of(series.total, metric),
+        **plain(series),
+    }
+
+
+def _range(ask: Ask, tenant: TenantInfo) -> dict[str, Any]:
+    return {
+        "from": ask.period.start.isoformat(),
+        "to": ask.period.end.isoformat(),
+        "timezone": ask.calendar.zone,
+        "currency": tenant.base_currency,
+    }
+
+
+def _limit(value: Decimal | None) -> float | None:
+    return None if value is None else float(value)

@@ -1,0 +1,205 @@
+"""The catalogue, the overview and series of metrics."""
+
+from __future__ import annotations
+
+from datetime import timedelta
+from typing import ClassVar
+
+from django.utils import timezone
+from drf_spectacular.utils import OpenApiParameter, extend_schema
+from rest_framework.exceptions import NotFound
+from rest_framework.request import Request
+from rest_framework.response import Response
+
+from analytics import filters
+from analytics.access.roles import Scope
+from analytics.periods import Granularity
+from kpis import panels, parameters, serializers
+from kpis.base import Kind
+from kpis.contracts import plain
+from kpis.series import OVERVIEW, metric_series, metrics_series
+from kpis.views.base import MetricView
+from kpis.views.schema import COMPARE, CUT, METRICS, NARROW, RANGE
+
+TRENDS = {"today": Granularity.DAY, "week": Granularity.WEEK, "month": Granularity.MONTH}
+REALTIME_MINUTES = 30
+REALTIME = ("events.count", "users.active", "pageviews.count", "orders.count", "revenue.gross", "payments.settled")
+
+
+class MetricsView(MetricView):
+    """Every metric."""
+
+    known: ClassVar = (*parameters.RANGE, *parameters.NARROW, *parameters.COMPARE, "kind", "family", "search", "values")
+
+    @extend_schema(
+        parameters=[
+            *RANGE,
+            *NARROW,
+            *COMPARE,
+            OpenApiParameter("kind", enum=list(Kind)),
+            OpenApiParameter("family", description="The part of the id before the dot, for example revenue."),
+            OpenApiParameter("search", description="Words in id, name or help."),
+            OpenApiParameter("values", bool, description="false: the catalogue alone."),
+        ],
+        responses=serializers.CatalogueSerializer,
+        operation_id="kpis_list",
+    )
+    def get(self, request: Request) -> Response:
+        """What can be asked, each with its value over the range (the last 30 days)."""
+        ask = self.ask(request, default_grain="total")
+        chosen = panels.catalogue_matching(
+            tenant_id=self.tenant.id,
+            kind=filters.choice_parameter(request.query_params, "kind", list(Kind)),
+            family=filters.text_parameter(request.query_params, "family"),
+            search=filters.text_parameter(request.query_params, "search"),
+        )
+        with_values = filters.flag_parameter(request.query_params, "values") is not False
+        names = [info.metric.id for info in chosen]
+        return self.unless_same(
+            request,
+            names,
+            ask.period.end,
+            ask.now,
+            lambda: panels.catalogue_plain(self.tenant, chosen, ask, with_values=with_values),
+        )
+
+
+class MetricDetailView(MetricView):
+    """One metric."""
+
+    @extend_schema(responses=serializers.MetricSerializer, operation_id="kpis_read")
+    def get(self, request: Request, metric: str) -> Response:
+        """What it is, how it is made and what it can be broken down by."""
+        with parameters.refusals(in_path=True):
+            return Response(panels.metric_plain(panels.metric_found(tenant_id=self.tenant.id, metric=metric)))
+
+
+class SeriesView(MetricView):
+    """A metric over time."""
+
+    known: ClassVar = parameters.EVERYTHING
+
+    @extend_schema(
+        parameters=[*RANGE, *CUT, *NARROW, *COMPARE],
+        responses=serializers.SeriesSerializer,
+        operation_id="kpis_series",
+    )
+    def get(self, request: Request, metric: str) -> Response:
+        """Points of `granularity` over `[from, to)`; `total` is worked out over the whole range, never by adding."""
+        ask = self.ask(request)
+        return self.unless_same(
+            request,
+            [metric],
+            ask.period.end,
+            ask.now,
+            lambda: plain(metric_series(tenant_id=self.tenant.id, metric=metric, **ask.arguments())),
+        )
+
+
+class OverviewView(MetricView):
+    """The first page."""
+
+    known: ClassVar = (*parameters.EVERYTHING, "metrics")
+    default_compare: ClassVar = "previous"
+
+    @extend_schema(
+        parameters=[*RANGE, *CUT, *NARROW, *COMPARE, METRICS],
+        responses=serializers.OverviewSerializer,
+        operation_id="kpis_overview",
+    )
+    def get(self, request: Request) -> Response:
+        """Twelve metrics (or those of `metrics`) against the range before, each with its standing."""
+        ask = self.ask(request)
+        names = parameters.metric_names(request.query_params, OVERVIEW)
+        return self.unless_same(
+            request, names, ask.period.end, ask.now, lambda: panels.overview_plain(self.tenant, names, ask)
+        )
+
+
+class RealtimeView(MetricView):
+    """Right now."""
+
+    known: ClassVar = ("metrics", *parameters.NARROW)
+
+    @extend_schema(
+        parameters=[METRICS, *NARROW], responses=serializers.OverviewSerializer, operation_id="kpis_realtime"
+    )
+    def get(self, request: Request) -> Response:
+        """The last 30 minutes, minute by minute, against the 30 before."""
+        ask = self.ask(request, default_grain="minute", default_compare="previous")
+        names = parameters.metric_names(request.query_params, REALTIME)
+        live = panels.ask_between(ask, ask.now - timedelta(minutes=REALTIME_MINUTES), ask.now)
+        with parameters.refusals():
+            return Response(panels.overview_plain(self.tenant, names, live))
+
+
+class TrendsView(MetricView):
+    """How it goes."""
+
+    known: ClassVar = ("metrics", "granularity", *parameters.NARROW)
+
+    @extend_schema(
+        parameters=[
+            OpenApiParameter("period", location="path", enum=list(TRENDS)),
+            METRICS,
+            OpenApiParameter("granularity", enum=list(parameters.GRANULARITIES)),
+            *NARROW,
+        ],
+        responses=serializers.OverviewSerializer,
+        operation_id="kpis_trends",
+    )
+    def get(self, request: Request, period: str) -> Response:
+        """Today by hour, this week or month by day, each against the one before at equal elapsed time."""
+        unit = TRENDS.get(period)
+        if unit is None:
+            raise NotFound
+        ask = self.ask(request, default_grain="hour" if period == "today" else "day", default_compare="previous")
+        names = parameters.metric_names(request.query_params, OVERVIEW)
+        current = panels.ask_between(ask, ask.calendar.floor(ask.now, unit), ask.calendar.ceil(ask.now, unit))
+        return self.unless_same(
+            request, names, current.period.end, ask.now, lambda: panels.overview_plain(self.tenant, names, current)
+        )
+
+
+class PeakTimesView(MetricView):
+    """When it is busy."""
+
+    known: ClassVar = (*parameters.RANGE, *parameters.NARROW, "metric")
+    default_period: ClassVar = "last_4w"
+
+    @extend_schema(
+        parameters=[
+            *RANGE,
+            *NARROW,
+            OpenApiParameter("metric", description="An additive metric; events.count when left out."),
+        ],
+        responses=serializers.PeakTimesSerializer,
+        operation_id="kpis_peak_times",
+    )
+    def get(self, request: Request) -> Response:
+        """Each hour of the week (the tenant's clock) over the range (the last four weeks)."""
+        ask = self.ask(request, default_grain="hour")
+        metric = filters.text_parameter(request.query_params, "metric") or "events.count"
+        return self.unless_same(
+            request, [metric], ask.period.end, ask.now, lambda: panels.peak_times(self.tenant, metric, ask)
+        )
+
+
+class CalculateView(MetricView):
+    """Several metrics at once."""
+
+    scopes: ClassVar = {"write": Scope.KPIS_READ}
+
+    @extend_schema(
+        request=serializers.CalculateSerializer,
+        responses=serializers.CalculatedSerializer,
+        operation_id="kpis_calculate",
+    )
+    def post(self, request: Request) -> Response:
+        """Work out metrics now over one question, which may be longer than an address. Nothing is stored."""
+        wanted = filters.body(serializers.CalculateSerializer, request.data)
+        names = wanted.pop("metrics")
+        ask = parameters.ask_of(parameters.as_query(wanted), self.tenant, timezone.now())
+        with parameters.refusals():
+            found = metrics_series(tenant_id=self.tenant.id, metrics=names, **ask.arguments())
+        return Response({"results": [plain(series) for series in found]})

@@ -1,0 +1,201 @@
+"""Payments: how many, how fast, how many fail and why, by whom and for what."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict
+from decimal import Decimal
+from typing import Any, ClassVar
+
+from drf_spectacular.utils import OpenApiParameter, extend_schema
+from rest_framework.request import Request
+from rest_framework.response import Response
+
+from analytics.capture.money import exponents
+from analytics.selectors import statement_limit
+from kpis import parameters, payers, selectors, serializers
+from kpis.contracts import Series, plain
+from kpis.parameters import Ask
+from kpis.series import metrics_series
+from kpis.views.base import MetricView
+from kpis.views.schema import COMPARE, DAYS, LIMIT, RANGE
+
+STATUSES = ("created", "verifying", "verified", "pending", "settled", "failed", "expired", "refunded")
+COUNTS = {status: f"payments.{status}" for status in STATUSES}
+SUMMARY = {
+    "volume": "payments.volume",
+    "average_value": "payments.average_value",
+    "success_rate": "payments.success_rate",
+    "unique_payers": "payments.unique_payers",
+}
+SUCCESS = {"success_rate": "payments.success_rate", "settled": "payments.settled", "finished": "payments.finished"}
+FAILURES = {"failed": "payments.failed", "failure_rate": "payments.failure_rate"}
+LATENCY = {name: f"payments.latency_{name}" for name in ("mean", "median", "p95", "p99")}
+METHODS = {"settled": "payments.settled", "volume": "payments.volume", "success_rate": "payments.success_rate"}
+NARROW = tuple(OpenApiParameter(name) for name in ("country", "method", "platform"))
+PARAMETERS = [*RANGE, DAYS, LIMIT, *NARROW, *COMPARE, OpenApiParameter("include")]
+RANKING = [*RANGE, DAYS, LIMIT]
+SECONDS = 10
+
+
+class PaymentsView(MetricView):
+    """Common to all: the range in `days`, filters by country, method and platform."""
+
+    known: ClassVar = parameters.PAYMENTS
+
+    def several(self, ask: Ask, names: Mapping[str, str], **changes: Any) -> dict[str, Series]:
+        """Series of metrics under the names that the answer gives them."""
+        with parameters.refusals():
+            found = metrics_series(
+                tenant_id=self.tenant.id, metrics=list(names.values()), **{**ask.arguments(), **changes}
+            )
+        return dict(zip(names, found, strict=True))
+
+    def money(self, minor: int | None, currency: str | None = None) -> str | None:
+        """Minor units as a decimal string."""
+        code = currency or self.tenant.base_currency
+        return None if minor is None else str(Decimal(minor).scaleb(-exponents().get(code, 2)))
+
+    def span(self, ask: Ask) -> dict[str, Any]:
+        """The range, for answers that are no series."""
+        return {
+            "from": ask.period.start.isoformat(),
+            "to": ask.period.end.isoformat(),
+            "timezone": ask.calendar.zone,
+            "currency": self.tenant.base_currency,
+        }
+
+
+class SummaryView(PaymentsView):
+    """Payments at a glance."""
+
+    @extend_schema(parameters=PARAMETERS, responses=serializers.PaymentsSerializer, operation_id="payments_summary")
+    def get(self, request: Request) -> Response:
+        """How many became what in the range, how many stand where now, and the latest."""
+        ask = self.ask(request, default_grain="total")
+        statement_limit(SECONDS)
+        found = self.several(ask, {**COUNTS, **SUMMARY})
+        where = {"tenant_id": self.tenant.id, "start": ask.period.start, "end": ask.period.end}
+        latest = selectors.payments_latest(**where, limit=ask.limit)
+        return Response(
+            {
+                **self.span(ask),
+                "statuses": {status: plain(found[status])["total"] for status in STATUSES},
+                "now": selectors.payments_now(**where),
+                **{name: plain(found[name])["total"] for name in SUMMARY},
+                "latest": [self._payment(payment) for payment in latest],
+            }
+        )
+
+    def _payment(self, payment: selectors.LatestPayment) -> dict[str, Any]:
+        shown = asdict(payment)
+        shown["amount"] = self.money(payment.amount, payment.currency)
+        shown["amount_base"] = self.money(payment.amount_base)
+        return shown
+
+
+class SuccessRateView(PaymentsView):
+    """How many succeed."""
+
+    known: ClassVar = (*parameters.PAYMENTS, "granularity", "by")
+
+    @extend_schema(
+        parameters=[*PARAMETERS, OpenApiParameter("granularity"), OpenApiParameter("by")],
+        responses=serializers.SuccessSerializer,
+        operation_id="payments_success_rate",
+    )
+    def get(self, request: Request) -> Response:
+        """The share of finished payments that settled, over time."""
+        return Response(_shown(self.several(self.ask(request), SUCCESS)))
+
+
+class FailuresView(PaymentsView):
+    """How many fail, and why."""
+
+    @extend_schema(parameters=PARAMETERS, responses=serializers.FailuresSerializer, operation_id="payments_failures")
+    def get(self, request: Request) -> Response:
+        """Failures over time, by reason and by hour of the day, and how often people try again."""
+        ask = self.ask(request)
+        statement_limit(SECONDS)
+        where = {"tenant_id": self.tenant.id, "start": ask.period.start, "end": ask.period.end}
+        by_reason = self.several(ask, {"failed": "payments.failed"}, by="reason", grain="total")["failed"]
+        hours = selectors.payments_by_hour(**where, failed=True)
+        return Response(
+            {
+                **self.span(ask),
+                **_shown(self.several(ask, FAILURES)),
+                "reasons": [{"reason": part["key"], "failed": part["total"]} for part in plain(by_reason)["series"]],
+                "hours": [{"hour": hour, "failed": count} for hour, count in hours.items()],
+                "retries": [asdict(row) for row in selectors.payments_retries(**where)],
+            }
+        )
+
+
+class LatencyView(PaymentsView):
+    """How long settlement takes."""
+
+    known: ClassVar = (*parameters.PAYMENTS, "granularity", "by")
+
+    @extend_schema(
+        parameters=[*PARAMETERS, OpenApiParameter("granularity"), OpenApiParameter("by")],
+        responses=serializers.LatencySerializer,
+        operation_id="payments_latency",
+    )
+    def get(self, request: Request) -> Response:
+        """Milliseconds from creation to settlement: mean, median, 95th and 99th percentile, over time."""
+        return Response(_shown(self.several(self.ask(request), LATENCY)))
+
+
+class MethodsView(PaymentsView):
+    """What people pay with."""
+
+    @extend_schema(parameters=PARAMETERS, responses=serializers.RankingSerializer, operation_id="payments_methods")
+    def get(self, request: Request) -> Response:
+        """Each payment method with its settled payments, their volume and its success rate."""
+        ask = self.ask(request, default_grain="total")
+        return Response({**self.span(ask), "results": _by_key(self.several(ask, METHODS, by="method"), "method")})
+
+
+class TopResourcesView(PaymentsView):
+    """What people pay for."""
+
+    known: ClassVar = (*parameters.RANGE, "days", "limit")
+
+    @extend_schema(parameters=RANKING, responses=serializers.RankingSerializer, operation_id="payments_top_resources")
+    def get(self, request: Request) -> Response:
+        """What sold for most, with how often it was opened."""
+        ask = self.ask(request)
+        statement_limit(SECONDS)
+        found = payers.resources_top(
+            tenant_id=self.tenant.id, start=ask.period.start, end=ask.period.end, limit=ask.limit
+        )
+        rows = [{**asdict(row), "revenue": self.money(row.revenue)} for row in found]
+        return Response({**self.span(ask), "results": rows})
+
+
+class CustomersView(PaymentsView):
+    """Who pays."""
+
+    known: ClassVar = (*parameters.RANGE, "days", "limit")
+
+    @extend_schema(parameters=RANKING, responses=serializers.RankingSerializer, operation_id="payments_customers")
+    def get(self, request: Request) -> Response:
+        """The people with the highest volume of settled payments, by the number of their person."""
+        ask = self.ask(request)
+        statement_limit(SECONDS)
+        found = payers.customers_top(
+            tenant_id=self.tenant.id, start=ask.period.start, end=ask.period.end, limit=ask.limit
+        )
+        rows = [{**asdict(row), "volume": self.money(row.volume)} for row in found]
+        return Response({**self.span(ask), "results": rows})
+
+
+def _shown(found: Mapping[str, Series]) -> dict[str, Any]:
+    return {name: plain(series) for name, series in found.items()}
+
+
+def _by_key(found: Mapping[str, Series], label: str) -> list[dict[str, Any]]:
+    """Breakdowns of several metrics side by side, in the order of the first one."""
+    columns = {name: {part["key"]: part["total"] for part in plain(series)["series"]} for name, series in found.items()}
+    keys: Sequence[str] = list(dict.fromkeys(key for column in columns.values() for key in column))
+    return [{label: key, **{name: column.get(key) for name, column in columns.items()}} for key in keys]

@@ -13,7 +13,7 @@ from analytics.tenancy import tenant_context
 from kpis.rollup.refresh import refresh_tenant
 
 NAMESPACE = UUID("6ba7b810-9dad-11d1-80b4-00c04fd430c8")
-PEOPLE = {name: number for number, name in enumerate(("ann", "bob", "cyd", "dan", "eve", "fay"), start=1)}
+PEOPLE = {name: number for number, name in enumerate(("ann", "bob", "cyd", "dan", "eve", "fay", "gil"), start=1)}
 
 
 @dataclass

@@ -35,7 +35,7 @@ class Command(BaseCommand):
         try:
             found = _found(options)
         except (UnknownTenant, UnknownName, QuestionError, NoCalendar, FormulaError) as error:
-            raise CommandError(str(error).strip("\"'")) from error
+            raise CommandError(str(error)) from error
         if not options["json"]:
             self.stdout.write("\n".join(line for series in found for line in _lines(series)))
         elif options["by"] or options["granularity"]:

@@ -18,11 +18,12 @@ import duckdb
 LINES = """
 create table lines as
 select row_number() over () as n, InvoiceNo as invoice, StockCode as code, Quantity::int as quantity,
-       UnitPrice::decimal(18, 4) as price, InvoiceDate::timestamp as ordered_at, CustomerID as customer, Country as country,
+       UnitPrice::decimal(18, 4) as price, InvoiceDate::timestamp as ordered_at,
+       CustomerID as customer, Country as country,
        case when starts_with(InvoiceNo, 'A') then 'ledger_adjusted'
             when starts_with(InvoiceNo, 'C') then 'item_returned'
-            when StockCode in ('POST', 'DOT', 'M', 'm', 'D', 'C2', 'BANK CHARGES', 'AMAZONFEE', 'CRUK', 'S', 'B', 'PADS')
-                then 'fee_charged'
+            when StockCode in ('POST', 'DOT', 'M', 'm', 'D', 'C2', 'BANK CHARGES', 'AMAZONFEE', 'CRUK', 'S', 'B',
+                               'PADS') then 'fee_charged'
             when UnitPrice::decimal(18, 4) = 0 then 'stock_adjusted'
             else 'item_purchased' end as name
 from read_csv($file, all_varchar = true, header = true)

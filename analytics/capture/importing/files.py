@@ -158,5 +158,5 @@ def refuse_foreign(head: bytes, *, is_text: bool) -> None:
             raise ImportProblem(message, remedy=remedy)
     if is_text and head[:4] == b"PAR1":
         raise ImportProblem("this is a Parquet file", remedy="name it *.parquet or set file.format: parquet")
-    if is_text and head.count(b"\0") > len(head) // 100:
+    if is_text and head.count(b"\0") > len(head) // 10:
         raise ImportProblem("this is not text: it is full of NUL bytes", remedy="export it as CSV in UTF-8")

@@ -180,7 +180,8 @@ def csv_rows(path: Path, form: FileFormat, width: int, picked: Sequence[int]) ->
 def csv_run(lines: CsvLines, delimiter: str, width: int, picked: Sequence[int]) -> Iterator[Row]:
     """Rows until the end of the file (then nothing is held) or until a record that is none (its lines are held)."""
     lines.start_record()
-    reader = csv.reader(lines, delimiter=delimiter)
+    # Strict, because a stray quote would otherwise swallow its neighbours until the next one, in silence.
+    reader = csv.reader(lines, delimiter=delimiter, strict=True)
     while True:
         start = lines.number + 1
         try:
@@ -190,6 +191,8 @@ def csv_run(lines: CsvLines, delimiter: str, width: int, picked: Sequence[int]) 
         except OpenQuoteError:
             return
         except csv.Error as error:
+            if len(lines.held) > 1:
+                return
             message = f"the row cannot be read ({error})"
             yield start, RowProblem("unreadable_row", message, remedy="check its quotes", row=lines.held[:1])
             lines.start_record()

@@ -2,15 +2,17 @@
 
 from __future__ import annotations
 
+import io
 import os
 import time
 from argparse import ArgumentParser
 from collections.abc import Iterator
 from contextlib import contextmanager
+from pathlib import Path
 from typing import Any
 
 from django.conf import settings
-from django.core.management import call_command, get_commands
+from django.core.management import call_command
 from django.core.management.base import BaseCommand
 
 from config.first_run import TENANT, first_run, has_events
@@ -36,9 +38,16 @@ class Command(BaseCommand):
             call_command("collectstatic", verbosity=0, interactive=False)
         with self.step("administrator, tenant and keys"):
             first_run(home=settings.BELLWETHER_HOME, url=options["url"])
-        if not options["no_demo"] and "demo" in get_commands() and not has_events(TENANT):
+        if not options["no_demo"]:
+            self._demo(settings.BELLWETHER_HOME / "demo.begun")
+
+    def _demo(self, begun: Path) -> None:
+        """Once, into an empty tenant; a demo that was cut short is continued, because its seed tells the same story."""
+        if begun.exists() or not has_events(TENANT):
             with self.step("demo data"):
-                call_command("demo", seed=7, tenant=TENANT)
+                begun.touch()
+                call_command("demo", seed=7, tenant=TENANT, verbosity=0, stdout=io.StringIO())
+                begun.unlink()
 
     @contextmanager
     def step(self, name: str) -> Iterator[None]:

@@ -125,6 +125,12 @@ class Spool:
         with self._lock:
             self._close_segment()
 
+    def abandon(self) -> None:
+        """After a fork, in the child: give back the parent's segment without waiting for a lock that nobody will open."""
+        segment, self._segment = self._segment, None
+        if segment is not None:
+            segment.close()
+
     def _replay_segment(self, path: Path, write: Write) -> int:
         with _owned(path) as file:
             if file is None:
@@ -243,6 +249,7 @@ class SpooledWriter:
     def put(self, events: Sequence[CapturedEvent] | CapturedEvent, refusals: Sequence[Refusal] = ()) -> None:
         """Take events over."""
         if self._pid != os.getpid():
+            self.spool.abandon()
             self._begin()
         batch = [events] if isinstance(events, CapturedEvent) else events
         if len(self._queue) >= self._max_queued:

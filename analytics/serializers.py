@@ -216,6 +216,14 @@ class JobRequestSerializer(serializers.Serializer[Any]):
         return {**super().get_fields(), **span}
 
 
+class JobPlanSerializer(serializers.Serializer[Any]):
+    """What a dry run found that would be done."""
+
+    kind = serializers.CharField()
+    dry_run = serializers.BooleanField()
+    plan = serializers.DictField()
+
+
 class ScheduleSerializer(serializers.Serializer[Any]):
     """One entry of the schedule."""
 
@@ -372,7 +380,7 @@ class ApiKeySerializer(serializers.ModelSerializer[ApiKey]):
 class ApiKeyRequestSerializer(serializers.Serializer[Any]):
     """A key to make. `pk` only sends events; `sk` without scopes may do all that keys can."""
 
-    kind = serializers.ChoiceField(choices=["pk", "sk"])
+    kind = serializers.ChoiceField(choices=ApiKey.Kind.choices)
     name = serializers.CharField(max_length=100)
     scopes = serializers.ListField(
         child=serializers.ChoiceField(choices=sorted(EVERY_SCOPE)), required=False, default=list

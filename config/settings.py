@@ -217,7 +217,7 @@ SPECTACULAR_SETTINGS: dict[str, Any] = {
     "SERVE_AUTHENTICATION": [],  # the description of the API is no secret
     "ENUM_NAME_OVERRIDES": {
         "MetricKindEnum": [("kpi", "kpi"), ("kri", "kri"), ("kr", "kr")],
-        "ApiKeyKindEnum": [("pk", "pk"), ("sk", "sk")],
+        "ApiKeyKindEnum": "analytics.models.tenants.ApiKey.Kind",
         "JobRequestKindEnum": [("rollup", "rollup"), ("backfill", "backfill")],
     },
 }

@@ -15,4 +15,4 @@ class KpisConfig(AppConfig):
     def ready(self) -> None:
         """Our own `kpis/metrics/` is found like any host app's `metrics.py`."""
         autodiscover_modules("metrics")
-        from kpis import checks  # noqa: F401  registers the system checks once the models are loaded
+        from kpis import checks, jobs, starters  # noqa: F401  register checks, kinds of jobs and what may be ordered

@@ -19,9 +19,8 @@ from analytics.access.roles import Scope
 from analytics.models import ExchangeRate, Job
 from analytics.pagination import COUNTED, paged
 from analytics.rates import Rate, rates_import
+from analytics.starters import NothingToDo, Order, starters
 from analytics.views.parameters import SPAN
-
-KINDS = {"rollup": "rollup.refresh", "backfill": "rollup.backfill"}
 
 
 class JobsView(TenantView):
@@ -47,26 +46,30 @@ class JobsView(TenantView):
         return paged(self, request, found, serializers.JobSerializer)
 
     @extend_schema(
-        request=serializers.JobRequestSerializer, responses={202: serializers.JobSerializer}, operation_id="jobs_start"
+        request=serializers.JobRequestSerializer,
+        responses={200: serializers.JobPlanSerializer, 202: serializers.JobSerializer},
+        operation_id="jobs_start",
     )
     def post(self, request: Request) -> Response:
-        """Start a roll-up or a backfill. Answered at once; `Location` tells how far it is."""
+        """Start a roll-up or a backfill; `Location` tells how far it is. As a dry run: 200 and what would be done."""
         wanted = filters.body(serializers.JobRequestSerializer, request.data)
-        job = jobs.enqueue(
-            kind=KINDS[wanted["kind"]],
-            tenant_id=self.tenant.id,
-            params=self._params(wanted),
-            created_by=self.credential.actor,
-        )
+        starter, order = starters[wanted["kind"]], self._order(wanted)
+        try:
+            if wanted["dry_run"]:
+                return Response({"kind": starter.id, "dry_run": True, "plan": starter.plan(order)})
+            job = starter.start(order)
+        except NothingToDo as error:
+            filters.refuse("from", "nothing_to_do", str(error))
         address = request.build_absolute_uri(reverse("job", args=[job.pk]))
         body = serializers.JobSerializer(job).data
         return Response(body, status=status.HTTP_202_ACCEPTED, headers={"Location": address})
 
-    def _params(self, wanted: dict[str, Any]) -> dict[str, Any]:
-        span = filters.span_parameters(wanted, filters.calendar_of(self.tenant))
-        edges = {"from": span.start, "to": span.end}
-        given = {name: instant.isoformat() for name, instant in edges.items() if instant is not None}
-        return {**given, "dry_run": wanted["dry_run"]}
+    def _order(self, wanted: dict[str, Any]) -> Order:
+        now = timezone.now()
+        calendar = filters.calendar_of(self.tenant)
+        span = filters.span_parameters(wanted, calendar)
+        first, end = (calendar.local_date(edge) if edge else None for edge in (span.start, span.end))
+        return Order(tenant=self.tenant, first=first, end=end, actor=self.credential.actor, now=now)
 
 
 class JobView(TenantView):

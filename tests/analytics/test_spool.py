@@ -47,6 +47,13 @@ def writer(line: Line, tmp_path: Path) -> Iterator[SpooledWriter]:
     writer.close()
 
 
+@pytest.fixture
+def spool(tmp_path: Path) -> Iterator[Spool]:
+    spool = Spool(tmp_path / "spool", 10**6)
+    yield spool
+    spool.close()
+
+
 def read(spool: Spool) -> list[str]:
     ids: list[str] = []
     spool.replay(lambda events, refusals: ids.extend(e.event_id for e in events))
@@ -63,13 +70,12 @@ def eventually(claim: Callable[[], bool], seconds: float = 10) -> bool:
 # --- The folder -------------------------------------------------------------------------------------------------------
 
 
-def test_what_was_put_on_disk_comes_back_whole_and_in_order(tmp_path: Path) -> None:
+def test_what_was_put_on_disk_comes_back_whole_and_in_order(tmp_path: Path, spool: Spool) -> None:
     full = event(
         ACME, "e1", distinct_id="ada", sent_at=NOON, amount=5, currency="EUR", properties={"é": [1, None, {"a": 2.5}]},
         sensitive={"email": "a@x.org"}, person=PersonChange(set={"a": 1}, unset=("b",)),
     )  # fmt: skip
     refusal = Refusal(tenant_id=2, outcome=Outcome.REJECTED, reason="no_name", received_at=NOON, payload=b"\0")
-    spool = Spool(tmp_path / "spool", 10**6)
     spool.append([full, event(GLOBEX, "e2")], [refusal])
     spool.append([event(ACME, "e3")])
 
@@ -81,8 +87,7 @@ def test_what_was_put_on_disk_comes_back_whole_and_in_order(tmp_path: Path) -> N
     assert spool.is_empty()
 
 
-def test_nobody_else_may_read_it_and_it_is_not_in_plain_text(tmp_path: Path) -> None:
-    spool = Spool(tmp_path / "spool", 10**6)
+def test_nobody_else_may_read_it_and_it_is_not_in_plain_text(tmp_path: Path, spool: Spool) -> None:
     spool.append([event(ACME, "e1", distinct_id="canary", sensitive={"email": "canary"})])
     (segment,) = (tmp_path / "spool").glob("*.spool")
 
@@ -90,8 +95,8 @@ def test_nobody_else_may_read_it_and_it_is_not_in_plain_text(tmp_path: Path) -> 
     assert b"canary" not in segment.read_bytes()
 
 
-def test_it_is_bounded(tmp_path: Path) -> None:
-    spool = Spool(tmp_path / "spool", 2000)
+def test_it_is_bounded(spool: Spool) -> None:
+    spool.max_bytes = 2000
     kept = 0
     with pytest.raises(SpoolFull):
         for number in range(100):
@@ -101,8 +106,7 @@ def test_it_is_bounded(tmp_path: Path) -> None:
     assert read(spool) == [f"e{n}" for n in range(kept)]
 
 
-def test_a_record_cut_off_by_a_kill_is_left_out_and_nothing_else(tmp_path: Path) -> None:
-    spool = Spool(tmp_path / "spool", 10**6)
+def test_a_record_cut_off_by_a_kill_is_left_out_and_nothing_else(tmp_path: Path, spool: Spool) -> None:
     spool.append([event(ACME, "e1")])
     spool.append([event(GLOBEX, "e2")])
     spool.close()
@@ -114,8 +118,7 @@ def test_a_record_cut_off_by_a_kill_is_left_out_and_nothing_else(tmp_path: Path)
         assert read(spool) == ["e1"]
 
 
-def test_a_record_that_was_changed_is_set_aside(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
-    spool = Spool(tmp_path / "spool", 10**6)
+def test_a_record_that_was_changed_is_set_aside(tmp_path: Path, spool: Spool, caplog: pytest.LogCaptureFixture) -> None:
     spool.append([event(ACME, "e1")])
     spool.append([event(GLOBEX, "e2")])
     spool.close()
@@ -129,8 +132,7 @@ def test_a_record_that_was_changed_is_set_aside(tmp_path: Path, caplog: pytest.L
     assert "cannot be read" in caplog.text
 
 
-def test_a_failed_replay_keeps_everything(tmp_path: Path) -> None:
-    spool = Spool(tmp_path / "spool", 10**6)
+def test_a_failed_replay_keeps_everything(spool: Spool) -> None:
     spool.append([event(ACME, "e1"), event(GLOBEX, "e2")])
 
     def fail(*load: object) -> None:
@@ -141,8 +143,7 @@ def test_a_failed_replay_keeps_everything(tmp_path: Path) -> None:
     assert read(spool) == ["e1", "e2"]
 
 
-def test_one_event_that_cannot_be_written_down_does_not_cost_its_neighbours(tmp_path: Path) -> None:
-    spool = Spool(tmp_path / "spool", 10**6)
+def test_one_event_that_cannot_be_written_down_does_not_cost_its_neighbours(spool: Spool) -> None:
     spool.append([event(ACME, "e1"), event(ACME, "bad", name="lone\ud800"), event(GLOBEX, "e2")])
 
     held: list[str | None] = []
@@ -156,8 +157,7 @@ def test_one_event_that_cannot_be_written_down_does_not_cost_its_neighbours(tmp_
     assert (ids, held) == (["e1", "e2"], ["bad"])
 
 
-def test_a_person_can_be_removed_from_waiting_events(tmp_path: Path) -> None:
-    spool = Spool(tmp_path / "spool", 10**6)
+def test_a_person_can_be_removed_from_waiting_events(spool: Spool) -> None:
     spool.append([event(t, f"{who}-{t.pk}", distinct_id=who) for t in (ACME, GLOBEX) for who in ("ada", "bob")])
 
     assert spool.forget(lambda tenant, name: (tenant, name) == (1, "ada")) == 1

@@ -14,8 +14,14 @@ from typing import Any, Literal, Self
 import numpy as np
 import numpy.typing as npt
 import pyarrow as pa
+import pyarrow.compute
 import pyarrow.csv
 from django.db.backends.utils import CursorWrapper
+from psycopg.abc import PQGen
+from psycopg.errors import error_from_result
+from psycopg.generators import fetch_many
+from psycopg.pq import ExecStatus
+from psycopg.waiting import Wait
 
 Rows = npt.NDArray[np.intp]
 Kind = Literal["text", "int", "float", "bool", "instant"]
@@ -87,10 +93,7 @@ class Block:
 
 def copy_block(cursor: CursorWrapper, query: str, params: Mapping[str, object], kinds: Mapping[str, Kind]) -> Block:
     """The result of `query` (a SELECT whose columns are `kinds`, in order). Instants become microseconds since 1970."""
-    buffer = io.BytesIO()
-    with cursor.copy(f"COPY ({query}) TO STDOUT (FORMAT csv)", params) as copy:
-        for part in copy:
-            buffer.write(part)
+    buffer = _copied(cursor, query, params)
     if not buffer.tell():
         return _empty(kinds)
     table = pa.csv.read_csv(
@@ -106,6 +109,29 @@ def copy_block(cursor: CursorWrapper, query: str, params: Mapping[str, object], 
     )
     table = table.unify_dictionaries()
     return Block(table.num_rows, {name: _column(table.column(name), kind) for name, kind in kinds.items()})
+
+
+def _copied(cursor: CursorWrapper, query: str, params: Mapping[str, object]) -> io.BytesIO:
+    """The rows as PostgreSQL writes them."""
+    buffer = io.BytesIO()
+    with cursor.copy(f"COPY ({query}) TO STDOUT (FORMAT csv)", params) as copy:
+        cursor.connection.wait(_received(copy, cursor.connection.pgconn, buffer))
+    return buffer
+
+
+def _received(copy: Any, pgconn: Any, buffer: io.BytesIO) -> PQGen[None]:
+    """What `copy.read()` does, without its microsecond of Python for each row: libpq hands rows over one by one."""
+    while (received := pgconn.get_copy_data(1))[0] >= 0:
+        if received[0]:
+            buffer.write(received[1])
+        else:
+            while not (yield Wait.R):
+                continue
+            pgconn.consume_input()
+    (result,) = yield from fetch_many(pgconn)
+    copy._finished = True
+    if result.status != ExecStatus.COMMAND_OK:
+        raise error_from_result(result)
 
 
 def _column(chunked: Any, kind: Kind) -> Column:

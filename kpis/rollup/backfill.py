@@ -8,7 +8,7 @@ later ones to the next refresh: an event that arrives meanwhile is never skipped
 from __future__ import annotations
 
 import multiprocessing
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from concurrent.futures import FIRST_COMPLETED, Future, ProcessPoolExecutor, wait
 from dataclasses import dataclass, field
 from datetime import date, datetime
@@ -17,14 +17,15 @@ from typing import Any
 import numpy as np
 from django.db import connections
 
-from analytics.periods import Calendar, Granularity, from_micros
+from analytics.periods import Calendar, Granularity, from_micros, to_micros
 from analytics.sessions import derive_persons
 from analytics.tenancy import tenant_context
-from kpis.rollup.dirty import lock_tenant, mark_derived, take
-from kpis.rollup.refresh import Scope, count_closed, is_hour_open, merge_days, recount, retried
+from kpis.rollup.cells import Cell
+from kpis.rollup.dirty import MINUTE, lock_tenant, mark_derived, take
+from kpis.rollup.refresh import Scope, count_closed, is_hour_open, merge_whole_days, recount, retried
 
-EVENTS_A_PART = 250_000
-"""Events read at once: about 100 MB of columns."""
+EVENTS_A_PART = 100_000
+"""Events in a part, about: 50 MB of columns, and parts enough to keep every core busy until the end."""
 
 COUNTS = """
 SELECT width_bucket(ts, %(edges)s::timestamptz[]), count(*) FROM bw_event
@@ -139,20 +140,33 @@ def _count(backfill: Backfill, part: Part, now: datetime) -> None:
 
 
 def _count_calendar(scope: Scope, calendar_id: int, calendar: Calendar, part: Part, now: datetime) -> None:
-    """Closed hours in reads of about EVENTS_A_PART events, open ones by the minute, then the days."""
+    """Days that are over are counted hour by hour and merged as they come; the rest as a refresh would."""
     start, end = from_micros(part.first), from_micros(part.end)
     edges = calendar.edges(start, end, Granularity.HOUR).tolist()
     hours = list(zip(edges[:-1], edges[1:], strict=True))
-    closed = [hour for hour in hours if not is_hour_open(hour[1], now)]
+    is_whole = _is_whole(calendar, hours, now)
     store = scope.store(calendar_id)
-    reads = max(1, -(-part.events // EVENTS_A_PART))
-    width = max(1, -(-len(closed) // reads))
-    for at in range(0, len(closed), width):
-        count_closed(scope, store, calendar, closed[at : at + width], now=now)
-    merge_days(scope, store, calendar, [first for first, _ in closed], now=now)
-    opened = [minute for hour in hours[len(closed) :] for minute in range(hour[0], hour[1], 60_000_000)]
-    if opened:
-        recount(scope, calendar_id, calendar, opened, now=now)
+    reads = max(1, -(-part.events // (2 * EVENTS_A_PART)))
+    whole = [hour for hour, flag in zip(hours, is_whole, strict=True) if flag]
+    width = max(1, -(-len(whole) // reads))
+    cells: list[Cell] = []
+    for at in range(0, len(whole), width):
+        cells += count_closed(scope, store, calendar, whole[at : at + width], now=now)
+    merge_whole_days(scope, store, calendar, [first for first, _ in whole], cells, now=now)
+    rest = [hour for hour, flag in zip(hours, is_whole, strict=True) if not flag]
+    minutes = [minute for hour in rest for minute in range(hour[0], hour[1], MINUTE)]
+    if minutes:
+        recount(scope, calendar_id, calendar, minutes, now=now)
+
+
+def _is_whole(calendar: Calendar, hours: Sequence[tuple[int, int]], now: datetime) -> list[bool]:
+    """For each hour whether its day lies within the hours and all of it is closed."""
+    first, end, found = hours[0][0], hours[-1][1], []
+    for start, _ in hours:
+        day = calendar.unit(from_micros(start), Granularity.DAY)
+        day_end = to_micros(day.end)
+        found.append(first <= to_micros(day.start) and day_end <= end and not is_hour_open(day_end, now))
+    return found
 
 
 def run_backfill(backfill: Backfill, parts: list[Part], ledger: Ledger, *, workers: int, now: datetime) -> None:

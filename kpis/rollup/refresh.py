@@ -14,6 +14,7 @@ from functools import cached_property
 from typing import TypeVar
 
 import numpy as np
+import psycopg
 from django.db import OperationalError, transaction
 
 from analytics.contracts import Grain
@@ -190,8 +191,9 @@ def counted(scope: Scope, spans: Sequence[tuple[datetime, datetime]], edges: Int
 
 def count_closed(
     scope: Scope, store: Store, calendar: Calendar, hours: Sequence[tuple[int, int]], *, now: datetime
-) -> None:
-    """Count whole closed hours from their events; recent ones by the minute too, totals only."""
+) -> list[Cell]:
+    """Count whole closed hours from their events; recent ones by the minute too, totals only. Returns the hours' cells."""
+    counted_cells: list[Cell] = []
     for part in adjacent(hours):
         edges = np.array([start for start, _ in part] + [part[-1][1]], dtype=np.int64)
         spans = [(from_micros(part[0][0]), from_micros(part[-1][1]))]
@@ -199,12 +201,14 @@ def count_closed(
         sessions = read_sessions(scope.tenant_id, spans, using=scope.using)
         cells = group(scope.plan, "events", events, edges) + group(scope.plan, "sessions", sessions, edges)
         store.replace(Grain.HOUR, [start for start, _ in part], cells, now=now)
+        counted_cells += cells
         recent = [hour for hour in part if are_minutes_kept(hour[1], now)]
         if recent:
             grid = np.arange(recent[0][0], recent[-1][1] + MINUTE, MINUTE, dtype=np.int64)
             totals = group(scope.plan, "events", events, grid, dimensions=TOTALS)
             totals += group(scope.plan, "sessions", sessions, grid, dimensions=TOTALS)
             store.replace(Grain.MINUTE, grid[:-1].tolist(), totals, now=now)
+    return counted_cells
 
 
 def adjacent(hours: Sequence[tuple[int, int]]) -> Iterator[list[tuple[int, int]]]:
@@ -220,13 +224,22 @@ def adjacent(hours: Sequence[tuple[int, int]]) -> Iterator[list[tuple[int, int]]
 
 
 def merge_days(scope: Scope, store: Store, calendar: Calendar, hours: Sequence[int], *, now: datetime) -> None:
-    """Merge the days that hold these hours from all their hours."""
+    """Merge the days that hold these hours from all their hours as stored."""
     for day in sorted({calendar.local_date(from_micros(hour)) for hour in hours}):
         period = calendar.day(day)
         start, end = to_micros(period.start), to_micros(period.end)
         cells = store.read(Grain.HOUR, start, end)
         merged = merge_up(scope.plan.aggregates, cells, {cell.start: start for cell in cells})
         store.replace(Grain.DAY, [start], merged, now=now)
+
+
+def merge_whole_days(
+    scope: Scope, store: Store, calendar: Calendar, hours: Sequence[int], cells: Sequence[Cell], *, now: datetime
+) -> None:
+    """Merge days all of whose hours have just been counted, without reading them back."""
+    day_of = {hour: to_micros(calendar.floor(from_micros(hour), Granularity.DAY)) for hour in hours}
+    merged = merge_up(scope.plan.aggregates, cells, day_of)
+    store.replace(Grain.DAY, sorted(set(day_of.values())), merged, now=now)
 
 
 def close_hours(tenant_id: int, *, now: datetime, using: str = "default") -> int:
@@ -257,7 +270,8 @@ def retried(work: Callable[[], T], attempts: int = 5) -> T:
     for attempt in range(attempts):
         try:
             return work()
-        except OperationalError as error:
-            if getattr(error.__cause__, "sqlstate", "") not in ("40P01", "40001") or attempt == attempts - 1:
+        except (OperationalError, psycopg.OperationalError) as error:  # COPY raises psycopg's own
+            codes = {getattr(error, "sqlstate", ""), getattr(error.__cause__, "sqlstate", "")}
+            if not codes & {"40P01", "40001"} or attempt == attempts - 1:
                 raise
     raise AssertionError("unreachable")

@@ -42,7 +42,7 @@ ON CONFLICT (tenant_id, calendar_id, measure, dimension, grain, start, key) DO U
  WHERE (b.n, b.total, b.state) IS DISTINCT FROM (excluded.n, excluded.total, excluded.state)"""
 
 READ = """
-SELECT b.measure, b.dimension, b.key, b.start, b.n, b.total, b.state
+SELECT b.measure, b.dimension, b.key, date_part('epoch', b.start)::int8, b.n, b.total, b.state
   FROM unnest(%(measures)s::text[], %(dimensions)s::text[]) AS pair (measure, dimension)
   JOIN bw_bucket b ON b.tenant_id = %(tenant)s AND b.calendar_id = %(calendar)s AND b.measure = pair.measure
    AND b.dimension = pair.dimension AND b.grain = %(grain)s AND b.start >= %(first)s AND b.start < %(end)s"""
@@ -82,13 +82,13 @@ class Store:
         with self._cursor() as cursor:
             cursor.execute(READ, params | {"first": from_micros(start), "end": from_micros(end)})
             return [
-                Cell(measure, dimension, key, to_micros(at), n, total, None if state is None else bytes(state))
-                for measure, dimension, key, at, n, total, state in cursor.fetchall()
+                Cell(measure, dimension, key, second * 1_000_000, n, total, None if state is None else bytes(state))
+                for measure, dimension, key, second, n, total, state in cursor.fetchall()
             ]
 
     def starts_with_key(self, grain: Grain, key: str, end: int, *, pairs: Sequence[tuple[str, str]]) -> set[int]:
         """The buckets that start before `end` and hold this key for any of the pairs."""
-        query = READ.replace("b.measure, b.dimension, b.key, b.start, b.n, b.total, b.state", "DISTINCT b.start")
+        query = READ.replace("b.measure, b.dimension, b.key, date_part('epoch', b.start)::int8, b.n, b.total, b.state", "DISTINCT b.start")
         params = self._params(grain, pairs) | {"first": from_micros(0), "end": from_micros(end), "key": key}
         with self._cursor() as cursor:
             cursor.execute(f"{query} AND b.key = %(key)s", params)

@@ -66,7 +66,11 @@ class CaptureApp:
             reply = await self._reply(request, found, receive)
         except ClientGone:
             return
-        await send_reply(send, reply, cors_headers(request.headers))
+        try:
+            await send_reply(send, reply, cors_headers(request.headers))
+        except (OSError, RuntimeError):
+            # The client hung up while its events were committed. It will send them again: duplicates.
+            logger.debug("a client was gone before its answer")
 
     async def _reply(self, request: Request, found: Route | None, receive: Receive) -> Reply:
         kind = PROBLEM if found is not None and found.door is Door.OWN else "application/json"

@@ -33,7 +33,7 @@ SELECT coalesce(object_type, ''), object_id,
        coalesce(sum(amount_base) FILTER (WHERE name = ANY(%(sold)s)), 0)
   FROM bw_event
  WHERE tenant_id = %(tenant)s AND ts >= %(start)s AND ts < %(end)s AND object_id IS NOT NULL
-   AND name = ANY(%(accessed)s || %(sold)s) AND NOT is_bot AND NOT is_internal
+   AND name = ANY(%(accessed)s::text[] || %(sold)s::text[]) AND NOT is_bot AND NOT is_internal
  GROUP BY 1, 2
  ORDER BY 5 DESC, 4 DESC, 3 DESC, 2, 1
  LIMIT %(limit)s

@@ -64,7 +64,7 @@ def logged_in(username: str, **more: str) -> Caller:
 def problem(response: HttpResponse) -> dict[str, Any]:
     """The problem document of an answer, without its request id, after checking its form."""
     assert response["Content-Type"] == "application/problem+json", response.content[:500]
-    body: dict[str, Any] = response.json()  # type: ignore[attr-defined]
+    body: dict[str, Any] = dict(response.json())  # type: ignore[attr-defined]
     assert body.pop("request_id") == response["X-Request-ID"]
     assert body.pop("type") == "about:blank"
     assert body.pop("title")

@@ -9,7 +9,6 @@ from __future__ import annotations
 import logging
 from collections.abc import Awaitable, Callable
 from typing import Any, Final, cast
-from wsgiref.types import WSGIApplication
 
 from a2wsgi import WSGIMiddleware
 from django.conf import settings
@@ -102,7 +101,7 @@ async def no_socket(_scope: Scope, receive: Receive, send: Send) -> None:
     await send({"type": "websocket.close", "code": NO_SOCKET, "reason": "no such socket"})
 
 
-def port(django_app: WSGIApplication) -> Port:
+def port(django_app: Any) -> Port:
     """The application as the settings describe it; `django_app` is Django as WSGI."""
     writer = OwnWriter()
     intake = Intake(

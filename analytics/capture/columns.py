@@ -158,31 +158,20 @@ def _promote_float(
     columns[column] = result
 
 
-def _promote_money(
-    found: dict[str, Any],
-    kept: dict[str, Any],
-    columns: dict[str, Any],
-    base_currency: str,
-) -> None:
+def _promote_money(found: dict[str, Any], kept: dict[str, Any], columns: dict[str, Any], base_currency: str) -> None:
     currency = found.get("currency")
-    name = next((each for each in MONEY_NAMES if each in found), None)
+    name = _money_name(found, has_currency=currency is not None)
     for spare in MONEY_NAMES:
         if spare in found and spare != name:
             kept[spare] = found[spare]
     if name is None:
-        if currency is None:
-            return
-        if "value" not in found:
+        if currency is not None:
             kept["currency"] = currency
-            return
-        name = "value"
+        return
     amount = money.number(found[name])
     if amount is None:
         if currency is not None:
-            raise Unfit(
-                "unreadable_amount",
-                f"{name} {str(found[name])[:40]!r} with a currency is not a number",
-            )
+            raise Unfit("unreadable_amount", f"{name} {str(found[name])[:40]!r} with a currency is not a number")
         kept[name] = found[name]
         return
     code = base_currency if currency is None else money.currency_code(currency)
@@ -190,3 +179,11 @@ def _promote_money(
     columns["amount"], columns["currency"] = units, code
     if name != "value" and not money.is_exact(amount, units, code):
         kept[name] = float(amount) if isinstance(found[name], Decimal) else found[name]
+
+
+def _money_name(found: dict[str, Any], *, has_currency: bool) -> str | None:
+    """Which property is the money; `value` is money only beside a currency."""
+    for name in MONEY_NAMES:
+        if name in found:
+            return name
+    return "value" if has_currency and "value" in found else None

@@ -62,7 +62,7 @@ async def _call(app: CaptureApp, path: str, body: Any, method: str, headers: Map
         "headers": [(name.lower().encode(), value.encode()) for name, value in headers.items()],
         "client": ("203.0.113.7", 4711),
     }
-    await app(scope, receive, send)  # type: ignore[arg-type]
+    await app(scope, receive, send)
     if not sent:
         return Answer(0, [], b"")
     return Answer(sent[0]["status"], list(sent[0]["headers"]), sent[1]["body"])

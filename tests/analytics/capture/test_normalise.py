@@ -186,6 +186,9 @@ def test_a_tenant_declares_its_own_secrets() -> None:
     assert event(dict(properties), tenant=STRICT).properties == {"plan": "pro"}
 
 
+SAID_AT_THE_TOP: dict[str, Any] = {"$set": {"plan": "pro"}, "$unset": ["old"]}
+
+
 # --- People -----------------------------------------------------------------------------------------------------------
 
 
@@ -213,7 +216,7 @@ def test_identify_links_the_anonymous_id_and_sets_traits() -> None:
     found = event(
         {"$anon_distinct_id": "visitor-1", "$set": {"plan": "free", "age": 9}, "$set_once": {"first": 1, "gone": None}},
         name="$identify",
-        **{"$set": {"plan": "pro"}, "$unset": ["old"]},
+        **SAID_AT_THE_TOP,
     )
     assert found.links == (IdentityLink(LinkKind.IDENTIFY, "visitor-1"),)
     assert found.identifies
@@ -395,17 +398,16 @@ def test_the_hash_tells_another_event_from_the_same_in_another_order() -> None:
 
 
 def test_python_values_become_json() -> None:
-    found = event(
-        {
-            "when": datetime(2026, 1, 1, tzinfo=UTC),
-            "id": UUID(int=5),
-            "weight": Decimal("1.5"),
-            "tags": ("a", "b"),
-            "blob": b"\xff\x00x",
-            "text": "a\x00b\ud800",
-            1: "one",
-        }  # type: ignore[dict-item]
-    )
+    values: dict[Any, Any] = {
+        1: "one",
+        "when": datetime(2026, 1, 1, tzinfo=UTC),
+        "id": UUID(int=5),
+        "weight": Decimal("1.5"),
+        "tags": ("a", "b"),
+        "blob": b"\xff\x00x",
+        "text": "a\x00b\ud800",
+    }
+    found = event(values)
     assert found.properties == {
         "when": "2026-01-01T00:00:00+00:00",
         "id": "00000000-0000-0000-0000-000000000005",

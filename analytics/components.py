@@ -1,7 +1,8 @@
 """Who is one person: identity edges replayed in the order in which things happened, not in which they arrived.
 
-Pure: no database, no clock. The rules are PostHog's (identify merges the other id into the known one, unless the other one is
-already somebody), applied in order of (event time, event id), so that any order of arrival gives the same persons.
+Pure: no database, no clock. The rules are PostHog's (identify merges the other id into the known one, unless the other
+one is already somebody), applied in order of (event time, event id), so that any order of arrival gives the same
+persons.
 """
 
 from __future__ import annotations
@@ -21,8 +22,8 @@ MAX_DISTINCT_ID = 400
 # Values that a faulty client sends for everybody: merging on one of them would make one person of a whole site.
 ILLEGAL_IDS = frozenset(
     {
-        "anonymous", "guest", "distinctid", "distinct_id", "id", "not_authenticated", "email", "undefined", "true", "false",
-        "null", "none", "nan", "0", "[object object]", "00000000-0000-0000-0000-000000000000",
+        "anonymous", "guest", "distinctid", "distinct_id", "id", "not_authenticated", "email", "undefined", "true",
+        "false", "null", "none", "nan", "0", "[object object]", "00000000-0000-0000-0000-000000000000",
     }
 )  # fmt: skip
 
@@ -35,7 +36,10 @@ def is_illegal_id(distinct_id: str) -> bool:
 
 @dataclass(frozen=True, slots=True)
 class Edge:
-    """A claim that two subjects are one person; `left` is the event's own id. `left == right` says "this one is somebody"."""
+    """A claim that two subjects are one person; `left` is the event's own id.
+
+    `left == right` says "this one is somebody".
+    """
 
     id: UUID
     left: int
@@ -51,7 +55,7 @@ class Edge:
 
 @dataclass(slots=True)
 class Components:
-    """The answer: the person of every subject (the lowest subject of it), who is identified, and each edge's verdict."""
+    """The answer: the person of every subject (its lowest subject), who is identified, and each edge's verdict."""
 
     person: dict[int, int] = field(default_factory=dict)
     identified: dict[int, bool] = field(default_factory=dict)
@@ -83,7 +87,8 @@ def _apply(forest: _Forest, edge: Edge) -> str:
     left, right = forest.root(edge.left), forest.root(edge.right)
     allowed = left == right or edge.kind in (LinkKind.MERGE, LinkKind.MANUAL)
     if not allowed:
-        # Which side of an alias is the old id differs from SDK to SDK, so an alias is blocked only if both are somebody.
+        # Which side of an alias is the old id differs from SDK to SDK, so an alias is blocked only if both are
+        # somebody.
         allowed = right not in forest.identified or (edge.kind is LinkKind.ALIAS and left not in forest.identified)
     if allowed and left != right:
         forest.join(left, right)

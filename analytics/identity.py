@@ -50,7 +50,9 @@ def subject_of(*, tenant_id: int, distinct_id: str, using: str = "default") -> i
     return int(row[0])
 
 
-def person_of(*, tenant_id: int, subject_id: int | None = None, distinct_id: str = "", using: str = "default") -> Person:
+def person_of(
+    *, tenant_id: int, subject_id: int | None = None, distinct_id: str = "", using: str = "default"
+) -> Person:
     """The person behind a subject or a distinct id, with its sealed values opened. Raises UnknownSubject."""
     subject = subject_id or subject_of(tenant_id=tenant_id, distinct_id=distinct_id, using=using)
     with tenant_context(tenant_id, using=using):
@@ -58,7 +60,9 @@ def person_of(*, tenant_id: int, subject_id: int | None = None, distinct_id: str
         ids = [member.pk for member in members]
         ring = keyring()
         keys = {m.pk: ring.unwrap(tenant_id, m.wrapped_key) for m in members if m.wrapped_key is not None}
-        identities = Identity.objects.using(using).filter(tenant_id=tenant_id, subject_id__in=ids).order_by("subject_id")
+        identities = (
+            Identity.objects.using(using).filter(tenant_id=tenant_id, subject_id__in=ids).order_by("subject_id")
+        )
         names = [
             unseal(keys[i.subject_id], bytes(i.sealed_id), context=b"distinct_id").decode("utf-8", "surrogatepass")
             for i in identities
@@ -74,7 +78,10 @@ def person_of(*, tenant_id: int, subject_id: int | None = None, distinct_id: str
 
 
 def person_subjects(*, tenant_id: int, subject_id: int, using: str = "default") -> list[Subject]:
-    """Every subject of the person that a subject belongs to, by id. Needs the tenant's context. Raises UnknownSubject."""
+    """Every subject of the person that a subject belongs to, by id. Needs the tenant's context.
+
+    Raises UnknownSubject.
+    """
     subjects = Subject.objects.using(using).filter(tenant_id=tenant_id)
     person = subjects.filter(pk=subject_id).values_list("person_id").first()
     if person is None:

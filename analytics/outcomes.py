@@ -57,9 +57,7 @@ def _compact(tenant_id: int, before: datetime, using: str) -> int:
         return int(cursor.fetchone()[0])
 
 
-def _between(
-    tenant_id: int, start: datetime, end: datetime, using: str, *by: str
-) -> dict[tuple[str, ...], int]:
+def _between(tenant_id: int, start: datetime, end: datetime, using: str, *by: str) -> dict[tuple[str, ...], int]:
     with tenant_context(tenant_id, using=using):
         found = (
             OutcomeCount.objects.using(using)

@@ -1,7 +1,7 @@
 """Erasing a person from every store, with a receipt.
 
-Numbers stay: subjects are integers that nothing links to anybody any more. What identified the person is deleted, or was
-never there but as ciphertext whose key is deleted. Erasure may be killed anywhere and run again.
+Numbers stay: subjects are integers that nothing links to anybody any more. What identified the person is deleted, or
+was never there but as ciphertext whose key is deleted. Erasure may be killed anywhere and run again.
 """
 
 from __future__ import annotations
@@ -25,17 +25,18 @@ from analytics.spool import Spool, spool_folder
 from analytics.tenancy import tenant_context
 from analytics.writing.merging import LOCK
 
-# Values of these properties are coarse enough to stay; other texts may hold anything. Numbers stay unless they look like ids.
+# Values of these properties are coarse enough to stay; other texts may hold anything. Numbers stay unless they look
+# like ids.
 KEPT_PROPERTIES: Final = (
     "$browser", "$browser_version", "$os", "$os_version", "$device_type", "$lib", "$lib_version", "$browser_language",
-    "$timezone", "$event_type", "utm_source", "utm_medium", "utm_campaign", "utm_term", "utm_content", "currency", "plan",
-    "status", "category", "method", "tier", "reason", "variant", "$feature_flag", "$feature_flag_response",
+    "$timezone", "$event_type", "utm_source", "utm_medium", "utm_campaign", "utm_term", "utm_content", "currency",
+    "plan", "status", "category", "method", "tier", "reason", "variant", "$feature_flag", "$feature_flag_response",
 )  # fmt: skip
 ID_LIKE: Final = r"(^|_|\$)(id|no|nr|num|number|code|key|ref|phone|zip)s?$|[a-z]Id$"
 SETTLE_SECONDS: Final = 30.0
 
-# Each statement reports its rows under the name of its store. `salt` makes references of the person's events to one another
-# (session, parent) survive as values that nobody can trace back.
+# Each statement reports its rows under the name of its store. `salt` makes references of the person's events to one
+# another (session, parent) survive as values that nobody can trace back.
 STATEMENTS: Final[tuple[tuple[str, str], ...]] = (
     (
         "events",
@@ -82,7 +83,8 @@ STATEMENTS: Final[tuple[tuple[str, str], ...]] = (
         "identity_edges",
         """
         UPDATE bw_identity_edge SET event_id = md5(%(salt)s || event_id), actor = '', reason = '', undone_by = ''
-         WHERE tenant_id = %(tenant)s AND (left_subject = ANY (%(subjects)s::int[]) OR right_subject = ANY (%(subjects)s::int[]))
+         WHERE tenant_id = %(tenant)s
+           AND (left_subject = ANY (%(subjects)s::int[]) OR right_subject = ANY (%(subjects)s::int[]))
         """,
     ),
     (
@@ -112,12 +114,21 @@ STATEMENTS: Final[tuple[tuple[str, str], ...]] = (
 
 # Where a trace would be, and how to find one. All must answer 0.
 VERIFY: Final[tuple[tuple[str, str], ...]] = (
-    ("identities", "SELECT count(*) FROM bw_identity WHERE tenant_id = %(tenant)s AND digest = ANY (%(digests)s::uuid[])"),
+    (
+        "identities",
+        "SELECT count(*) FROM bw_identity WHERE tenant_id = %(tenant)s AND digest = ANY (%(digests)s::uuid[])",
+    ),
     (
         "subject_keys",
-        "SELECT count(*) FROM bw_subject WHERE tenant_id = %(tenant)s AND id = ANY (%(subjects)s::int[]) AND wrapped_key IS NOT NULL",
+        """
+        SELECT count(*) FROM bw_subject
+         WHERE tenant_id = %(tenant)s AND id = ANY (%(subjects)s::int[]) AND wrapped_key IS NOT NULL
+        """,
     ),
-    ("profiles", "SELECT count(*) FROM bw_profile WHERE tenant_id = %(tenant)s AND subject_id = ANY (%(subjects)s::int[])"),
+    (
+        "profiles",
+        "SELECT count(*) FROM bw_profile WHERE tenant_id = %(tenant)s AND subject_id = ANY (%(subjects)s::int[])",
+    ),
     (
         "events",
         """
@@ -133,7 +144,10 @@ VERIFY: Final[tuple[tuple[str, str], ...]] = (
     ),
     (
         "outbox",
-        "SELECT count(*) FROM bw_outbox WHERE tenant_id = %(tenant)s AND payload ->> 'distinct_id' = ANY (%(hexes)s::text[])",
+        """
+        SELECT count(*) FROM bw_outbox
+         WHERE tenant_id = %(tenant)s AND payload ->> 'distinct_id' = ANY (%(hexes)s::text[])
+        """,
     ),
 )
 
@@ -252,7 +266,7 @@ def _find(tenant_id: int, distinct_id: str, subject_id: int | None, using: str) 
         found = identities.filter(digest=digest).values_list("subject_id").first()
         subject_id = found[0] if found else subject_id
     subjects = Subject.objects.using(using).filter(tenant_id=tenant_id)
-    person = subjects.filter(pk=subject_id).values_list("person_id").first()
+    person = subjects.filter(pk=subject_id or 0).values_list("person_id").first()
     members = list(subjects.filter(person_id=person[0]).order_by("pk")) if person else []
     traces.subjects = [member.pk for member in members]
     keys = {m.pk: keyring().unwrap(tenant_id, m.wrapped_key) for m in members if m.wrapped_key is not None}

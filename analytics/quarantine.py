@@ -80,12 +80,15 @@ def quarantine_replay(
 ) -> Replay:
     """Send held events through their door again, as of their first receipt.
 
-    What is stored now moves from its former outcome to the new one in the ledger, at the hour of its receipt. A conflict is
-    stored as an event of its own, under an id made of its id and content. A dry run changes nothing and tells the same.
+    What is stored now moves from its former outcome to the new one in the ledger, at the hour of its receipt. A
+    conflict is stored as an event of its own, under an id made of its id and content. A dry run changes nothing and
+    tells the same.
     """
     report = Replay(is_dry_run=dry_run)
     with tenant_context(tenant.id, using=using):
-        waiting = list(quarantine_held(tenant_id=tenant.id, reason=reason, ids=ids, using=using).values_list("pk", flat=True))
+        waiting = list(
+            quarantine_held(tenant_id=tenant.id, reason=reason, ids=ids, using=using).values_list("pk", flat=True)
+        )
     for start in range(0, len(waiting), CHUNK):
         with tenant_context(tenant.id, using=using), transaction.atomic(using=using):
             _replay_chunk(tenant, waiting[start : start + CHUNK], now, report, using)

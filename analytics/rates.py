@@ -112,9 +112,7 @@ def rates_filled(rates: Iterable[Rate]) -> list[Rate]:
     return [filled[key] for key in sorted(filled)]
 
 
-def rates_import(
-    *, tenant: TenantInfo, rates: Iterable[Rate], now: datetime, using: str = "default"
-) -> RatesImported:
+def rates_import(*, tenant: TenantInfo, rates: Iterable[Rate], now: datetime, using: str = "default") -> RatesImported:
     """Store rates and revalue the events of their days; buckets of changed minutes are counted again."""
     chosen = {(rate.currency, rate.day): rate for rate in rates if rate.currency != tenant.base_currency}
     if not chosen:

@@ -1,8 +1,9 @@
 """Keys, digests and seals: how anything personal looks once it is on disk.
 
-One secret (`FIELD_ENCRYPTION_KEY`) gives, by keyed BLAKE2b, one key for each use and tenant. A distinct id is found by its
-keyed digest; what must be read again is sealed with AES-256-GCM under the subject's own data key, which is itself stored only
-wrapped. Deleting the wrapped key makes every copy of the sealed values unreadable, in backups and in the write-ahead log too.
+One secret (`FIELD_ENCRYPTION_KEY`) gives, by keyed BLAKE2b, one key for each use and tenant. A distinct id is found by
+its keyed digest; what must be read again is sealed with AES-256-GCM under the subject's own data key, which is itself
+stored only wrapped. Deleting the wrapped key makes every copy of the sealed values unreadable, in backups and in the
+write-ahead log too.
 """
 
 from __future__ import annotations
@@ -81,7 +82,7 @@ class Keyring:
         nonce = os.urandom(NONCE_BYTES)
         return plain, VERSION + nonce + self._wrapping.encrypt(nonce, plain, b"subject:%d" % tenant_id)
 
-    def unwrap(self, tenant_id: int, wrapped: bytes) -> bytes:
+    def unwrap(self, tenant_id: int, wrapped: bytes | memoryview) -> bytes:
         """The plain subject key of a wrapped one."""
         return unseal(self.key("wrapping"), bytes(wrapped), context=b"subject:%d" % tenant_id)
 

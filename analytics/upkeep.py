@@ -22,7 +22,12 @@ def replay(job: RunningJob) -> dict[str, Any]:
         raise PermanentFailure("the job has no tenant, or it is gone")
     ids = [UUID(each) for each in job.params["ids"]] if "ids" in job.params else None
     report = quarantine_replay(
-        tenant=tenant, reason=job.params.get("reason", ""), ids=ids, now=timezone.now(), progress=job.progress, using=job.using
+        tenant=tenant,
+        reason=job.params.get("reason", ""),
+        ids=ids,
+        now=timezone.now(),
+        progress=job.progress,
+        using=job.using,
     )
     return report.as_dict()
 

@@ -1,4 +1,4 @@
-"""The one way into the event store: `write_batch` in a transaction of the caller's, `EventWriter` for everybody else."""
+"""The one way into the event store: `write_batch` in the caller's transaction, `EventWriter` for everybody else."""
 
 from __future__ import annotations
 

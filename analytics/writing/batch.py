@@ -6,6 +6,7 @@ import base64
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
+from struct import error as StructError
 from typing import Any, Final
 
 import msgspec
@@ -18,7 +19,7 @@ from analytics.sealing import keyring, seal
 from analytics.writing import rows, staging
 from analytics.writing.merging import merge_identities
 from analytics.writing.profiles import change_groups, change_profiles
-from analytics.writing.refusals import Held, hold, held_event, held_refusal, record_outcomes
+from analytics.writing.refusals import Held, held_event, held_refusal, hold, record_outcomes
 from analytics.writing.subjects import ERASED, Person, data_keys, subjects_of
 from analytics.writing.worth import base_amounts
 
@@ -44,10 +45,10 @@ def write_batch(
     *,
     now: datetime,
 ) -> list[Verdict]:
-    """Store events in the open transaction of `connection` and account for `refusals`; verdicts in the order of `events`.
+    """Store events in the open transaction of `connection`, account for `refusals`; verdicts in the order of `events`.
 
-    The role is ingest (any tenants), or app with the tenant set. An event that PostgreSQL refuses is quarantined and its
-    neighbours are stored. Other database errors pass through, and nothing of the batch stays.
+    The role is ingest (any tenants), or app with the tenant set. An event that PostgreSQL refuses is quarantined and
+    its neighbours are stored. Other database errors pass through, and nothing of the batch stays.
     """
     cursor = staging.writing_cursor(connection)
     batch = Batch(now=now)
@@ -150,7 +151,7 @@ def _encode(
                 place, event, next(uuids), key=key, subject_id=subject, amount_base=worth.get(place),
                 properties=properties, instant=instant,
             )  # fmt: skip
-        except (TypeError, ValueError, OverflowError, RecursionError, rows.StructError) as error:
+        except (TypeError, ValueError, OverflowError, RecursionError, StructError) as error:
             _refuse((place, event), f"{type(error).__name__}: {_first_line(error)}", batch)
     return encoded
 

@@ -49,9 +49,9 @@ class Submission:
 class EventWriter:
     """Stores submissions over its own connections of the ingest role. Safe in threads; a fork begins with an empty one.
 
-    While PostgreSQL is away every submission fails with psycopg.OperationalError, none is kept: the door answers 503 and the
-    client sends again. If the connection dies during COMMIT the submission fails too although it may be stored; the
-    repetition is then a duplicate.
+    While PostgreSQL is away every submission fails with psycopg.OperationalError, none is kept: the door answers 503
+    and the client sends again. If the connection dies during COMMIT the submission fails too although it may be
+    stored; the repetition is then a duplicate.
     """
 
     def __init__(
@@ -76,9 +76,7 @@ class EventWriter:
         self._is_closed = False
         self._threads: list[threading.Thread] = []
 
-    def submit(
-        self, events: Sequence[CapturedEvent], refusals: Sequence[Refusal] = ()
-    ) -> Future[list[Verdict]]:
+    def submit(self, events: Sequence[CapturedEvent], refusals: Sequence[Refusal] = ()) -> Future[list[Verdict]]:
         """Hand over events; the future has their verdicts, in order, once they are committed. Raises `WriterBusy`."""
         if self._pid != os.getpid():
             self._begin()
@@ -184,16 +182,19 @@ class EventWriter:
         events = [event for submission in group for event in submission.events]
         refusals = [refusal for submission in group for refusal in submission.refusals]
         for attempt in range(1, ATTEMPTS + 1):
+            is_committing = False
             try:
                 connection = line.connection()
                 with connection.transaction():
                     verdicts = write_batch(connection, events, refusals, now=timezone.now())
+                    is_committing = True
                 break
             except psycopg.Error as error:
-                line.drop_if_broken()
-                if error.sqlstate not in _TRY_AGAIN or attempt == ATTEMPTS:
+                # A connection that died while it was idle shows only now: nothing was stored, so a fresh one may try.
+                was_stale = line.drop_if_broken() and not is_committing and attempt == 1
+                if attempt == ATTEMPTS or not (was_stale or error.sqlstate in _TRY_AGAIN):
                     raise
-                time.sleep(random.uniform(0, 0.01 * attempt))  # noqa: S311 - spreads retries, protects nothing
+                time.sleep(random.uniform(0, 0.01 * attempt))
         ends, start = [], 0
         for submission in group:
             ends.append(verdicts[start : start + len(submission.events)])
@@ -235,9 +236,11 @@ class _Line:
             raise
         return self._connection
 
-    def drop_if_broken(self) -> None:
-        if self._connection is not None and (self._connection.broken or self._connection.closed):
+    def drop_if_broken(self) -> bool:
+        is_broken = self._connection is not None and (self._connection.broken or self._connection.closed)
+        if is_broken:
             self.drop()
+        return is_broken
 
     def drop(self) -> None:
         connection, self._connection = self._connection, None

@@ -106,7 +106,7 @@ def recompute(cursor: psycopg.Cursor[Any], tenant_id: int, seeds: Iterable[int],
     before: dict[int, tuple[int, bool]] = {id_: (person, known) for id_, person, known in cursor.fetchall()}
     cursor.execute(EDGES, {"tenant": tenant_id, "subjects": wire.int4s(before)})
     found = cursor.fetchall()
-    answer = components(before, [Edge(*row[:3], LinkKind(row[3]), *row[4:6]) for row in found])
+    answer = components(before, [_edge(row) for row in found])
     _save_verdicts(cursor, tenant_id, {row[0]: row[6] for row in found}, answer)
     _save_persons(cursor, tenant_id, before, answer, reason=reason, now=now)
 
@@ -152,6 +152,11 @@ def _record(cursor: psycopg.Cursor[Any], claims: Sequence[Claim]) -> list[tuple[
         ],
     )  # fmt: skip
     return cursor.fetchall()
+
+
+def _edge(row: tuple[Any, ...]) -> Edge:
+    id_, left, right, kind, ts, event_id, _ = row
+    return Edge(id_, left, right, LinkKind(kind), ts, event_id)
 
 
 def _save_verdicts(cursor: psycopg.Cursor[Any], tenant_id: int, before: dict[UUID, str], answer: Components) -> None:

@@ -46,7 +46,8 @@ INSERT INTO bw_group AS g (tenant_id, type, key, traits, updated_at)
 SELECT tenant_id, type, key, traits::jsonb, %s
   FROM unnest(%s::int4[], %s::text[], %s::text[], %s::text[]) AS w (tenant_id, type, key, traits)
  ORDER BY tenant_id, type, key
-    ON CONFLICT (tenant_id, type, key) DO UPDATE SET traits = g.traits || excluded.traits, updated_at = excluded.updated_at
+    ON CONFLICT (tenant_id, type, key)
+    DO UPDATE SET traits = g.traits || excluded.traits, updated_at = excluded.updated_at
  WHERE g.traits IS DISTINCT FROM g.traits || excluded.traits
 """
 
@@ -101,7 +102,7 @@ def change_groups(cursor: psycopg.Cursor[Any], events: Sequence[CapturedEvent], 
     cursor.execute(GROUPS, [now, *parameters, wire.texts(bodies)])
 
 
-def open_traits(plain: Traits, sealed: bytes | None, key: bytes | None) -> Traits:
+def open_traits(plain: Traits, sealed: bytes | memoryview | None, key: bytes | None) -> Traits:
     """All traits of one profile row; the sealed ones are left out when their key is gone."""
     if sealed is None or key is None:
         return plain
@@ -129,9 +130,7 @@ def _read(
     }
 
 
-def _write(
-    cursor: psycopg.Cursor[Any], news: dict[Subject, Traits], keys: dict[Subject, bytes], now: datetime
-) -> None:
+def _write(cursor: psycopg.Cursor[Any], news: dict[Subject, Traits], keys: dict[Subject, bytes], now: datetime) -> None:
     if not news:
         return
     declared = {t.id: t.sensitive_fields for t in tenants_of(cursor, (tenant for tenant, _ in news)).values()}

@@ -18,14 +18,15 @@ from analytics.ids import uuid7
 from analytics.sealing import keyring, seal
 from analytics.writing import wire
 
-# Rejected events are only counted; this many of each reason are kept, per process and hour, so that one can look at them.
+# Rejected events are only counted; this many of each reason are kept, per process and hour, so that one can look at
+# them.
 SAMPLES: Final = 10
 MAX_LABEL: Final = 400
 CAPTURED: Final = "$captured"
 
 HOLD: Final = """
-INSERT INTO bw_quarantine (id, tenant_id, received_at, outcome, reason, detail, event_id, name, subject_id, payload_hash,
-                           payload, state)
+INSERT INTO bw_quarantine (id, tenant_id, received_at, outcome, reason, detail, event_id, name, subject_id,
+                           payload_hash, payload, state)
 SELECT id, tenant_id, received_at, outcome, reason, detail, event_id, name, subject_id, payload_hash, payload, 'held'
   FROM unnest(%s::uuid[], %s::int4[], %s::timestamptz[], %s::text[], %s::text[], %s::text[], %s::text[], %s::text[],
               %s::int8[], %s::int8[], %s::bytea[])
@@ -119,7 +120,8 @@ def hold(cursor: psycopg.Cursor[Any], held: Sequence[Held]) -> None:
     cursor.execute(
         HOLD,
         [
-            wire.uuids(h.id for h in held), wire.int4s(h.tenant_id for h in held), wire.times(h.received_at for h in held),
+            wire.uuids(h.id for h in held), wire.int4s(h.tenant_id for h in held),
+            wire.times(h.received_at for h in held),
             wire.texts(h.outcome for h in held), wire.texts(h.reason for h in held), wire.texts(h.detail for h in held),
             wire.texts(h.event_id for h in held), wire.texts(h.name for h in held),
             wire.int8s(h.subject_id for h in held), wire.int8s(h.payload_hash for h in held),

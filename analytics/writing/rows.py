@@ -8,7 +8,6 @@ import time
 from collections.abc import Iterator
 from datetime import datetime
 from struct import Struct
-from struct import error as StructError
 from typing import Any, Final
 from uuid import NAMESPACE_OID
 

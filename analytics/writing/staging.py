@@ -1,7 +1,7 @@
 """The staging table of one connection, and the statements that move a batch from it into the store.
 
-COPY straight into a table under row-level security is refused by PostgreSQL, so rows land in a temporary table first; it
-is not logged, and it empties itself at COMMIT.
+COPY straight into a table under row-level security is refused by PostgreSQL, so rows land in a temporary table first;
+it is not logged, and it empties itself at COMMIT.
 """
 
 from __future__ import annotations
@@ -20,7 +20,8 @@ NUMBER_COLUMNS: Final = (
     ("ord", "int4"), ("tenant_id", "int4"), ("key", "uuid"), ("payload_hash", "int8"), ("id", "uuid"),
     ("ts", "timestamptz"), ("received_at", "timestamptz"), ("is_bot", "bool"), ("is_internal", "bool"),
     ("is_historical", "bool"), ("is_clamped", "bool"), ("subject_id", "int4"), ("sent_at", "timestamptz"),
-    ("value", "float8"), ("duration_ms", "float8"), ("amount", "int8"), ("amount_base", "int8"), ("sentiment", "float8"),
+    ("value", "float8"), ("duration_ms", "float8"), ("amount", "int8"), ("amount_base", "int8"),
+    ("sentiment", "float8"),
 )  # fmt: skip
 FREE_TEXTS: Final = ("event_id", "session_id", "object_id", "client_timestamp", "parent_id")
 FEW_TEXTS: Final = (
@@ -41,9 +42,9 @@ CREATE: Final = (
 )
 COPY: Final = "COPY pg_temp.bw_stage FROM STDIN (FORMAT binary)"
 
-# Keys, events and dirty minutes in one statement. Keys are taken in order, so that two writers with common events wait for
-# one another instead of deadlocking; event ids are new by construction and need no order. Of several events with one key in a
-# batch the first wins. It answers the places of those that were not stored.
+# Keys, events and dirty minutes in one statement. Keys are taken in order, so that two writers with common events wait
+# for one another instead of deadlocking; event ids are new by construction and need no order. Of several events with
+# one key in a batch the first wins. It answers the places of those that were not stored.
 STORE: Final = f"""
 WITH taken AS (
     INSERT INTO bw_event_key (tenant_id, key, payload_hash, event_uuid, ts)

@@ -26,7 +26,7 @@ SELECT r.tenant_id, r.currency, r.day, r.rate
 
 
 def base_amounts(cursor: psycopg.Cursor[Any], placed: Sequence[tuple[int, CapturedEvent]]) -> dict[int, int]:
-    """Minor units of the base currency by place, at the rate of the event's local day; missing when there is no rate."""
+    """Minor units of the base currency by place, at the rate of the event's local day; missing without a rate."""
     money = [(place, event) for place, event in placed if event.amount is not None and event.currency is not None]
     if not money:
         return {}

@@ -84,7 +84,10 @@ def test_any_order_of_arrival_gives_the_same_persons(edges: list[Edge], seed: in
 @given(edges=EDGES)
 def test_a_claim_repeated_later_changes_nothing(edges: list[Edge]) -> None:
     """Why one row with the earliest time is kept for each claim."""
-    later = [Edge(UUID(int=100 + n), e.left, e.right, e.kind, e.ts + timedelta(days=1), e.event_id) for n, e in enumerate(edges)]
+    later = [
+        Edge(UUID(int=100 + n), e.left, e.right, e.kind, e.ts + timedelta(days=1), e.event_id)
+        for n, e in enumerate(edges)
+    ]
     assert people(components(range(1, 7), edges + later)) == people(components(range(1, 7), edges))
 
 
@@ -96,7 +99,8 @@ def test_a_person_is_its_lowest_subject(edges: list[Edge]) -> None:
 
 
 @pytest.mark.parametrize(
-    "text", ["", "  ", "guest", "NULL", '"undefined"', "'none'", "[object Object]", "0", "a\0b", "x" * 401, str(UUID(int=0))]
+    "text",
+    ["", "  ", "guest", "NULL", '"undefined"', "'none'", "[object Object]", "0", "a\0b", "x" * 401, str(UUID(int=0))],
 )
 def test_ids_of_faulty_clients_never_merge(text: str) -> None:
     assert is_illegal_id(text)

@@ -43,8 +43,13 @@ def test_the_same_distinct_id_is_one_subject_and_another_tenants_is_another(acme
         write(tenant, [event(tenant, "e9", distinct_id="ada"), event(tenant, "e10")])
 
     for tenant in (acme, globex):
-        assert rows(tenant, "SELECT count(*), count(DISTINCT subject_id), count(subject_id) FROM bw_event") == [(6, 2, 5)]
-        assert rows(tenant, "SELECT id, person_id, is_identified FROM bw_subject ORDER BY id") == [(1, 1, False), (2, 2, False)]
+        assert rows(tenant, "SELECT count(*), count(DISTINCT subject_id), count(subject_id) FROM bw_event") == [
+            (6, 2, 5)
+        ]
+        assert rows(tenant, "SELECT id, person_id, is_identified FROM bw_subject ORDER BY id") == [
+            (1, 1, False),
+            (2, 2, False),
+        ]
         assert people(tenant, "ada", "bob") == {frozenset({"ada"}), frozenset({"bob"})}
     digests = [rows(tenant, "SELECT digest FROM bw_identity ORDER BY 1") for tenant in (acme, globex)]
     assert not {d for (d,) in digests[0]} & {d for (d,) in digests[1]}, "the digest is keyed by tenant"
@@ -141,7 +146,12 @@ def test_traits_of_a_person_come_from_all_its_ids_and_the_users_own_win(acme: Te
     write(
         acme,
         [
-            event(acme, "e1", distinct_id="anon", person=PersonChange(set={"plan": "none", "ref": "ads", "email": "a@x.org"})),
+            event(
+                acme,
+                "e1",
+                distinct_id="anon",
+                person=PersonChange(set={"plan": "none", "ref": "ads", "email": "a@x.org"}),
+            ),
             event(acme, "e2", distinct_id="ada", person=PersonChange(set={"plan": "pro"}), minute=1),
             identify(acme, "e3", "ada", "anon", 2),
         ],

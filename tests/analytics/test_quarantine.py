@@ -25,7 +25,9 @@ def states(tenant: Tenant) -> list[tuple[Any, ...]]:
     return rows(tenant, "SELECT event_id, outcome, state, length(payload) > 0 FROM bw_quarantine ORDER BY event_id")
 
 
-def test_what_can_be_stored_after_a_fix_moves_in_the_ledger_at_its_hour_of_receipt(acme: Tenant, globex: Tenant) -> None:
+def test_what_can_be_stored_after_a_fix_moves_in_the_ledger_at_its_hour_of_receipt(
+    acme: Tenant, globex: Tenant
+) -> None:
     for tenant in (acme, globex):
         write(tenant, [event(tenant, "e1", name="has a NUL\0", distinct_id="ada"), event(tenant, "e2")])
 
@@ -53,7 +55,14 @@ def test_it_may_be_run_again(acme: Tenant) -> None:
 
 
 def test_a_conflict_is_stored_as_an_event_of_its_own(acme: Tenant, globex: Tenant) -> None:
-    write(acme, [event(acme, "e1", properties={"n": 1}), event(acme, "e1", properties={"n": 2}), event(acme, "e1", properties={"n": 3})])
+    write(
+        acme,
+        [
+            event(acme, "e1", properties={"n": 1}),
+            event(acme, "e1", properties={"n": 2}),
+            event(acme, "e1", properties={"n": 3}),
+        ],
+    )
 
     report = quarantine_replay(tenant=tenant_by_slug("acme"), now=LATER)
 

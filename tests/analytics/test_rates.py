@@ -33,7 +33,9 @@ MONDAY = date(2026, 3, 2)
         (2**62, "USD", "EUR", "1", 2**62),
     ],
 )
-def test_conversion_respects_the_minor_units_of_both(amount: int, currency: str, base: str, rate: str, expected: int) -> None:
+def test_conversion_respects_the_minor_units_of_both(
+    amount: int, currency: str, base: str, rate: str, expected: int
+) -> None:
     assert convert(amount, currency, base, Decimal(rate)) == expected
 
 
@@ -47,7 +49,8 @@ def worths(tenant: Tenant) -> list[tuple[str, int | None]]:
 
 
 def test_the_day_of_a_rate_is_the_tenants_own(acme: Tenant, globex: Tenant) -> None:
-    # 23:30 UTC on Sunday is Monday in Paris (+1) and in Kathmandu (+5:45); 18:00 UTC only in neither and Kathmandu is 23:45.
+    # 23:30 UTC on Sunday is Monday in Paris (+1) and in Kathmandu (+5:45); 18:00 UTC only in neither and Kathmandu is
+    # 23:45.
     late = datetime(2026, 3, 1, 23, 30, tzinfo=UTC)
     early = datetime(2026, 3, 1, 18, 0, tzinfo=UTC)
     kathmandu_only = datetime(2026, 3, 1, 19, 0, tzinfo=UTC)
@@ -79,7 +82,9 @@ def test_a_rate_that_comes_later_heals_the_amounts_and_their_minutes(acme: Tenan
     assert worths(acme) == [("e1", 925), ("e2", None), ("e3", 1000), ("e4", 925)]
     minutes = "SELECT extract(minute FROM minute)::int FROM bw_dirty_mark WHERE reason = 'rate' ORDER BY 1"
     assert rows(acme, minutes) == [(1,), (4,)]
-    assert rates_import(tenant=info, rates=[rate], now=NOON) == RatesImported(0, 0), "the same rate again changes nothing"
+    assert rates_import(tenant=info, rates=[rate], now=NOON) == RatesImported(0, 0), (
+        "the same rate again changes nothing"
+    )
     assert rates_import(tenant=info, rates=[Rate(MONDAY, "USD", Decimal(1))], now=NOON) == RatesImported(1, 2)
     assert worths(globex) == [("e1", None), ("e2", None), ("e3", 1000), ("e4", None)]
     assert rows(globex, "SELECT 1 FROM bw_exchange_rate") == []

@@ -1,7 +1,7 @@
 """How many plain events of known users one connection stores a second: `python tests/bench/bench_writer.py`.
 
-Needs a migrated database (DATABASE_URL and friends) with a tenant; it makes one called `bench` if it is not there, and leaves
-its events behind. Prints one line per batch size: events/s in all, and microseconds an event in Python alone.
+Needs a migrated database (DATABASE_URL and friends) with a tenant; it makes one called `bench` if it is not there, and
+leaves its events behind. Prints one line per batch size: events/s in all, and microseconds an event in Python alone.
 """
 
 from __future__ import annotations
@@ -93,7 +93,12 @@ def _events(tenant_id: int, count: int, users: int, now: datetime) -> Iterator[A
             platform="web",
             country="FR",
             campaign="spring",
-            properties={"$current_url": f"https://shop.example/{number}", "$browser": "Firefox", "width": 1280, "n": number},
+            properties={
+                "$current_url": f"https://shop.example/{number}",
+                "$browser": "Firefox",
+                "width": 1280,
+                "n": number,
+            },
         )
 
 

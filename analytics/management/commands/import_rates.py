@@ -18,7 +18,9 @@ class Command(BaseCommand):
     def add_arguments(self, parser: CommandParser) -> None:
         parser.add_argument("file", type=Path, metavar="FILE", help="CSV with the columns day, currency, rate")
         parser.add_argument("--tenant", required=True, metavar="SLUG")
-        parser.add_argument("--no-fill", action="store_true", help="do not fill week-ends and holidays with the day before")
+        parser.add_argument(
+            "--no-fill", action="store_true", help="do not fill week-ends and holidays with the day before"
+        )
 
     def handle(self, *args: Any, **options: Any) -> None:
         try:

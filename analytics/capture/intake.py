@@ -20,7 +20,9 @@ from analytics.contracts import CapturedEvent, Refusal, Verdict
 logger = logging.getLogger("bellwether.capture")
 T = TypeVar("T")
 
-REPLY_SECONDS: Final = 4.5  # every answer within 5 s, also while PostgreSQL hangs (R11)
+# Together under 5 s, so that every answer comes within them also while PostgreSQL hangs (R11).
+KEY_SECONDS: Final = 1.5
+WRITE_SECONDS: Final = 3.2
 SLICE: Final = 250  # events between two breaths of the loop
 THREADS: Final = 4
 THREAD_BYTES: Final = 128 * 1024  # a body from this size on is read in a thread
@@ -50,7 +52,6 @@ class Intake:
         jwt: Callable[[str], KeyInfo | None] = lambda _text: None,
         renew: Callable[[], None] = lambda: None,
         secret: bytes = b"",
-        reply_seconds: float = REPLY_SECONDS,
     ) -> None:
         self.clock = clock
         self.secret = secret
@@ -58,8 +59,9 @@ class Intake:
         self._writer = writer
         self._jwt = jwt
         self._renew = renew
-        self._reply_seconds = reply_seconds
-        self._threads = ThreadPoolExecutor(THREADS, thread_name_prefix="capture")
+        # Apart, because look-ups may hang and bodies must still be read.
+        self._askers = ThreadPoolExecutor(THREADS, thread_name_prefix="capture-keys")
+        self._readers = ThreadPoolExecutor(THREADS, thread_name_prefix="capture-bodies")
 
     async def key(self, token: str) -> KeyInfo:
         """The key of a token that may send events. Raises `Fault` 401, 403 or 503."""
@@ -82,7 +84,7 @@ class Intake:
         """Does CPU-bound work on a body, in a thread when it is large."""
         if len(body) < THREAD_BYTES:
             return work(body)
-        return await asyncio.get_running_loop().run_in_executor(self._threads, work, body)
+        return await asyncio.get_running_loop().run_in_executor(self._readers, work, body)
 
     async def deliver(self, messages: Sequence[Any], arrival: Arrival) -> list[Verdict]:
         """The verdicts of messages, in their order, after COMMIT. Raises `Fault` 503 when they may not be stored."""
@@ -107,13 +109,14 @@ class Intake:
 
     def close(self) -> None:
         """Stops the threads; look-ups that hang do not hold up the end of the process."""
-        self._threads.shutdown(wait=False, cancel_futures=True)
+        self._askers.shutdown(wait=False, cancel_futures=True)
+        self._readers.shutdown(wait=False, cancel_futures=True)
 
     async def _committed(self, events: list[CapturedEvent], refusals: list[Refusal]) -> list[Verdict]:
         try:
             future = asyncio.wrap_future(self._writer().submit(events, refusals))
             # Not wait_for: it would cancel, and an event that is being written must end by itself.
-            done, _ = await asyncio.wait({future}, timeout=self._reply_seconds)
+            done, _ = await asyncio.wait({future}, timeout=WRITE_SECONDS)
         except Exception as error:
             raise _unavailable(error) from error
         if not done:
@@ -134,7 +137,7 @@ class Intake:
 
         loop = asyncio.get_running_loop()
         try:
-            return await asyncio.wait_for(loop.run_in_executor(self._threads, asked), self._reply_seconds)
+            return await asyncio.wait_for(loop.run_in_executor(self._askers, asked), KEY_SECONDS)
         except (KeysUnavailable, TimeoutError) as error:
             raise busy() from error
         except Exception as error:

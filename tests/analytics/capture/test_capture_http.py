@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import base64
 import gzip
+import threading
+import time
 from typing import Any
 from uuid import UUID, uuid4
 
@@ -13,6 +15,7 @@ from django.db import close_old_connections
 from django.utils import timezone
 
 from analytics.access.authentication import key_ring
+from analytics.access.keys import KeyInfo, KeyRing
 from analytics.access.services import api_key_revoke
 from analytics.capture.asgi import CaptureApp
 from analytics.capture.intake import Intake
@@ -351,6 +354,20 @@ def test_without_postgresql_every_event_stays_with_its_client(app: CaptureApp, a
     writer.close()
     intake.close()
     assert names_stored(acme) == {}
+
+
+def test_while_postgresql_hangs_every_answer_comes_within_five_seconds(app: CaptureApp, acme: Tenant) -> None:
+    class Hanging(KeyRing):
+        def find(self, token: str) -> KeyInfo | None:
+            threading.Event().wait(4)
+            return None
+
+    frozen = Intake(keys=Hanging(lambda _digest: None), writer=lambda: EventWriter(), clock=timezone.now)
+    begun = time.monotonic()
+    answer = call(CaptureApp(frozen), "/batch", {"api_key": token_of(acme), **hit()})
+    assert (answer.status, answer.headers["retry-after"]) == (503, "5")
+    assert time.monotonic() - begun < 5
+    frozen.close()
 
 
 def test_a_client_that_hangs_up_costs_nothing(app: CaptureApp) -> None:

@@ -86,6 +86,7 @@ def test_the_whole_event_of_a_plain_message() -> None:
         ({"country": "fr", "$geoip_country_code": "DE"}, "country", "FR", {"$geoip_country_code": "DE"}),
         ({"$geoip_country_code": "de"}, "country", "DE", {}),
         ({"country_code": "us", "country": "gb"}, "country", "GB", {"country_code": "us"}),
+        ({"$session_entry_utm_source": "ads"}, "channel", "ads", {}),
         ({"object_id": 17}, "object_id", "17", {}),
         ({"object_id": {"a": 1}}, "object_id", None, {"object_id": {"a": 1}}),
         ({"tier": "x" * 201}, "tier", None, {"tier": "x" * 201}),

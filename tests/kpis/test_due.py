@@ -1,0 +1,127 @@
+"""What is due, by the tenant's clock, once: through both changes of the clock, with three schedulers, after an outage."""
+
+from __future__ import annotations
+
+import multiprocessing
+from collections.abc import Iterator
+from datetime import UTC, date, datetime, time, timedelta
+from typing import Any
+
+import pytest
+from django.db import connections
+
+from analytics.jobs import JobKind, RunningJob, kinds
+from analytics.models import Calendar as CalendarRow
+from analytics.models import DuePeriod, Job, Tenant
+from analytics.periods import Calendar, Granularity
+from analytics.tenancy import tenant_context
+from kpis import due
+from kpis.due import Schedule, due_instants, enqueue_due, local_instant, tick
+
+pytestmark = pytest.mark.django_db
+
+
+def nothing(job: RunningJob) -> None:
+    return None
+
+
+kinds.register(JobKind("test.nothing", nothing))
+
+
+def schedule(every: Granularity = Granularity.DAY, **values: Any) -> Schedule:
+    return Schedule(id="test.daily", kind="test.nothing", every=every, **values)
+
+
+@pytest.fixture
+def daily(monkeypatch: pytest.MonkeyPatch) -> Iterator[Schedule]:
+    """The only schedule there is: each local day at 02:30."""
+    one = schedule(at=time(2, 30), catch_up="all")
+    registry = due.Registry(Schedule)
+    registry.register(one)
+    monkeypatch.setattr(due, "schedules", registry)
+    yield one
+
+
+def since(tenant: Tenant, moment: datetime) -> None:
+    """As if the tenant had been made at that moment."""
+    with tenant_context(tenant.pk):
+        CalendarRow.objects.update(created_at=moment)
+
+
+def due_of(tenant: Tenant) -> list[datetime]:
+    with tenant_context(tenant.pk):
+        return list(DuePeriod.objects.order_by("due_at").values_list("due_at", flat=True))
+
+
+def test_a_local_time_that_a_day_lacks_is_due_when_the_clock_has_jumped() -> None:
+    paris = Calendar("Europe/Paris")
+    # 02:30 is skipped on 2026-03-29: 03:00 CEST is 01:00 UTC. On 2026-10-25 it comes twice, first at 00:30 UTC.
+    assert local_instant(paris, date(2026, 3, 29), time(2, 30)) == datetime(2026, 3, 29, 1, 0, tzinfo=UTC)
+    assert local_instant(paris, date(2026, 10, 25), time(2, 30)) == datetime(2026, 10, 25, 0, 30, tzinfo=UTC)
+    assert local_instant(paris, date(2026, 7, 1), time(2, 30)) == datetime(2026, 7, 1, 0, 30, tzinfo=UTC)
+
+
+@pytest.mark.parametrize("zone", ["Europe/Paris", "America/New_York", "Australia/Lord_Howe", "UTC", "Asia/Kathmandu"])
+@pytest.mark.parametrize("at", [time(0, 0), time(1, 45), time(2, 15), time(23, 59)])
+def test_a_year_has_365_daily_instants_in_every_zone_whatever_the_ticks(zone: str, at: time) -> None:
+    calendar, one = Calendar(zone), schedule(at=at)
+    start = calendar.day_start(date(2026, 1, 1)) - timedelta(microseconds=1)
+    end = calendar.day_start(date(2027, 1, 1)) - timedelta(microseconds=1)
+    whole = list(due_instants(one, calendar, start, end))
+    assert len(whole) == len(set(whole)) == 365
+    pieces, at_last = [], start
+    while at_last < end:
+        now = min(at_last + timedelta(hours=7, minutes=11), end)
+        pieces += due_instants(one, calendar, at_last, now)
+        at_last = now
+    assert pieces == whole
+
+
+def test_hours_follow_the_tenants_clock(t0: datetime) -> None:
+    found = list(due_instants(schedule(Granularity.HOUR), Calendar("Asia/Kathmandu"), t0, t0 + timedelta(hours=2)))
+    assert found == [t0 + timedelta(minutes=15), t0 + timedelta(hours=1, minutes=15)]
+
+
+def test_ticks_enqueue_each_day_once_for_each_tenant(acme: Tenant, globex: Tenant, t0: datetime, daily: Schedule) -> None:
+    since(acme, t0)
+    since(globex, t0)
+    for minutes in range(0, 60 * 48, 7):
+        tick(now=t0 + timedelta(minutes=minutes))
+    tick(now=t0 + timedelta(hours=48))
+    assert due_of(acme) == [t0 + timedelta(hours=1.5), t0 + timedelta(hours=25.5)]
+    assert due_of(globex) == [t0 + timedelta(hours=20.75), t0 + timedelta(hours=44.75)]
+    with tenant_context(acme.pk):
+        jobs = sorted(params["due_at"] for params in Job.objects.values_list("params", flat=True))
+    assert jobs == [instant.isoformat() for instant in due_of(acme)]
+
+
+@pytest.mark.parametrize(("catch_up", "jobs"), [("all", 3), ("latest", 1), ("none", 0)])
+def test_after_three_days_of_outage_the_schedule_says_what_to_catch_up(
+    acme: Tenant, globex: Tenant, t0: datetime, catch_up: Any, jobs: int
+) -> None:
+    since(acme, t0)
+    one = schedule(at=time(9), catch_up=catch_up)
+    assert enqueue_due(acme.pk, one, now=t0 + timedelta(days=3)) == jobs
+    assert len(due_of(acme)) == 3
+    assert enqueue_due(acme.pk, one, now=t0 + timedelta(days=3)) == 0
+
+
+@pytest.mark.django_db(transaction=True)
+def test_three_schedulers_enqueue_once(acme: Tenant, globex: Tenant, t0: datetime, daily: Schedule) -> None:
+    since(acme, t0)
+    since(globex, t0)
+    connections.close_all()
+    children = [multiprocessing.get_context("fork").Process(target=_ticks, args=(t0,)) for _ in range(3)]
+    for child in children:
+        child.start()
+    for child in children:
+        child.join(60)
+    assert [child.exitcode for child in children] == [0, 0, 0]
+    for tenant in (acme, globex):
+        with tenant_context(tenant.pk):
+            assert (DuePeriod.objects.count(), Job.objects.count()) == (20, 20)
+
+
+def _ticks(t0: datetime) -> None:
+    for hours in range(0, 24 * 20 + 1, 6):
+        tick(now=t0 + timedelta(hours=hours))

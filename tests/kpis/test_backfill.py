@@ -1,0 +1,136 @@
+"""Backfill: equal to what refreshes made, in parallel, killed and gone on with."""
+
+from __future__ import annotations
+
+import multiprocessing
+import os
+import random
+import signal
+from datetime import datetime, timedelta
+from typing import Any
+
+import pytest
+from django.core.management import CommandError, call_command
+from django.db import connections
+from django.utils import timezone
+
+from analytics.jobs import run_job
+from analytics.models import DirtyMark, Job, Tenant
+from analytics.tenancy import tenant_context
+from kpis.models import Bucket
+from kpis.rollup import backfill
+from kpis.rollup.check import check_tenant
+from kpis.rollup.refresh import refresh_tenant
+from kpis.rollup.services import backfill_enqueue
+from tests.kpis.telling import event, store
+from tests.kpis.test_check_rollups import some_events
+
+FIELDS = ("measure", "dimension", "grain", "start", "key", "n", "total", "state")
+
+
+def rows(tenant: Tenant) -> list[Any]:
+    with tenant_context(tenant.pk):
+        found = Bucket.objects.order_by(*FIELDS[:5]).values_list(*FIELDS)
+        return [(*row[:-1], None if row[-1] is None else bytes(row[-1])) for row in found]
+
+
+@pytest.fixture(autouse=True)
+def _small_parts(monkeypatch: pytest.MonkeyPatch) -> None:
+    """So that a small story has many parts."""
+    monkeypatch.setattr(backfill, "EVENTS_A_PART", 10)
+
+
+@pytest.mark.django_db
+def test_a_backfill_makes_what_refreshes_made(
+    acme: Tenant, globex: Tenant, t0: datetime, capsys: pytest.CaptureFixture[str]
+) -> None:
+    store(*some_events(acme, t0, random.Random(1), 60))
+    store(*some_events(globex, t0, random.Random(2), 10))
+    refresh_tenant(acme.pk, now=timezone.now())
+    refreshed = rows(acme)
+    with tenant_context(acme.pk):
+        Bucket.objects.all().delete()
+    call_command("backfill", "--tenant", "acme", "--dry-run")
+    assert capsys.readouterr().out.startswith("60 events of 2 days would be counted")
+    assert rows(acme) == []
+    call_command("backfill", "--tenant", "acme", "--workers", "1")
+    assert capsys.readouterr().out.strip().endswith("60 events of 2 days counted.")
+    assert rows(acme) == refreshed
+    assert rows(globex) == []
+    assert check_tenant(acme.pk, now=timezone.now()) == []
+
+
+@pytest.mark.django_db
+def test_marks_that_were_there_are_used_up_and_the_range_is_all_that_changes(acme: Tenant, globex: Tenant, t0: datetime) -> None:
+    store(*(event(acme, "page_view", t0 + timedelta(days=day, hours=1), "ann") for day in range(3)))
+    job = backfill_enqueue(tenant_id=acme.pk, first=(t0 + timedelta(days=1)).date(), end=(t0 + timedelta(days=2)).date(), workers=1)
+    assert run_job(job.pk)
+    with tenant_context(acme.pk):
+        assert {row.start.date() for row in Bucket.objects.filter(grain=2)} == {(t0 + timedelta(days=1)).date()}
+        assert DirtyMark.objects.values("minute").distinct().count() == 2
+
+
+@pytest.mark.django_db
+def test_empty_days_and_wrong_ranges_say_so(acme: Tenant, globex: Tenant, t0: datetime, capsys: pytest.CaptureFixture[str]) -> None:
+    call_command("backfill", "--tenant", "acme")
+    assert capsys.readouterr().out == "There are no events.\n"
+    store(event(acme, "page_view", t0, "ann"))
+    with pytest.raises(CommandError, match="must be later"):
+        call_command("backfill", "--tenant", "acme", "--from", "2026-03-03", "--to", "2026-03-02")
+    with pytest.raises(CommandError, match="no tenant 'nobody'"):
+        call_command("backfill", "--tenant", "nobody")
+
+
+@pytest.mark.django_db(transaction=True)
+@pytest.mark.parametrize("parts_done", [1, 6, 9])
+def test_a_killed_backfill_goes_on_where_it_was(
+    acme: Tenant, globex: Tenant, t0: datetime, parts_done: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    store(*some_events(acme, t0, random.Random(3), 80))
+    store(*some_events(globex, t0, random.Random(4), 5))
+    job = backfill_enqueue(tenant_id=acme.pk, first=t0.date() - timedelta(days=1), end=t0.date() + timedelta(days=3), workers=1)
+    connections.close_all()
+    child = multiprocessing.get_context("fork").Process(target=_run_and_die, args=(job, parts_done))
+    child.start()
+    child.join(30)
+    assert child.exitcode == -signal.SIGKILL
+    with tenant_context(acme.pk):
+        job.refresh_from_db()
+        assert len(job.cursor["done"]) == parts_done
+        Job.objects.update(lease_until=timezone.now() - timedelta(seconds=1))
+    ran: list[str] = []
+    original = backfill.run_part
+    monkeypatch.setattr(backfill, "run_part", lambda b, part, now: (ran.append(part.name), original(b, part, now))[1])
+    assert run_job(job.pk)
+    with tenant_context(acme.pk):
+        job.refresh_from_db()
+    assert job.state == "done"
+    assert len(ran) == job.result["parts"] - parts_done
+    assert check_tenant(acme.pk, now=timezone.now(), refresh=False) == []
+
+
+def _run_and_die(job: Job, parts_done: int) -> None:
+    count = 0
+    original = backfill.Ledger.add
+
+    def add(self: backfill.Ledger, part: backfill.Part) -> None:
+        nonlocal count
+        original(self, part)
+        count += 1
+        if count == parts_done:
+            os.kill(os.getpid(), signal.SIGKILL)
+
+    backfill.Ledger.add = add  # type: ignore[method-assign]
+    run_job(job.pk)
+
+
+@pytest.mark.django_db(transaction=True)
+def test_four_processes_make_what_one_makes(acme: Tenant, globex: Tenant, t0: datetime) -> None:
+    for day in range(6):
+        store(*some_events(acme, t0 + timedelta(days=day), random.Random(day), 30))
+    refresh_tenant(acme.pk, now=timezone.now())
+    refreshed = rows(acme)
+    with tenant_context(acme.pk):
+        Bucket.objects.all().delete()
+    call_command("backfill", "--tenant", "acme", "--workers", "4")
+    assert rows(acme) == refreshed

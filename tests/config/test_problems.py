@@ -43,7 +43,18 @@ def test_a_wrong_method_is_a_problem(acme: Tenant) -> None:
 
 @pytest.mark.parametrize(
     ("body", "code"),
-    [("{", "parse_error"), ("[1, 2", "parse_error"), ('{"kind": NaN}', "invalid_parameters"), ("[" * 100_000, "parse_error")],
+    [
+        ("{", "parse_error"),
+        ("[1, 2", "parse_error"),
+        ('{"kind": NaN}', "parse_error"),
+        ('{"kind": "\\ud800"}', "parse_error"),
+        ("[" * 100_000, "parse_error"),
+        ("[]", "invalid_parameters"),
+        ('"backfill"', "invalid_parameters"),
+        ("null", "invalid_parameters"),
+        ('{"kind": ' + "9" * 5000 + "}", "parse_error"),
+        (" " * (5 * 1024 * 1024 + 1), "too_large"),
+    ],
 )
 def test_broken_json_is_a_problem(acme: Tenant, body: str, code: str) -> None:
     assert problem(caller(acme).post("jobs/", body))["code"] == code

@@ -59,7 +59,7 @@ WITH taken AS (
     SELECT DISTINCT tenant_id, date_trunc('minute', ts), 'event', %(now)s::timestamptz
       FROM pg_temp.bw_stage s WHERE s.id IN (SELECT event_uuid FROM taken)
 )
-SELECT ord FROM pg_temp.bw_stage s WHERE s.id NOT IN (SELECT event_uuid FROM taken)
+SELECT ord FROM pg_temp.bw_stage s WHERE NOT EXISTS (SELECT 1 FROM taken t WHERE t.event_uuid = s.id)
 """
 
 # Which of the refused ones carry what is stored already (a repetition), and which something else (a conflict).

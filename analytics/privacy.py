@@ -15,8 +15,8 @@ from datetime import datetime
 from typing import Any, Final
 from uuid import UUID
 
+import psycopg
 from django.db import connections, transaction
-from django.db.backends.utils import CursorWrapper
 
 from analytics.models import Identity, Quarantine, Subject
 from analytics.sealing import SealBroken, keyring, unseal
@@ -24,6 +24,7 @@ from analytics.signals import subject_erased
 from analytics.spool import Spool, spool_folder
 from analytics.tenancy import tenant_context
 from analytics.writing.merging import LOCK
+from analytics.writing.staging import server_cursor
 
 # Values of these properties are coarse enough to stay; other texts may hold anything. Numbers stay unless they look
 # like ids.
@@ -38,6 +39,14 @@ SETTLE_SECONDS: Final = 30.0
 # Each statement reports its rows under the name of its store. `salt` makes references of the person's events to one
 # another (session, parent) survive as values that nobody can trace back.
 STATEMENTS: Final[tuple[tuple[str, str], ...]] = (
+    (
+        "dirty_minutes",
+        """
+        INSERT INTO bw_dirty_mark (tenant_id, minute, reason, created_at)
+        SELECT DISTINCT tenant_id, date_trunc('minute', ts), 'erasure', %(now)s::timestamptz FROM bw_event
+         WHERE tenant_id = %(tenant)s AND object_id = ANY (%(names)s::text[])
+        """,
+    ),
     (
         "events",
         """
@@ -206,12 +215,12 @@ def erase_subject(
         mark = _suppress(tenant_id, distinct_id, subject_id, now, using)
         settled = _settle(mark, settle_seconds, using)
     with tenant_context(tenant_id, using=using), transaction.atomic(using=using):
-        with connections[using].cursor() as cursor:
-            cursor.execute("SELECT pg_advisory_xact_lock(%s, %s)", [LOCK, tenant_id])
-            traces = _find(tenant_id, distinct_id, subject_id, using)
-            parameters = _parameters(tenant_id, traces, now)
-            rows = {store: _count(cursor, statement, parameters) for store, statement in STATEMENTS}
-            left = {store: _scan(cursor, statement, parameters) for store, statement in VERIFY}
+        cursor = server_cursor(connections[using])
+        cursor.execute("SELECT pg_advisory_xact_lock(%s, %s)", [LOCK, tenant_id])
+        traces = _find(tenant_id, distinct_id, subject_id, using)
+        parameters = _parameters(tenant_id, traces, now)
+        rows = {store: _count(cursor, statement, parameters) for store, statement in STATEMENTS}
+        left = {store: _scan(cursor, statement, parameters) for store, statement in VERIFY}
         transaction.set_rollback(dry_run, using=using)
     rows["spool"] = 0 if dry_run else _forget_spool(tenant_id, traces.names)
     if not dry_run:
@@ -313,14 +322,15 @@ def _parameters(tenant_id: int, traces: _Traces, now: datetime) -> dict[str, Any
     }
 
 
-def _count(cursor: CursorWrapper, statement: str, parameters: dict[str, Any]) -> int:
+def _count(cursor: psycopg.Cursor[Any], statement: str, parameters: dict[str, Any]) -> int:
     cursor.execute(statement, parameters)
     return int(cursor.rowcount)
 
 
-def _scan(cursor: CursorWrapper, statement: str, parameters: dict[str, Any]) -> int:
+def _scan(cursor: psycopg.Cursor[Any], statement: str, parameters: dict[str, Any]) -> int:
     cursor.execute(statement, parameters)
-    return int(cursor.fetchone()[0])
+    row = cursor.fetchone()
+    return int(row[0]) if row else 0
 
 
 def _forget_spool(tenant_id: int, names: Sequence[str]) -> int:

@@ -84,8 +84,11 @@ SELECT gen_random_uuid(), s.tenant_id, 'posthog', s.id, s.ts,
 """
 
 
-def writing_cursor(connection: BaseDatabaseWrapper | psycopg.Connection[Any]) -> psycopg.Cursor[TupleRow]:
-    """A server-side binding cursor on Django's or psycopg's connection, with the staging table ready and empty."""
+def server_cursor(connection: BaseDatabaseWrapper | psycopg.Connection[Any]) -> psycopg.Cursor[TupleRow]:
+    """A cursor on Django's or psycopg's connection that sends values apart from the statement.
+
+    Django's own puts them into the text, and a failing statement's text goes to PostgreSQL's log.
+    """
     raw = connection
     if isinstance(connection, BaseDatabaseWrapper):
         connection.ensure_connection()
@@ -93,6 +96,12 @@ def writing_cursor(connection: BaseDatabaseWrapper | psycopg.Connection[Any]) ->
     assert isinstance(raw, psycopg.Connection)
     cursor: psycopg.Cursor[TupleRow] = psycopg.Cursor(raw, row_factory=tuple_row)
     wire.register(cursor)
+    return cursor
+
+
+def writing_cursor(connection: BaseDatabaseWrapper | psycopg.Connection[Any]) -> psycopg.Cursor[TupleRow]:
+    """A cursor of the open transaction with the staging table ready."""
+    cursor = server_cursor(connection)
     # The transaction gets its number before it looks at anything: an erasure waits for every number older than its own.
     cursor.execute("SELECT to_regclass('pg_temp.bw_stage') IS NULL, pg_current_xact_id()::text")
     row = cursor.fetchone()

@@ -79,9 +79,9 @@ class SpooledWriter:
         if len(self._queue) >= self._max_queued:
             self._drop(batch, "queue_full")
             return
-        self._idle.clear()
         self._queue.extend(batch)
         self._queue.extend(refusals)
+        self._idle.clear()
         if self._thread is None:
             self._start()
         if not self._bell.is_set():
@@ -131,6 +131,8 @@ class SpooledWriter:
                 logger.exception("the writer queue stumbled; it goes on")
             if not self._queue:
                 self._idle.set()
+                if self._queue:  # put came between the two lines above
+                    self._idle.clear()
 
     def _flush_once(self) -> None:
         while self._queue:

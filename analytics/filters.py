@@ -5,7 +5,7 @@ from __future__ import annotations
 import difflib
 from collections.abc import Collection, Iterable, Mapping
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import UTC, datetime
 from typing import Any, Final, NoReturn
 
 from django.db.models import Q
@@ -35,6 +35,9 @@ EVENT_FILTERS: Final = {
     "event_id": "event_id",
 }
 MAX_VALUES: Final = 100
+# Events before 1970 are never stored; arithmetic with later centuries overflows somewhere.
+EARLIEST: Final = datetime(1970, 1, 1, tzinfo=UTC)
+LATEST: Final = datetime(2200, 1, 1, tzinfo=UTC)
 MAX_TEXT: Final = 400
 
 
@@ -106,9 +109,14 @@ def instant_parameter(parameters: Parameters, name: str, calendar: Calendar) -> 
         return None
     try:
         # A plus of an offset that nobody escaped has become a blank on its way.
-        return parse_instant(text.replace(" ", "+") if "T" in text else text, calendar)
+        instant = parse_instant(text.replace(" ", "+") if "T" in text else text, calendar)
     except RangeError as error:
         refuse(name, "invalid_instant", _sentence(error))
+    except OverflowError:
+        _out_of_range(name)
+    if not EARLIEST <= instant < LATEST:
+        _out_of_range(name)
+    return instant
 
 
 @dataclass(frozen=True, slots=True)
@@ -138,10 +146,20 @@ def period_parameters(parameters: Parameters, calendar: Calendar, now: datetime,
     if start or end:
         return _between(parameters, start, end, calendar, now)
     text = text_parameter(parameters, "period") or default
+    return named_period(text, "period", calendar, now)
+
+
+def named_period(text: str, name: str, calendar: Calendar, now: datetime) -> Period:
+    """A range by its name, within what the calendar of computers holds."""
     try:
-        return parse_range(period_name(text), calendar, now)
+        period = parse_range(period_name(text), calendar, now)
     except RangeError as error:
-        refuse("period", "invalid_period", _sentence(error))
+        refuse(name, f"invalid_{name}", _sentence(error))
+    except OverflowError:
+        _out_of_range(name)
+    if not EARLIEST <= period.start <= period.end < LATEST:
+        _out_of_range(name)
+    return period
 
 
 def _between(parameters: Parameters, start: str, end: str, calendar: Calendar, now: datetime) -> Period:
@@ -190,6 +208,10 @@ def body(serializer: Any, data: Any) -> dict[str, Any]:
     only_known(data, list(checked.fields))
     valid: dict[str, Any] = checked.validated_data
     return valid
+
+
+def _out_of_range(name: str) -> NoReturn:
+    refuse(name, "out_of_range", f"`{name}` lies between the years {EARLIEST.year} and {LATEST.year}.")
 
 
 def _reversed() -> NoReturn:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from datetime import date
 from decimal import Decimal
 from typing import Any
 
@@ -9,6 +10,7 @@ from rest_framework import serializers
 
 from analytics.access.roles import EVERY_SCOPE
 from analytics.capture.money import exponents
+from analytics.filters import EARLIEST, LATEST
 from analytics.models import ApiKey, Event, ExchangeRate, IdentityEdge, Job, Membership, Quarantine
 from analytics.models.tenants import Tenant
 
@@ -319,6 +321,12 @@ class ExchangeRateSerializer(serializers.ModelSerializer[ExchangeRate]):
         if code not in exponents():
             raise serializers.ValidationError(f"{value!r} is no ISO 4217 code.", code="unknown_currency")
         return code
+
+    def validate_day(self, value: date) -> date:
+        if not EARLIEST.date() <= value < LATEST.date():
+            message = f"A day lies between the years {EARLIEST.year} and {LATEST.year}."
+            raise serializers.ValidationError(message, code="out_of_range")
+        return value
 
     def validate_rate(self, value: Decimal) -> Decimal:
         if value <= 0:

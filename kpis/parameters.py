@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Any, Final
 
+import msgspec
 from rest_framework.exceptions import APIException
 
 from analytics.contracts import TenantInfo
@@ -17,6 +18,7 @@ from analytics.filters import (
     calendar_of,
     flag_parameter,
     list_parameter,
+    named_period,
     nearest,
     number_parameter,
     only_known,
@@ -203,9 +205,10 @@ def _compare(parameters: Parameters, calendar: Calendar, now: datetime, default:
     if text == "previous" or text == "year_ago":
         return text
     try:
-        return parse_range(text, calendar, now)
-    except RangeError:
+        parse_range(text, calendar, now)
+    except (RangeError, OverflowError):
         refuse("compare", "invalid_compare", "`compare` is previous, year_ago, none or a range such as 2026-10.")
+    return named_period(text, "compare", calendar, now)
 
 
 def _filters(parameters: Parameters) -> tuple[Condition, ...]:
@@ -222,8 +225,8 @@ def _written_filters(text: str) -> list[Condition]:
     if not text:
         return []
     try:
-        found = json.loads(text)
-    except (ValueError, RecursionError):
+        found = msgspec.json.decode(text)
+    except (msgspec.DecodeError, RecursionError):
         refuse("filters", "invalid_filters", 'Write JSON: [{"field": "country", "op": "eq", "value": "FR"}].')
     if not isinstance(found, list) or len(found) > MAX_FILTERS:
         refuse("filters", "invalid_filters", f"`filters` is a JSON list of at most {MAX_FILTERS} conditions.")

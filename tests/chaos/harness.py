@@ -92,7 +92,7 @@ def _verdict(plan: Plan, product: Product, ledgers: list[Ledger], nemesis: Nemes
             if found := check(evidence):
                 breaches[check.__name__] = found
         stored = evidence.number("SELECT count(*) FROM bw_event")
-    acked = sum(len(ledger.acked) for ledger in ledgers)
+    acked = len({pair for ledger in ledgers for pair in ledger.acked})
     statuses = sum((ledger.statuses for ledger in ledgers), Counter[int]())
     return {
         "seed": plan.seed,

@@ -9,7 +9,8 @@ from dataclasses import dataclass
 import psycopg
 
 from tests.chaos.load import Ledger
-from tests.chaos.product import TENANTS, Product
+from tests.chaos.prepare import TENANTS
+from tests.chaos.product import Product
 
 QUIET_SECONDS = 90.0
 Connection = psycopg.Connection[tuple[object, ...]]
@@ -133,7 +134,7 @@ def tenants_walled_off(evidence: Evidence) -> list[str]:
     """T2: row-level security is on and forced on every table of a tenant and on every partition."""
     open_tables = evidence.number(
         "SELECT count(*) FROM pg_class c JOIN pg_attribute a ON a.attrelid = c.oid AND a.attname = 'tenant_id' "
-        "WHERE c.relkind IN ('r', 'p') AND c.relname LIKE 'bw\\_%%' AND NOT (c.relrowsecurity AND c.relforcerowsecurity)"
+        "WHERE c.relnamespace = 'public'::regnamespace AND c.relkind IN ('r', 'p') AND c.relname LIKE 'bw\\_%%' AND NOT (c.relrowsecurity AND c.relforcerowsecurity)"
     )
     return [f"{open_tables} tables of tenants are not guarded"] if open_tables else []
 

@@ -28,6 +28,7 @@ POISON: tuple[dict[str, Any], ...] = (
 REPEAT_SHARE = 0.1
 POISON_SHARE = 0.02
 DROP_SHARE = 0.02
+LATE_SHARE, LATE_SECONDS = 0.02, 3 * 86_400
 # A wrong clock is wrong for the event and for the moment of sending alike; retries add some drift of their own.
 CLOCK_ERRORS = (timedelta(0), timedelta(0), timedelta(hours=3), timedelta(days=-400), timedelta(days=3650))
 DRIFT_SECONDS = 30.0
@@ -85,8 +86,12 @@ class Client(threading.Thread):
 
     def _event(self) -> dict[str, Any]:
         pick = self._random
-        at = datetime.now(UTC) + self._clock_error - timedelta(seconds=60 + pick.expovariate(1 / 600))
-        user = f"user-{int(pick.paretovariate(1.2)) % 500}"
+        is_late = pick.random() < LATE_SHARE
+        age = pick.uniform(0, LATE_SECONDS) if is_late else pick.expovariate(1 / 600)
+        at = datetime.now(UTC) + self._clock_error - timedelta(seconds=60 + age)
+        user = f"user-{pick.randrange(500) if is_late else int(pick.paretovariate(1.2)) % 500}"
+        if pick.random() < (0.5 if is_late else 0.2):
+            user = f"anon-{user}"  # what it was called before it signed in
         event: dict[str, Any] = {
             "uuid": str(uuid.UUID(int=pick.getrandbits(128), version=4)),
             "event": pick.choice(NAMES),
@@ -97,7 +102,8 @@ class Client(threading.Thread):
         if pick.random() < POISON_SHARE:
             event |= {**pick.choice(POISON), "poison": True}
         elif pick.random() < 0.02:
-            event |= {"event": "$identify", "properties": {"$anon_distinct_id": f"anon-{user}", "distinct_id": user}}
+            known = f"user-{pick.randrange(500)}"
+            event |= {"event": "$identify", "distinct_id": known, "properties": {"$anon_distinct_id": f"anon-{known}"}}
         self.ledger.sent.add(event["uuid"])
         return event
 

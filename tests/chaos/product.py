@@ -18,7 +18,6 @@ import psycopg
 
 ROOT = Path(__file__).resolve().parents[2]
 READY_SECONDS = 90.0
-TENANTS = ("acme", "globex")
 
 
 def free_port() -> int:
@@ -72,12 +71,7 @@ class Product:
         """Everything up and answering, with two tenants and their keys."""
         self.home.mkdir(parents=True, exist_ok=True)
         self.run("-m", "config.embedded", "start")
-        self.manage("setup_roles")
-        self.manage("migrate", "-v", "0")
-        for slug, zone, currency in (("acme", "Europe/Paris", "EUR"), ("globex", "Asia/Kathmandu", "NPR")):
-            self.manage("create_tenant", slug, "--zone", zone, "--currency", currency)
-            made = self.manage("create_key", "--tenant", slug, "--kind", "sk", "--name", "chaos")
-            self.keys[slug] = made.stdout.strip()
+        self.keys = json.loads(self.run("-m", "tests.chaos.prepare").stdout.splitlines()[-1])
         for name, command in procfile().items():
             log = (self.home / f"{name}.chaos.log").open("ab")
             self._processes[name] = subprocess.Popen(

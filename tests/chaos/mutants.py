@@ -1,0 +1,72 @@
+"""Proof that the harness can fail: the product with a known fault, run for ten seconds. A mutant that is not caught is a
+hole in the checks, and "0 lost" would be no evidence.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+from typing import Any
+
+from tests.chaos.harness import Plan, chaos_run
+from tests.chaos.mutation.faults import FAULTS
+from tests.chaos.product import ROOT, Product
+
+SHORT = Plan(seconds=10, kills=0, freezes=0, flushes=0)
+
+
+@dataclass(frozen=True)
+class Mutant:
+    """What is broken, how hard the run has to be to show it, and which check has to notice (one of them at least)."""
+
+    caught_by: frozenset[str]
+    plan: Plan = SHORT
+    environment: dict[str, str] = field(default_factory=dict)
+    sabotage: Callable[[Product], None] | None = None
+
+
+def _force_removed(product: Product) -> None:
+    with product.admin() as admin:
+        admin.execute("ALTER TABLE bw_event NO FORCE ROW LEVEL SECURITY")
+
+
+def _outcomes_overwritten(product: Product) -> None:
+    """The ledger forgets, as one that is kept in a cache does."""
+    with product.admin() as admin:
+        admin.execute("CREATE RULE forget AS ON INSERT TO bw_outcome WHERE NEW.n < 3 DO INSTEAD NOTHING")
+
+
+MUTANTS: dict[str, Mutant] = {
+    "ack_before_commit": Mutant(
+        frozenset({"nothing_lost"}), plan=replace(SHORT, kills=2, kinds=("web", "postgres"), flushes=0)
+    ),
+    "commit_not_durable": Mutant(
+        frozenset({"nothing_lost"}),
+        plan=replace(SHORT, kills=3, kinds=("postgres",)),
+        environment={"POSTGRES_OPTIONS": "synchronous_commit=off wal_writer_delay=10s"},
+    ),
+    "no_dedupe": Mutant(frozenset({"nothing_doubled"})),
+    "time_in_key": Mutant(frozenset({"nothing_doubled"})),
+    "no_marks": Mutant(frozenset({"rollups_equal_a_recompute"})),
+    "late_commits_skipped": Mutant(frozenset({"rollups_equal_a_recompute"})),
+    "merges_unmarked": Mutant(frozenset({"rollups_equal_a_recompute"})),
+    "uncounted": Mutant(frozenset({"everything_accounted_for"})),
+    "poison_spoils_batch": Mutant(frozenset({"nothing_lost"})),
+    "clocks_believed": Mutant(frozenset({"nothing_lost", "clocks_corrected"})),
+    "tenants_crossed": Mutant(frozenset({"nothing_lost"})),
+    "force_removed": Mutant(frozenset({"tenants_walled_off"}), sabotage=_force_removed),
+    "outcomes_overwritten": Mutant(frozenset({"everything_accounted_for"}), sabotage=_outcomes_overwritten),
+}
+
+
+def mutant_run(name: str, home: Path) -> dict[str, Any]:
+    """The result of a chaos run on the broken product, with `caught`: a check that should notice did."""
+    mutant = MUTANTS[name]
+    environment = dict(mutant.environment)
+    if name in FAULTS:
+        environment["BELLWETHER_MUTANT"] = name
+        environment["PYTHONPATH"] = os.pathsep.join([str(ROOT / "tests/chaos/mutation"), str(ROOT)])
+    result = chaos_run(replace(mutant.plan, environment=environment), home, sabotage=mutant.sabotage)
+    return {**result, "caught": bool(mutant.caught_by & result["breaches"].keys())}

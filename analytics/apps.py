@@ -16,7 +16,7 @@ class AnalyticsConfig(AppConfig):
         from django.utils.module_loading import autodiscover_modules
 
         from analytics import upkeep  # noqa: F401  registers its kinds of jobs
-        from analytics.capture import celery, signals
+        from analytics.capture import celery, forward, signals  # noqa: F401  forward registers its kind of job
 
         celery.connect()
         signals.connect_logins()

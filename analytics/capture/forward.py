@@ -14,11 +14,9 @@ from decimal import Decimal
 from typing import Any, Final
 from urllib.parse import urlsplit
 
-import requests
 from django.conf import settings
 from django.db import connections
 from django.utils import timezone
-from posthog.request import APIError, batch_post
 
 from analytics.capture.money import exponents
 from analytics.capture.visits import keyed
@@ -42,9 +40,9 @@ NOT_FORWARDED: Final = frozenset(
 )
 PRIVATE: Final = frozenset({"$sealed", "network", "text_fields", "request_id", "$groups", "$session_id", "$window_id"})
 COLUMNS: Final = (
-    "type action source platform country campaign channel content_type object_type object_id method tier reason value "
-    "duration_ms sentiment engagement is_bot"
-).split()
+    "type", "action", "source", "platform", "country", "campaign", "channel", "content_type", "object_type",
+    "object_id", "method", "tier", "reason", "value", "duration_ms", "sentiment", "engagement", "is_bot",
+)  # fmt: skip
 
 Wire = dict[str, Any]
 
@@ -121,7 +119,7 @@ def _wires(rows: Sequence[Outbox]) -> dict[Any, Wire]:
     times = [row.event_ts for row in rows if row.event_ts is not None]
     events = Event.objects.filter(pk__in=[row.event_uuid for row in rows], ts__range=(min(times), max(times)))
     known = {event.pk: event for event in events}
-    subjects = {event.subject_id for event in known.values()}
+    subjects = {event.subject_id for event in known.values() if event.subject_id is not None}
     erased = set(Subject.objects.filter(pk__in=subjects, erased_at__isnull=False).values_list("pk", flat=True))
     found = {row: known.get(row.event_uuid) for row in rows if row.event_uuid is not None}
     return {
@@ -131,16 +129,27 @@ def _wires(rows: Sequence[Outbox]) -> dict[Any, Wire]:
     }
 
 
+def posthog_post(batch: Sequence[Wire]) -> None:
+    """One request of PostHog's client. Raises its APIError, or what `requests` raises."""
+    # Imported here: it weighs 30 MB, and processes that forward nothing are many.
+    from posthog.request import batch_post
+
+    batch_post(
+        settings.POSTHOG_API_KEY,
+        settings.POSTHOG_HOST,
+        gzip=True,
+        timeout=TIMEOUT_SECONDS,
+        batch=list(batch),
+        historical_migration=False,
+    )
+
+
 def _post(rows: Sequence[Outbox], wires: Mapping[Any, Wire], tenant_id: int) -> int:
+    import requests
+    from posthog.request import APIError
+
     try:
-        batch_post(
-            settings.POSTHOG_API_KEY,
-            settings.POSTHOG_HOST,
-            gzip=True,
-            timeout=TIMEOUT_SECONDS,
-            batch=[wires[row.pk] for row in rows],
-            historical_migration=False,
-        )
+        posthog_post([wires[row.pk] for row in rows])
     except APIError as error:
         if error.status in HOPELESS and len(rows) > 1:
             middle = len(rows) // 2

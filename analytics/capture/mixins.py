@@ -63,9 +63,10 @@ def _listens(declared: TrackedModel, changes: dict[str, Any]) -> bool:
 
 
 def _before(declared: TrackedModel, keys: list[Any], using: str) -> dict[Any, Any]:
+    before: dict[Any, Any] = {}
     with guarded("bulk"):
-        return dict(rows_before(declared, keys, using))
-    return {}
+        before.update(rows_before(declared, keys, using))
+    return before
 
 
 def _tell(declared: TrackedModel, instances: Iterable[Model], before: dict[Any, Any] | None, using: str) -> None:
@@ -73,7 +74,9 @@ def _tell(declared: TrackedModel, instances: Iterable[Model], before: dict[Any, 
     with guarded("bulk"):
         told: list[tuple[str, Model]] = []
         for instance in instances:
-            is_new = before is None
-            names = declared.created(instance) if is_new else declared.updated(instance, before.get(instance.pk))
+            if before is None:
+                names = declared.created(instance)
+            else:
+                names = declared.updated(instance, before.get(instance.pk))
             told.extend((name, instance) for name in names)
         tell(declared, told, using)

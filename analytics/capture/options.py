@@ -37,7 +37,7 @@ class CaptureOptions(msgspec.Struct, frozen=True, kw_only=True):
 
 
 def _tenant() -> str | Callable[[Any], str | None]:
-    named = getattr(settings, "ANALYTICS_TENANT", "")
+    named: str | Callable[[Any], str | None] = getattr(settings, "ANALYTICS_TENANT", "")
     if isinstance(named, str) and "." in named:
         found: Callable[[Any], str | None] = import_string(named)
         return found

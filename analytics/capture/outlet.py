@@ -14,6 +14,7 @@ import threading
 import time
 from collections import deque
 from collections.abc import Mapping, Sequence
+from contextlib import suppress
 from datetime import datetime
 from typing import Any
 
@@ -22,7 +23,7 @@ from django.db import connections
 from django.utils import timezone
 
 from analytics.capture.faults import dropped, fault_note, guarded
-from analytics.capture.normalise import normalise
+from analytics.capture.normalise import Arrival, event_of
 from analytics.capture.options import capture_options
 from analytics.contracts import CapturedEvent, Refusal, TenantInfo
 from analytics.spool import SpooledWriter, spool_folder
@@ -36,16 +37,21 @@ MAX_WAITING = 10_000
 
 
 class Message(msgspec.Struct, frozen=True):
-    """An event of the host that still has to become a `CapturedEvent` of `tenant` (a slug)."""
+    """An event of the host that still has to become a `CapturedEvent` of `tenant` (a slug).
+
+    `is_clean` promises that no text in it holds NUL or a lone surrogate.
+    """
 
     tenant: str
     source: str
     body: dict[str, Any]
     sensitive: Mapping[str, Any] | None = None
+    is_clean: bool = False
 
     def normalised(self, tenant: TenantInfo, now: datetime) -> CapturedEvent | Refusal:
         """The event as every door makes it; free text goes to the encrypted part."""
-        event = normalise(self.body, tenant=tenant, source=self.source, received_at=now)
+        arrival = Arrival(tenant=tenant, received_at=now, source=self.source, is_clean=self.is_clean)
+        event = event_of(self.body, arrival)
         if self.sensitive and isinstance(event, CapturedEvent):
             event.sensitive = {**event.sensitive, **self.sensitive}
         return event
@@ -57,12 +63,11 @@ class TenantDirectory:
     def __init__(self) -> None:
         self._known: dict[str, tuple[TenantInfo, float]] = {}
         self._unknown: dict[str, float] = {}
-        self._missed: set[str] = set()
 
     def known(self, slug: str) -> TenantInfo | None:
         """What is known, however old: an answer now is worth more than a fresh one later."""
         found = self._known.get(slug)
-        return found[0] if found else self._remembered(slug)
+        return found[0] if found else None
 
     def is_stale(self, slug: str) -> bool:
         """Whether it is time to look again."""
@@ -85,22 +90,18 @@ class TenantDirectory:
         self._remember(tenant)
         return tenant
 
+    def recall(self, slug: str) -> None:
+        """Takes what this machine knew the last time; only while PostgreSQL cannot be asked."""
+        if slug in self._known:
+            return
+        with suppress(OSError, msgspec.MsgspecError):
+            tenant = msgspec.json.decode((spool_folder() / f"tenant-{slug}.json").read_bytes(), type=TenantInfo)
+            self._known[slug] = (tenant, float("-inf"))
+
     def clear(self) -> None:
         """Forgets what is in memory; for tests."""
         self._known.clear()
         self._unknown.clear()
-        self._missed.clear()
-
-    def _remembered(self, slug: str) -> TenantInfo | None:
-        if slug in self._missed or self.is_unknown(slug):
-            return None
-        try:
-            tenant = msgspec.json.decode((spool_folder() / f"tenant-{slug}.json").read_bytes(), type=TenantInfo)
-        except (OSError, msgspec.MsgspecError):
-            self._missed.add(slug)
-            return None
-        self._known[slug] = (tenant, float("-inf"))
-        return tenant
 
     def _remember(self, tenant: TenantInfo) -> None:
         with guarded("tenant_file"):
@@ -157,15 +158,23 @@ class Outlet:
         self._writer = None
 
     def _place(self, message: Message, now: datetime) -> None:
-        tenant = self.tenants.known(message.tenant)
-        if tenant is not None:
-            self._write(message.normalised(tenant, now))
-        elif self.tenants.is_unknown(message.tenant):
-            dropped("unknown_tenant")
-        elif len(self._waiting) >= MAX_WAITING:
+        if self._is_settled(message, now):
+            return
+        if len(self._waiting) >= MAX_WAITING:
             dropped("too_many_waiting")
         else:
             self._waiting.append(message)
+
+    def _is_settled(self, message: Message, now: datetime) -> bool:
+        """Whether the message was written, or given up because PostgreSQL knows no such tenant."""
+        tenant = self.tenants.known(message.tenant)
+        if tenant is not None:
+            self._write(message.normalised(tenant, now))
+            return True
+        if self.tenants.is_unknown(message.tenant):
+            dropped("unknown_tenant")
+            return True
+        return False
 
     def _write(self, outcome: CapturedEvent | Refusal) -> None:
         writer = self._writer or self._open()
@@ -192,6 +201,7 @@ class Outlet:
         self._bell.set()
 
     def _look_up(self) -> None:
+        """The thread: asks for tenants, and sends on what waited for them; tries again while PostgreSQL is away."""
         pause = None
         while True:
             self._bell.wait(pause)
@@ -206,17 +216,23 @@ class Outlet:
                 pause = None
             except Exception:
                 fault_note("tenant_lookup")
+                for slug in asked:
+                    self.tenants.recall(slug)
                 pause = 1.0
             finally:
                 connections.close_all()
             self._release()
 
     def _release(self) -> None:
-        """Sends on what waited; whatever still has no tenant goes to the back of the queue."""
+        """Sends on what waited. A message stays in the queue until it is placed, so that `flush` does not miss it."""
         now = timezone.now()
         for _ in range(len(self._waiting)):
+            message, is_settled = self._waiting[0], True
             with guarded("outlet"):
-                self._place(self._waiting.popleft(), now)
+                is_settled = self._is_settled(message, now)
+            self._waiting.popleft()
+            if not is_settled:
+                self._waiting.append(message)
 
 
 outlet = Outlet()

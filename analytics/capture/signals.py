@@ -96,7 +96,7 @@ def _before_save(
 
 
 def _may_change(declared: TrackedModel, instance: Model, update_fields: frozenset[str] | None) -> bool:
-    is_new = instance.pk is None or (instance._state.adding and instance._meta.pk.has_default())  # type: ignore[union-attr]
+    is_new = instance.pk is None or (instance._state.adding and instance._meta.pk.has_default())
     if is_new or not declared.on_change:
         return False
     return update_fields is None or bool(update_fields.intersection({*declared.on_change, *declared.watched}))

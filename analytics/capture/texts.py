@@ -16,6 +16,8 @@ from typing import Any, TypeVar
 from django.http import HttpRequest
 from django.http.response import HttpResponseBase
 
+from analytics.capture.limits import tidy
+
 MAX_TEXT = 4_000
 MAX_BODY = 256 * 1024
 ATTRIBUTE = "bellwether_text_fields"
@@ -40,7 +42,7 @@ def texts_of(request: HttpRequest, response: HttpResponseBase) -> dict[str, str]
         return {}
     body = _read_by_view(request, response)
     texts = {field: body.get(field) for field in fields}
-    return {field: text[:MAX_TEXT] for field, text in texts.items() if isinstance(text, str) and text.strip()}
+    return {field: tidy(text[:MAX_TEXT]) for field, text in texts.items() if isinstance(text, str) and text.strip()}
 
 
 def _named(request: HttpRequest) -> tuple[str, ...]:

@@ -111,12 +111,12 @@ def truncated_address(address: str) -> str | None:
 
 
 def campaign_of(request: HttpRequest) -> dict[str, str]:
-    """The UTM parameters of the query string."""
+    """The UTM parameters of the query string; a NUL, which no database takes, is left out."""
     query = request.META.get("QUERY_STRING", "")
     if "utm_" not in query:
         return {}
     given = parse_qs(query, max_num_fields=100)
-    return {field: given[field][0][:200] for field in UTM_FIELDS if field in given}
+    return {field: given[field][0][:200].replace("\0", "") for field in UTM_FIELDS if field in given}
 
 
 def referrer_of(request: HttpRequest) -> dict[str, str]:
@@ -124,10 +124,12 @@ def referrer_of(request: HttpRequest) -> dict[str, str]:
     referrer = request.META.get("HTTP_REFERER", "")
     if not referrer:
         return {}
-    parts = urlsplit(referrer)
-    if not parts.hostname:
+    try:
+        parts = urlsplit(referrer)
+        host = parts.hostname
+    except ValueError:
         return {}
-    return {"$referrer": f"{parts.scheme}://{parts.netloc}{parts.path}"[:500], "$referring_domain": parts.hostname}
+    return {"$referrer": f"{parts.scheme}://{host}{parts.path}"[:500], "$referring_domain": host} if host else {}
 
 
 def route_of(request: HttpRequest) -> str:

@@ -45,7 +45,8 @@ def story_store(
     """Stores a story up to an instant; how many events came to which outcome. Storing it again changes nothing."""
     partitions_ensure(plan, until)
     outcomes: Counter[str] = Counter()
-    writer = EventWriter(workers=2, max_pending_events=BATCH * (IN_FLIGHT + 2))
+    # One worker: the same people come again and again, and two would wait for each other at their identities.
+    writer = EventWriter(workers=1, max_pending_events=BATCH * (IN_FLIGHT + 2))
     waiting: deque[Future[list[Verdict]]] = deque()
     try:
         for events, refusals in _batches(story(plan, until), tenant):

@@ -41,7 +41,7 @@ class People:
         n = len(born)
         lifetime = BETA * (rng.random(n) ** (-1 / ALPHA) - 1) + 1
         campaign = _campaign(rng, born)
-        joined = {
+        joined: dict[str, np.ndarray] = {
             "born": born.astype(np.int32),
             "gone": born + lifetime,
             "eagerness": rng.lognormal(-0.6, 1.0, n),

@@ -30,4 +30,5 @@ def visit_seconds(rng: np.random.Generator, countries: np.ndarray, names: tuple[
     """Seconds after local midnight at which visits begin."""
     hours = rng.choice(24, size=len(countries), p=HOURS / HOURS.sum())
     shifts = np.array([HOUR_SHIFT.get(name, 0) for name in names])
-    return ((hours + shifts[countries]) % 24 + rng.random(len(countries))) * 3600
+    seconds: np.ndarray = ((hours + shifts[countries]) % 24 + rng.random(len(countries))) * 3600
+    return seconds

@@ -67,23 +67,21 @@ def test_every_event_has_a_name_that_the_built_in_metrics_know(whole: Told) -> N
 
 def test_every_family_of_metrics_has_its_events(whole: Told) -> None:
     names = {message["event"] for _, message in whole}
-    assert names >= set(
-        """
-        order_completed order_refunded item_purchased fee_charged gift_sent top_up_completed membership_purchased
-        subscription_started subscription_renewed stream_started stream_ended battle_started message_sent
-        payment_created payment_verifying payment_verified payment_pending payment_settled payment_failed
-        payment_expired payment_refunded otp_sent otp_verified otp_failed event_hosted event_cancelled
-        event_viewed event_joined event_attended signed_up logged_in page_view data_point
-        webhook_delivered webhook_failed
-        """.split()
-    )
+    assert names >= {
+        "order_completed", "order_refunded", "item_purchased", "fee_charged", "gift_sent", "top_up_completed",
+        "membership_purchased", "subscription_started", "subscription_renewed", "stream_started", "stream_ended",
+        "battle_started", "message_sent", "payment_created", "payment_verifying", "payment_verified",
+        "payment_pending", "payment_settled", "payment_failed", "payment_expired", "payment_refunded", "otp_sent",
+        "otp_verified", "otp_failed", "event_hosted", "event_cancelled", "event_viewed", "event_joined",
+        "event_attended", "signed_up", "logged_in", "page_view", "data_point", "webhook_delivered",
+        "webhook_failed",
+    }  # fmt: skip
 
 
 def test_the_outage_is_there_to_be_found(whole: Told) -> None:
     """On that day card payments fail for a reason of their own, and on no other day."""
-    fails = Counter(
-        message["timestamp"][:10] for _, message in whole if message["properties"].get("reason") == "provider_unavailable"
-    )
+    failed = [message for _, message in whole if message["properties"].get("reason") == "provider_unavailable"]
+    fails = Counter(message["timestamp"][:10] for message in failed)
     assert set(fails) == {(PLAN.start + timedelta(days=OUTAGE.day)).isoformat()}
 
 

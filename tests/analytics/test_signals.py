@@ -89,9 +89,9 @@ def test_the_former_state_is_the_rows_not_what_the_instance_remembers(acme: Tena
     """After a rollback an instance says "settled" while its row is pending: saving it again is the transition."""
     payment = Payment.objects.create()
     payment.status = "settled"
-    with pytest.raises(RuntimeError), transaction.atomic():
+    with transaction.atomic():
         payment.save()
-        raise RuntimeError
+        transaction.set_rollback(True)
     assert names_of(acme) == ["payment_created"]
     payment.save()
     assert names_of(acme) == ["payment_created", "payment_settled"]
@@ -144,9 +144,9 @@ def test_a_model_is_registered_once_and_with_fields_it_has() -> None:
 def test_a_rolled_back_savepoint_takes_its_events_and_leaves_the_others(acme: Tenant, globex: Tenant) -> None:
     with transaction.atomic():
         Payment.objects.create()
-        with pytest.raises(RuntimeError), transaction.atomic():
+        with transaction.atomic():
             Payment.objects.create(tenant_slug="globex")
-            raise RuntimeError
+            transaction.set_rollback(True)
     assert names_of(acme) == ["payment_created"]
     assert names_of(globex) == []
 
@@ -177,7 +177,7 @@ def payments_and_events(tenant: Tenant) -> tuple[list[str], list[str], list[str]
     paid = sorted(str(pk) for pk in Payment.objects.filter(tenant_slug=tenant.slug).values_list("pk", flat=True))
     with tenant_context(tenant.pk):
         told = {
-            name: sorted(Event.objects.filter(name=name).values_list("object_id", flat=True))
+            name: sorted(str(each.object_id) for each in Event.objects.filter(name=name))
             for name in ("payment_created", "payment_settled")
         }
     return paid, told["payment_created"], told["payment_settled"]
@@ -187,7 +187,7 @@ def payments_and_events(tenant: Tenant) -> tuple[list[str], list[str], list[str]
 def test_commits_miss_no_event_and_rollbacks_leave_none(acme: Tenant, globex: Tenant) -> None:
     dice = random.Random(7)
     for _ in range(150):
-        with pytest.MonkeyPatch.context(), transaction.atomic():
+        with transaction.atomic():
             payment = Payment.objects.create(payer=f"p{dice.randrange(9)}", tenant_slug=dice.choice(["acme", "globex"]))
             payment.status = "settled"
             payment.save()
@@ -234,7 +234,7 @@ def _await_no_transaction() -> None:
 
 
 def test_logins_are_told_and_join_the_visitor_with_the_user(acme: Tenant, globex: Tenant) -> None:
-    user = get_user_model().objects.create_user("ann", password="correct horse")  # type: ignore[attr-defined]
+    user = get_user_model().objects.create_user("ann", password="correct horse")
     request = RequestFactory().get("/")
     with acting(tenant="acme", anonymous_id="visitor-1"):
         user_logged_in.send(sender=type(user), request=request, user=user)

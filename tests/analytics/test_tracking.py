@@ -39,15 +39,15 @@ def _fresh_outlet() -> None:
 
 def test_an_event_is_stored_for_the_tenant_that_acts_and_for_no_other(acme: Tenant, globex: Tenant) -> None:
     with acting(tenant="acme", distinct_id="42"):
-        track("order_completed", value=Decimal("19.90"), currency="EUR", object=("order", 7), properties={"plan": "pro"})
+        track("order_completed", value=Decimal("19.90"), currency="EUR", object=("order", 7))
     assert events_of(acme) == [("order_completed", 1990, "EUR", "order", "7", "manual")]
     assert events_of(globex) == []
 
 
 def test_a_rollback_takes_the_event_with_it(acme: Tenant, globex: Tenant) -> None:
-    with pytest.raises(RuntimeError), transaction.atomic():
+    with transaction.atomic():
         track("order_completed", user=1, tenant="acme")
-        raise RuntimeError
+        transaction.set_rollback(True)
     track("order_completed", user=2, tenant="globex")
     assert events_of(acme) == []
     assert len(events_of(globex)) == 1
@@ -186,7 +186,8 @@ def publish(**surroundings: Any) -> dict[str, Any]:
 
 def run(headers: dict[str, Any]) -> None:
     """Runs a task as a worker's child does: one after another in this thread, signals and all."""
-    work.push_request(id="1", called_directly=False, is_eager=False, **headers)
+    request: Any = work
+    request.push_request(id="1", called_directly=False, is_eager=False, **headers)
     try:
         task_prerun.send(sender=work, task_id="1", task=work, args=(), kwargs={})
         work.run()

@@ -34,6 +34,8 @@ class Silent(models.Model):
 
     text = models.TextField(default="")
 
+    objects: ClassVar[Any] = models.Manager()
+
     class Meta:
         app_label = "host"
         db_table = "host_silent"

@@ -19,7 +19,8 @@ def sell(seed: int) -> None:
     from tests.analytics.host.models import Payment
 
     dice = random.Random(seed)
-    print("selling", flush=True)
+    sys.stdout.write("selling\n")
+    sys.stdout.flush()
     while True:
         try:
             with transaction.atomic():

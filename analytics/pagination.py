@@ -37,7 +37,7 @@ class Page:
     rows: Sequence[Any]
     next: str | None
 
-    def body(self, results: list[Any]) -> dict[str, Any]:
+    def body(self, results: Any) -> dict[str, Any]:
         """The answer around serialised rows."""
         return {"next": self.next, "results": results}
 

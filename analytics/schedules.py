@@ -35,7 +35,7 @@ def scheduler_switch(action: str) -> int:
     """start, stop or restart (make beat read its table anew); how many entries changed."""
     entries = PeriodicTask.objects.filter(name__startswith=PREFIX)
     with transaction.atomic():
-        changed = entries.update(enabled=action != "stop")
+        changed: int = entries.update(enabled=action != "stop")
         # `update` sends no signal, and beat looks only at this row to see that something changed.
         PeriodicTasks.update_changed()
     return changed
@@ -43,8 +43,11 @@ def scheduler_switch(action: str) -> int:
 
 def may_switch(credential: KeyInfo) -> bool:
     """The schedule serves every tenant: its operator (a superuser) switches it, or the only tenant there is."""
-    users = get_user_model().objects.filter(pk=credential.user_id, is_superuser=True)
-    return (credential.user_id is not None and users.exists()) or len(tenant_ids()) == 1
+    if credential.user_id is not None:
+        users = get_user_model().objects.filter(pk=credential.user_id, is_superuser=True)
+        if users.exists():
+            return True
+    return len(tenant_ids()) == 1
 
 
 def _entry(entry: PeriodicTask) -> dict[str, Any]:

@@ -337,7 +337,7 @@ class ExchangeRateSerializer(serializers.ModelSerializer[ExchangeRate]):
 class RatesSerializer(serializers.Serializer[Any]):
     """Rates to store; those of a day and currency that are known already are replaced."""
 
-    rates = ExchangeRateSerializer(many=True, min_length=1, max_length=5000)
+    rates = serializers.ListField(child=ExchangeRateSerializer(), min_length=1, max_length=5000)
 
 
 class RatesImportedSerializer(serializers.Serializer[Any]):
@@ -461,7 +461,7 @@ class ProblemSerializer(serializers.Serializer[Any]):
     code = serializers.CharField(help_text="stable, for programs")
     detail = serializers.CharField(help_text="for people")
     request_id = serializers.CharField()
-    errors = ProblemFieldSerializer(many=True, required=False)
+    errors = ProblemFieldSerializer(many=True, required=False)  # type: ignore[assignment]  # a field of that name
 
 
 class ApiKeyPageSerializer(Counted):

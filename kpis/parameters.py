@@ -7,7 +7,7 @@ from collections.abc import Collection, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import datetime
-from typing import Any, Final
+from typing import Any, Final, Literal
 
 import msgspec
 from rest_framework.exceptions import APIException
@@ -44,6 +44,7 @@ NARROW: Final = (*FILTERS, "filters", "include")
 COMPARE: Final = ("compare", "match_weekday")
 PAYMENTS: Final = (*RANGE, "days", "limit", "country", "method", "platform", "include", *COMPARE)
 EVERYTHING: Final = (*RANGE, *CUT, *NARROW, *COMPARE)
+AGAINST: Final[tuple[Literal["previous", "year_ago"], ...]] = ("previous", "year_ago")
 MAX_FILTERS: Final = 20
 MAX_KEYS: Final = 1000
 
@@ -202,8 +203,9 @@ def _compare(parameters: Parameters, calendar: Calendar, now: datetime, default:
     text = text_parameter(parameters, "compare") or default
     if text in ("", "none"):
         return None
-    if text == "previous" or text == "year_ago":
-        return text
+    for word in AGAINST:
+        if text == word:
+            return word
     try:
         parse_range(text, calendar, now)
     except (RangeError, OverflowError):

@@ -31,7 +31,8 @@ class TenantMixin(APIView):
     @property
     def credential(self) -> KeyInfo:
         """Who calls; a view runs only when there is one."""
-        credential: KeyInfo = self.request.auth
+        credential: Any = self.request.auth
+        assert isinstance(credential, KeyInfo)
         return credential
 
     @property

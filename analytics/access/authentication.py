@@ -71,7 +71,7 @@ class TenantJWTAuthentication(BaseAuthentication):
 class TenantSessionAuthentication(SessionAuthentication):
     """The browser's session (with CSRF), for the tenant chosen in the admin."""
 
-    def authenticate(self, request: Request) -> tuple[Any, KeyInfo] | None:  # type: ignore[override]
+    def authenticate(self, request: Request) -> tuple[Any, KeyInfo] | None:
         found = super().authenticate(request)
         if found is None:
             return None

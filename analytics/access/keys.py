@@ -232,7 +232,7 @@ def tenant_of_row(row: Row) -> TenantInfo:
     """A tenant from (id, slug, zone, base_currency, week_start, settings); Django hands jsonb over as text."""
     *head, settings = row
     parsed = msgspec.json.decode(settings) if isinstance(settings, str) else settings
-    return tenant_info((*head, parsed))  # type: ignore[arg-type]
+    return tenant_info((*head, parsed))
 
 
 class DirectKeys:
@@ -273,7 +273,7 @@ class DirectKeys:
             self._connection = psycopg.connect(
                 self._conninfo, autocommit=True, connect_timeout=2, options="-c statement_timeout=2000"
             )
-        return self._connection.execute(sql, parameters).fetchone()  # type: ignore[arg-type]  # constants above
+        return self._connection.execute(sql, parameters).fetchone()
 
     def _drop(self) -> None:
         if self._connection is not None:

@@ -30,9 +30,9 @@ from analytics.pagination import COUNTED, paged
 class TokenView(APIView):
     """Log in with a password."""
 
-    authentication_classes: ClassVar = []
-    permission_classes: ClassVar = []
-    throttle_classes: ClassVar = [LoginThrottle]
+    authentication_classes = []
+    permission_classes = []
+    throttle_classes = [LoginThrottle]
 
     @extend_schema(request=serializers.LoginSerializer, responses=serializers.TokensSerializer, auth=[])
     def post(self, request: Request) -> Response:
@@ -51,8 +51,6 @@ class TokenView(APIView):
 
 class TokenRefreshView(TokenView):
     """Renew an access token."""
-
-    throttle_classes: ClassVar = [LoginThrottle]
 
     @extend_schema(request=serializers.RefreshSerializer, responses=serializers.AccessTokenSerializer, auth=[])
     def post(self, request: Request) -> Response:

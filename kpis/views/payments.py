@@ -41,7 +41,7 @@ SECONDS = 10
 class PaymentsView(MetricView):
     """Common to all: the range in `days`, filters by country, method and platform."""
 
-    known: ClassVar = parameters.PAYMENTS
+    known: ClassVar[Sequence[str]] = parameters.PAYMENTS
 
     def several(self, ask: Ask, names: Mapping[str, str], **changes: Any) -> dict[str, Series]:
         """Series of metrics under the names that the answer gives them."""
@@ -75,13 +75,13 @@ class SummaryView(PaymentsView):
         ask = self.ask(request, default_grain="total")
         statement_limit(SECONDS)
         found = self.several(ask, {**COUNTS, **SUMMARY})
-        where = {"tenant_id": self.tenant.id, "start": ask.period.start, "end": ask.period.end}
-        latest = selectors.payments_latest(**where, limit=ask.limit)
+        tenant_id, start, end = self.tenant.id, ask.period.start, ask.period.end
+        latest = selectors.payments_latest(tenant_id=tenant_id, start=start, end=end, limit=ask.limit)
         return Response(
             {
                 **self.span(ask),
                 "statuses": {status: plain(found[status])["total"] for status in STATUSES},
-                "now": selectors.payments_now(**where),
+                "now": selectors.payments_now(tenant_id=tenant_id, start=start, end=end),
                 **{name: plain(found[name])["total"] for name in SUMMARY},
                 "latest": [self._payment(payment) for payment in latest],
             }
@@ -117,16 +117,17 @@ class FailuresView(PaymentsView):
         """Failures over time, by reason and by hour of the day, and how often people try again."""
         ask = self.ask(request)
         statement_limit(SECONDS)
-        where = {"tenant_id": self.tenant.id, "start": ask.period.start, "end": ask.period.end}
+        tenant_id, start, end = self.tenant.id, ask.period.start, ask.period.end
         by_reason = self.several(ask, {"failed": "payments.failed"}, by="reason", grain="total")["failed"]
-        hours = selectors.payments_by_hour(**where, failed=True)
+        hours = selectors.payments_by_hour(tenant_id=tenant_id, start=start, end=end, failed=True)
+        retries = selectors.payments_retries(tenant_id=tenant_id, start=start, end=end)
         return Response(
             {
                 **self.span(ask),
                 **_shown(self.several(ask, FAILURES)),
                 "reasons": [{"reason": part["key"], "failed": part["total"]} for part in plain(by_reason)["series"]],
                 "hours": [{"hour": hour, "failed": count} for hour, count in hours.items()],
-                "retries": [asdict(row) for row in selectors.payments_retries(**where)],
+                "retries": [asdict(row) for row in retries],
             }
         )
 

@@ -288,7 +288,7 @@ def test_uses_are_written_at_most_once_a_minute() -> None:
     store = store_with(token)
     ring = KeyRing(store.lookup, store.touch, clock=clock)
 
-    for second in range(0, 130):
+    for second in range(130):
         clock.now = float(second)
         ring.find(token)
     ring.close()

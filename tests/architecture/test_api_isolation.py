@@ -44,8 +44,8 @@ def fill(tenant: Tenant, canary: str, amount: int) -> dict[str, Any]:
         "object_id",
         "action",
     )
-    marked = {name: f"{canary}-{name}" for name in fields}
-    money = {"amount": amount, "currency": tenant.base_currency}
+    marked: dict[str, Any] = {name: f"{canary}-{name}" for name in fields}
+    money: dict[str, Any] = {"amount": amount, "currency": tenant.base_currency}
     names = (
         "order_completed",
         "payment_created",
@@ -86,7 +86,7 @@ def fill(tenant: Tenant, canary: str, amount: int) -> dict[str, Any]:
     refresh_tenant(tenant.pk, now=NOW)
     job = enqueue(kind="outcomes.compact", tenant_id=tenant.pk, params={"note": canary}, created_by=canary)
     key, _ = api_key_create(tenant_id=tenant.pk, kind="sk", name=f"{canary}-key")
-    user = get_user_model().objects.create_user(username=f"{canary}-owner")  # type: ignore[attr-defined]
+    user = get_user_model().objects.create_user(username=f"{canary}-owner")
     membership_set(tenant_id=tenant.pk, user=user, role="owner")
     with tenant_context(tenant.pk):
         MetricDefinition.objects.create(
@@ -176,9 +176,7 @@ def test_a_foreign_id_is_answered_like_a_missing_one(
 
     assert foreign.status_code == nowhere.status_code == 404
     assert foreign.content.replace(b"own.gazelle", b"own.gazellf") == nowhere.content
-    assert {name: value for name, value in foreign.items()} | {"Content-Length": ""} == {
-        name: value for name, value in nowhere.items()
-    } | {"Content-Length": ""}
+    assert dict(foreign.items()) | {"Content-Length": ""} == dict(nowhere.items()) | {"Content-Length": ""}
 
 
 def test_ids_in_bodies_are_no_oracle_either(worlds: dict[str, dict[str, Any]]) -> None:

@@ -78,7 +78,7 @@ def callers(acme: Tenant, globex: Tenant, settings: Any) -> dict[str, Caller]:
     settings.API_RATE_PER_MINUTE = 0
     found = {"S": caller(acme), "P": caller(acme, kind="pk"), "-": Caller(None)}
     for letter, role in ROLES.items():
-        user = get_user_model().objects.create_user(username=role)  # type: ignore[attr-defined]
+        user = get_user_model().objects.create_user(username=role)
         membership_set(tenant_id=acme.pk, user=user, role=role)
         found[letter] = Caller(TokenPair(user, places_of_user(user)[0]).access)
     return found

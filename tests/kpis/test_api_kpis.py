@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
@@ -20,10 +19,9 @@ WEEK = {"from_": "2026-03-02", "to": "2026-03-09"}
 
 
 @pytest.fixture(autouse=True)
-def now(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
+def now(monkeypatch: pytest.MonkeyPatch) -> None:
     """It is Monday 2026-03-09, 12:00 UTC."""
     monkeypatch.setattr(timezone, "now", lambda: NOW)
-    yield
 
 
 @pytest.fixture

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from datetime import UTC, datetime, timedelta
 
 import pytest
@@ -18,10 +17,9 @@ WEEK = {"from_": "2026-03-02", "to": "2026-03-09"}
 
 
 @pytest.fixture(autouse=True)
-def now(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
+def now(monkeypatch: pytest.MonkeyPatch) -> None:
     """It is Monday 2026-03-09, 12:00 UTC."""
     monkeypatch.setattr(timezone, "now", lambda: NOW)
-    yield
 
 
 @pytest.fixture
@@ -36,11 +34,11 @@ def api(acme: Tenant, globex: Tenant) -> Caller:
     for payment, who in (("p1", "ann"), ("p2", "bob"), ("p3", "ann"), ("p4", "ann"), ("p5", "bob")):
         story.add("payment_created", at, who, object_id=payment, object_type="payment", method="card")
     settled = {"method": "card", "country": "FR", "object_type": "payment"}
-    story.add("payment_settled", at + timedelta(seconds=1), "ann", amount=2000, object_id="p1", duration_ms=1000.0, **settled)
-    story.add("payment_settled", at + timedelta(seconds=3), "bob", amount=550, object_id="p2", duration_ms=3000.0, **settled)
-    story.add(
-        "payment_failed", at + timedelta(minutes=1), "ann", object_id="p3", parent_id="o3", reason="no_funds", method="sepa"
-    )
+    for payment, who, seconds, amount in (("p1", "ann", 1, 2000), ("p2", "bob", 3, 550)):
+        when, took = at + timedelta(seconds=seconds), seconds * 1000.0
+        story.add("payment_settled", when, who, amount=amount, object_id=payment, duration_ms=took, **settled)
+    refused = {"parent_id": "o3", "reason": "no_funds", "method": "sepa"}
+    story.add("payment_failed", at + timedelta(minutes=1), "ann", object_id="p3", **refused)
     story.add(
         "payment_settled",
         at + timedelta(minutes=2),
@@ -76,8 +74,10 @@ def test_the_summary_counts_statuses_then_and_now(api: Caller) -> None:
         "expired": 0,
         "refunded": 0,
     }
-    assert {status: count for status, count in body["now"].items() if count} == {"settled": 3, "failed": 1, "pending": 1}
-    assert (body["volume"], body["average_value"], body["success_rate"], body["unique_payers"]) == ("32.50", "10.83", 0.75, 2)
+    standing = {status: count for status, count in body["now"].items() if count}
+    assert standing == {"settled": 3, "failed": 1, "pending": 1}
+    assert (body["volume"], body["average_value"]) == ("32.50", "10.83")
+    assert (body["success_rate"], body["unique_payers"]) == (0.75, 2)
     assert [(row["payment"], row["status"], row["amount"]) for row in body["latest"]] == [
         ("p5", "pending", None),
         ("p4", "settled", "7.00"),
@@ -87,7 +87,8 @@ def test_the_summary_counts_statuses_then_and_now(api: Caller) -> None:
 def test_the_neighbour_has_its_own_summary(api: Caller, globex: Tenant) -> None:
     body = caller(globex).get("payments/", **WEEK).json()
 
-    assert (body["volume"], body["currency"], body["timezone"], len(body["latest"])) == ("999.00", "NPR", "Asia/Kathmandu", 1)
+    assert (body["volume"], body["currency"], body["timezone"]) == ("999.00", "NPR", "Asia/Kathmandu")
+    assert len(body["latest"]) == 1
 
 
 def test_the_success_rate_over_time(api: Caller) -> None:
@@ -157,7 +158,12 @@ def test_days_are_complete_days(api: Caller) -> None:
 
 @pytest.mark.parametrize(
     ("parameters", "field"),
-    [({"days": "0"}, "days"), ({"days": "7", "period": "30d"}, "days"), ({"limit": "5000"}, "limit"), ({"by": "x"}, "by")],
+    [
+        ({"days": "0"}, "days"),
+        ({"days": "7", "period": "30d"}, "days"),
+        ({"limit": "5000"}, "limit"),
+        ({"by": "x"}, "by"),
+    ],
 )
 def test_bad_parameters_are_named(api: Caller, parameters: dict[str, str], field: str) -> None:
     assert [error["field"] for error in problem(api.get("payments/", **parameters))["errors"]] == [field]

@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import itertools
 import json
 import subprocess
+import threading
+import time
 from collections.abc import Iterator
 from io import StringIO
 from pathlib import Path
@@ -20,6 +23,7 @@ from analytics.privacy import erase_subject
 from analytics.sealing import Keyring, SealBroken, seal, unseal
 from analytics.signals import subject_erased
 from analytics.spool import Spool, spool_folder
+from analytics.writer import EventWriter
 from config import embedded
 from tests.analytics.events import NOON, event, ledger, rows, told, write
 
@@ -157,6 +161,38 @@ def test_events_of_others_about_the_person_lose_the_reference_and_are_counted_ag
     objects = "SELECT object_id FROM bw_event WHERE event_id = 'e1'"
     assert (rows(acme, objects), rows(globex, objects)) == ([(None,)], [("carol",)])
     assert rows(acme, "SELECT minute FROM bw_dirty_mark WHERE reason = 'erasure'") == [(NOON,)]
+
+
+@committed
+def test_an_event_in_flight_cannot_slip_past_an_erasure(acme: Tenant, globex: Tenant) -> None:
+    writers, stop = [EventWriter(workers=1) for _ in range(3)], threading.Event()
+
+    def send(writer: EventWriter, number: int) -> None:
+        for turn in itertools.count():
+            if stop.is_set():
+                return
+            batch = [
+                event(tenant, f"{number}-{turn}-{n}", distinct_id=f"user-{n}", properties={"note": "free text"})
+                for n in range(10)
+                for tenant in (acme, globex)
+            ]
+            writer.submit(batch).result(30)
+
+    threads = [threading.Thread(target=send, args=(writer, n)) for n, writer in enumerate(writers)]
+    for thread in threads:
+        thread.start()
+    time.sleep(0.2)
+    receipts = [erase_subject(tenant_id=acme.pk, distinct_id=f"user-{n}", now=NOON) for n in range(5)]
+    stop.set()
+    for thread in threads:
+        thread.join()
+    for writer in writers:
+        writer.close()
+
+    assert [receipt.is_complete for receipt in receipts] == [True] * 5
+    readable = "SELECT count(DISTINCT subject_id) FROM bw_event WHERE properties ? 'note'"
+    assert (rows(acme, readable), rows(globex, readable)) == ([(5,)], [(10,)])
+    assert rows(acme, "SELECT count(*) FROM bw_identity") == [(5,)]
 
 
 @committed

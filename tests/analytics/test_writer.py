@@ -7,6 +7,7 @@ import time
 from collections.abc import Iterator
 from concurrent.futures import Future
 from datetime import timedelta
+from decimal import Decimal
 from typing import Any
 from uuid import NAMESPACE_OID, UUID, uuid5
 
@@ -14,9 +15,10 @@ import psycopg
 import pytest
 from django.db import connections, transaction
 
-from analytics.contracts import GroupChange, Outcome, PersonChange, Refusal, Verdict
+from analytics.contracts import GroupChange, IdentityLink, LinkKind, Outcome, PersonChange, Refusal, Verdict
 from analytics.models import Tenant
-from analytics.tenancy import tenant_context
+from analytics.rates import Rate, rates_import
+from analytics.tenancy import tenant_by_slug, tenant_context
 from analytics.writer import EventWriter, WriterBusy, write_batch
 from analytics.writing.loop import connect
 from analytics.writing.rows import dedupe_key, event_uuids
@@ -260,6 +262,40 @@ def test_a_batch_may_hold_two_tenants(acme: Tenant, globex: Tenant, writer: Even
     for tenant in (acme, globex):
         assert rows(tenant, "SELECT event_id, subject_id FROM bw_event ORDER BY 1") == [("e0", 1), ("e1", 1), ("e2", 1)]
         assert ledger(tenant) == {"stored": 3}
+
+
+@committed
+def test_the_ingest_role_can_do_all_that_a_batch_asks_for(
+    acme: Tenant, globex: Tenant, writer: EventWriter, settings: Any
+) -> None:
+    settings.POSTHOG_API_KEY = "phc_test"
+    for tenant in (acme, globex):
+        rates_import(tenant=tenant_by_slug(tenant.slug), rates=[Rate(NOON.date(), "USD", Decimal(2))], now=NOON)
+    link = (IdentityLink(LinkKind.IDENTIFY, "anon"),)
+    traits = PersonChange(set={"email": "ada@example.org", "plan": "pro"})
+    batch = [
+        one
+        for tenant in (acme, globex)
+        for one in (
+            event(tenant, "e1", distinct_id="ada", identifies=True, links=link, person=traits),
+            event(tenant, "e2", distinct_id="ada", amount=100, currency="USD", sensitive={"phone": "1"}),
+            event(tenant, "e3", group=GroupChange("company", "acme", {"seats": 3})),
+            event(tenant, "e1", distinct_id="somebody else"),
+            event(tenant, "e4", name="NUL\0"),
+        )
+    ]
+
+    ends = ["stored", "stored", "stored", "conflict/id_taken", "quarantined/unstorable"]
+    assert told(writer.submit(batch).result(10)) == ends * 2
+    assert told(writer.submit(batch).result(10)) == ["duplicate"] * 3 + ends[3:] + ["duplicate"] * 3 + ends[3:]
+
+    for tenant in (acme, globex):
+        assert rows(tenant, "SELECT amount_base FROM bw_event WHERE amount > 0") == [(200,)]
+        assert rows(tenant, "SELECT count(DISTINCT person_id) FROM bw_subject WHERE is_identified") == [(1,)]
+        counts = "SELECT (SELECT count(*) FROM bw_profile), (SELECT count(*) FROM bw_group)," \
+            " (SELECT count(*) FROM bw_quarantine), (SELECT count(*) FROM bw_outbox)"  # fmt: skip
+        assert rows(tenant, counts) == [(1, 1, 2, 3)]
+        assert ledger(tenant) == {"conflict/id_taken": 2, "duplicate": 3, "quarantined/unstorable": 2, "stored": 3}
 
 
 @committed

@@ -15,7 +15,7 @@ from pathlib import Path
 from typing import Any
 
 from tests.chaos.invariants import INVARIANTS, Evidence, await_quiet
-from tests.chaos.load import Client, Ledger
+from tests.chaos.load import Asker, Client, Ledger
 from tests.chaos.nemesis import KINDS, Nemesis
 from tests.chaos.product import Product
 
@@ -66,23 +66,26 @@ def _attack(plan: Plan, product: Product) -> dict[str, Any]:
         product, plan.seed, plan.seconds * 0.8, plan.kinds, plan.kills, plan.freezes, plan.freeze_seconds, plan.flushes
     )
     attack = threading.Thread(target=nemesis.run, args=[stop], daemon=True)
+    asker = Asker(port=product.port, keys=product.keys, stop=stop)
     began = time.monotonic()
-    for thread in (*clients, attack):
+    for thread in (*clients, attack, asker):
         thread.start()
     attack.join(plan.seconds * 3)
     while time.monotonic() - began < plan.seconds and any(client.is_alive() for client in clients):
         time.sleep(0.2)
     loaded = time.monotonic() - began
     stop.set()
-    for client in clients:
-        client.join(120)
-    return _verdict(plan, product, ledgers, nemesis, loaded)
+    for thread in (*clients, asker):
+        thread.join(120)
+    return _verdict(plan, product, ledgers, nemesis, loaded, asker.accepted)
 
 
-def _verdict(plan: Plan, product: Product, ledgers: list[Ledger], nemesis: Nemesis, loaded: float) -> dict[str, Any]:
+def _verdict(
+    plan: Plan, product: Product, ledgers: list[Ledger], nemesis: Nemesis, loaded: float, jobs: list[str]
+) -> dict[str, Any]:
     product.await_ready()
     with product.admin() as admin:
-        evidence = Evidence(product, admin, ledgers)
+        evidence = Evidence(product, admin, ledgers, jobs)
         breaches: dict[str, list[str]] = {}
         try:
             quiet = await_quiet(evidence)
@@ -101,6 +104,7 @@ def _verdict(plan: Plan, product: Product, ledgers: list[Ledger], nemesis: Nemes
         "acknowledged": acked,
         "acknowledged_per_second": round(acked / loaded),
         "stored": stored,
+        "jobs": len(set(jobs)),
         "statuses": {str(status): n for status, n in sorted(statuses.items())},
         "faults": dict(sorted(nemesis.done.items())),
         "longest_silence_seconds": round(max(ledger.longest_silence for ledger in ledgers), 1),

@@ -23,6 +23,7 @@ class Evidence:
     product: Product
     admin: Connection
     ledgers: list[Ledger]
+    jobs: list[str]
 
     def number(self, sql: str, *arguments: object) -> int:
         row = self.admin.execute(sql, arguments).fetchone()
@@ -126,6 +127,10 @@ def jobs_finished_once(evidence: Evidence) -> list[str]:
     """R9: work that was asked for while Redis was emptied and workers died is done."""
     left = evidence.number("SELECT count(*) FROM bw_job WHERE state IN ('queued', 'running') AND run_at <= now()")
     failed = evidence.number("SELECT count(*) FROM bw_job WHERE state = 'failed'")
+    promised = set(evidence.jobs)
+    done = evidence.number("SELECT count(*) FROM bw_job WHERE id = ANY(%s::uuid[]) AND state = 'done'", list(promised))
+    if done != len(promised):
+        return [f"{len(promised)} jobs were promised, {done} are done; {left} are stuck, {failed} failed for good"]
     breaches = [f"{left} jobs are stuck"] if left else []
     return [*breaches, f"{failed} jobs failed for good"] if failed else breaches
 

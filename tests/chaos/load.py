@@ -149,3 +149,33 @@ class Client(threading.Thread):
         if self._connection is not None:
             self._connection.close()
         self._connection = None
+
+
+class Asker(threading.Thread):
+    """An operator who asks for roll-ups all the while. `accepted` are the jobs that the API promised (202)."""
+
+    def __init__(self, *, port: int, keys: dict[str, str], stop: threading.Event):
+        super().__init__(daemon=True)
+        self._port, self._keys, self._stop_asked = port, keys, stop
+        self.accepted: list[str] = []
+
+    def run(self) -> None:
+        today, turn = datetime.now(UTC).date(), 0
+        while not self._stop_asked.wait(2.0):
+            turn += 1
+            body = json.dumps({"kind": "rollup", "from": str(today - timedelta(days=1 + turn % 3)), "to": str(today)})
+            for key in self._keys.values():
+                self._ask(body, {"Authorization": f"Bearer {key}", "Content-Type": "application/json"})
+
+    def _ask(self, body: str, headers: dict[str, str]) -> None:
+        connection = http.client.HTTPConnection("127.0.0.1", self._port, timeout=15)
+        try:
+            connection.request("POST", "/api/v1/jobs/", body, headers)
+            answer = connection.getresponse()
+            content = answer.read()
+            if answer.status == 202:
+                self.accepted.append(json.loads(content)["id"])
+        except (OSError, http.client.HTTPException, ValueError):
+            pass  # not promised, so nothing is owed
+        finally:
+            connection.close()

@@ -1,9 +1,11 @@
 """Sessions (S15): the SDK's session id wins, else 30 minutes without an event end one. Derived, never received.
 
 Only events that make a person active form sessions. An event without an id that lies in one run of activity (no gap above
-30 minutes) with events that have one joins the nearest earlier id of the run, else the first later. Bots and internal users
-have sessions of their own. Deriving is exact and repeatable: a session's id follows from its person and its SDK id or
-start, and a refresh widens its window until every session it cuts lies within.
+30 minutes) with events that have one joins the nearest earlier id of the run, else the first later. A run that goes on
+through a whole UTC day is a machine's, and is cut at that day's end. Bots and internal users have sessions of their own.
+
+Deriving is exact and repeatable: a session's id follows from its person and its SDK id or start. A refresh reads the runs
+around what changed, and whatever belongs to the sessions it finds there: never more of a person's history.
 """
 
 from __future__ import annotations
@@ -22,9 +24,14 @@ from django.db import connections
 from analytics.columns import Block, Kind, Texts, copy_block
 from analytics.periods import from_micros, to_micros
 
-GAP = 30 * 60 * 1_000_000
+HOUR = 3_600_000_000
+DAY = 24 * HOUR
+GAP = HOUR // 2
 """Microseconds without an event that end a session (more than this, exactly this does not)."""
-WIDENINGS = 12
+NEAR = (2 * HOUR, 2 * HOUR)
+"""How far around a change its run of activity is looked for at first (before, after)."""
+FAR = (75 * HOUR, 51 * HOUR)
+"""How far it can reach at most: a piece of a run is shorter than two days, and a third day tells whether it was cut."""
 
 ATTRIBUTES = ("platform", "country", "campaign", "channel")
 KINDS: dict[str, Kind] = {
@@ -36,8 +43,12 @@ COLUMNS = """
 SELECT e.ts AT TIME ZONE 'UTC', s.person_id, e.name, e.session_id, e.is_bot, e.is_internal,
        e.platform, e.country, e.campaign, e.channel"""
 
+WINDOWS = """unnest(%(persons)s::int[], %(starts)s::int8[], %(ends)s::int8[]) AS n (person, a, b)
+ CROSS JOIN LATERAL (SELECT n.person, timestamptz 'epoch' + n.a * interval '1 microsecond' AS a,
+                            timestamptz 'epoch' + n.b * interval '1 microsecond' AS b) AS w"""
+
 EVENTS = f"""{COLUMNS}
-  FROM unnest(%(persons)s::int[], %(starts)s::timestamptz[], %(ends)s::timestamptz[]) AS w (person, a, b)
+  FROM {WINDOWS}
   JOIN bw_subject s ON s.tenant_id = %(tenant)s AND s.person_id = w.person
   JOIN bw_event e ON e.tenant_id = %(tenant)s AND e.subject_id = s.id AND e.ts >= w.a AND e.ts <= w.b
  WHERE NOT e.name = ANY (%(ignored)s)"""
@@ -47,35 +58,37 @@ EVERY_EVENT = f"""{COLUMNS}
   JOIN bw_event e ON e.tenant_id = %(tenant)s AND e.subject_id = s.id
  WHERE s.tenant_id = %(tenant)s AND s.person_id >= %(first)s AND s.person_id < %(end)s AND NOT e.name = ANY (%(ignored)s)"""
 
-TOUCHED = """
-SELECT s.person_id, min(e.ts), max(e.ts)
-  FROM unnest(%(starts)s::timestamptz[], %(ends)s::timestamptz[]) AS span (a, b)
-  JOIN bw_event e ON e.tenant_id = %(tenant)s AND e.ts >= span.a AND e.ts < span.b
-  JOIN bw_subject s ON s.tenant_id = e.tenant_id AND s.id = e.subject_id
- WHERE NOT e.name = ANY (%(ignored)s)
- GROUP BY s.person_id"""
+MICROS = "(date_part('epoch', date_trunc('second', {0})) * 1000000 + date_part('microseconds', {0})::int8 %% 1000000)::int8"
+
+TOUCHED = f"""
+SELECT person_id, {MICROS.format('first')}, {MICROS.format('last')} FROM (
+    SELECT s.person_id, min(e.ts) AS first, max(e.ts) AS last
+      FROM unnest(%(starts)s::timestamptz[], %(ends)s::timestamptz[]) AS span (a, b)
+      JOIN bw_event e ON e.tenant_id = %(tenant)s AND e.ts >= span.a AND e.ts < span.b
+      JOIN bw_subject s ON s.tenant_id = e.tenant_id AND s.id = e.subject_id
+     WHERE NOT e.name = ANY (%(ignored)s)
+     GROUP BY s.person_id) touched"""
 
 # Events may have gone (erasure) or changed hands (merge); the sessions that held them are found by time.
-OVERLAPPING = """
-SELECT s.person_id, min(s.start), max(s."end")
+OVERLAPPING = f"""
+SELECT s.person_id, {MICROS.format('s.start')}, {MICROS.format('s."end"')}, s.id
   FROM unnest(%(starts)s::timestamptz[], %(ends)s::timestamptz[]) AS span (a, b)
   JOIN bw_session s ON s.tenant_id = %(tenant)s AND s.start < span.b AND s.start >= span.a - interval '2 days'
-                   AND s."end" >= span.a
- GROUP BY s.person_id"""
+                   AND s."end" >= span.a"""
 
-CUT = """
-SELECT w.person, min(s.start), max(s."end")
-  FROM unnest(%(persons)s::int[], %(starts)s::timestamptz[], %(ends)s::timestamptz[]) AS w (person, a, b)
-  JOIN bw_session s ON s.tenant_id = %(tenant)s AND s.person_id = w.person AND s.start <= w.b
-                   AND s.start >= w.a - interval '2 days' AND s."end" >= w.a
- GROUP BY w.person"""
+EXTENT = f"""
+SELECT person_id, {MICROS.format('start')}, {MICROS.format('"end"')}
+  FROM bw_session WHERE tenant_id = %(tenant)s AND id = ANY (%(ids)s)"""
 
 FIELDS = 'id, person_id, sdk_id, start, "end", events, pageviews, platform, country, campaign, channel, is_bot, is_internal'
 
 KNOWN = f"""
+SELECT {FIELDS} FROM bw_session WHERE tenant_id = %(tenant)s AND id = ANY (%(ids)s)
+ UNION
 SELECT {', '.join(f's.{name.strip()}' for name in FIELDS.split(','))}
-  FROM unnest(%(persons)s::int[], %(starts)s::timestamptz[], %(ends)s::timestamptz[]) AS w (person, a, b)
-  JOIN bw_session s ON s.tenant_id = %(tenant)s AND s.person_id = w.person AND s.start >= w.a AND s.start <= w.b"""
+  FROM {WINDOWS}
+  JOIN bw_session s ON s.tenant_id = %(tenant)s AND s.person_id = w.person AND s.start >= w.a AND s.start <= w.b
+ WHERE s.sdk_id IS NULL"""
 
 STAGE = """
 CREATE TEMPORARY TABLE IF NOT EXISTS bw_session_stage (
@@ -90,6 +103,7 @@ ON CONFLICT (id) DO UPDATE
        platform = excluded.platform, country = excluded.country, campaign = excluded.campaign,
        channel = excluded.channel"""
 
+Span = tuple[datetime, datetime]
 SessionRow = tuple[
     uuid.UUID, int, str | None, datetime, datetime, int, int,
     str | None, str | None, str | None, str | None, bool, bool,
@@ -117,9 +131,8 @@ def sessionise(tenant_id: int, block: Block, rules: SessionRules) -> list[Sessio
         return []
     ts, person, cohort = block.numbers("ts").values, block.numbers("person_id").values, _cohorts(block)
     sdk = block.texts("session_id")
-    changes = np.flatnonzero((np.diff(person) != 0) | (np.diff(cohort) != 0)) + 1
-    owner = _steps(changes, block.size)
-    run = _steps(np.union1d(changes, np.flatnonzero(np.diff(ts) > GAP) + 1), block.size)
+    owner = _steps(np.flatnonzero((np.diff(person) != 0) | (np.diff(cohort) != 0)) + 1, block.size)
+    run = _pieces(ts, _runs(ts, owner))
     code = _filled(sdk.codes.astype(np.int64), run)
     keys = np.where(code >= 0, owner << 32 | code, -1 - run)
     _, first, of_row = np.unique(keys, return_index=True, return_inverse=True)
@@ -173,6 +186,19 @@ def _steps(changes: npt.NDArray[np.intp], size: int) -> npt.NDArray[np.int64]:
     return np.cumsum(steps)
 
 
+def _runs(ts: npt.NDArray[np.int64], owner: npt.NDArray[np.int64]) -> npt.NDArray[np.int64]:
+    """Numbers of the stretches of one owner without a gap."""
+    return _steps(np.flatnonzero((np.diff(ts) > GAP) | (np.diff(owner) != 0)) + 1, len(ts))
+
+
+def _pieces(ts: npt.NDArray[np.int64], run: npt.NDArray[np.int64]) -> npt.NDArray[np.int64]:
+    """Runs, cut at the end of each UTC day that they filled."""
+    start = ts[np.searchsorted(run, run)]
+    day = ts // DAY
+    is_cut = (np.diff(run) == 0) & (np.diff(day) > 0) & (start[1:] <= (day[1:] - 1) * DAY)
+    return _steps(np.flatnonzero((np.diff(run) > 0) | is_cut) + 1, len(ts))
+
+
 def _filled(codes: npt.NDArray[np.int64], run: npt.NDArray[np.int64]) -> npt.NDArray[np.int64]:
     """Codes with gaps filled within each run: from before, else from after; -1 where the run has none."""
     places = np.arange(len(codes))
@@ -192,25 +218,46 @@ def _first_known(texts: Texts, of_row: npt.NDArray[np.intp], count: int) -> list
     return [texts.values[code] if code >= 0 else None for code in codes]
 
 
-Windows = dict[int, tuple[datetime, datetime]]
+Windows = dict[int, tuple[int, int]]
+"""By person: the first and last instant that matter, both included."""
 
 
 def derive_touched(
-    tenant_id: int, spans: Sequence[tuple[datetime, datetime]], rules: SessionRules, *, using: str = "default"
+    tenant_id: int,
+    spans: Sequence[Span],
+    rules: SessionRules,
+    *,
+    restated: Sequence[Span] = (),
+    using: str = "default",
 ) -> set[int]:
     """Derive again the sessions that events within the spans belong to, in the open transaction of the tenant.
 
-    Returns the minutes (microseconds since 1970) in which changed sessions start or used to start.
+    `restated` are the spans whose events may also have gone or changed hands. Returns the minutes (microseconds since
+    1970) in which changed sessions start or used to start.
     """
-    base: dict[str, Any] = {"tenant": tenant_id, "ignored": sorted(rules.ignored)}
-    within = base | {"starts": [a for a, _ in spans], "ends": [b for _, b in spans]}
+    base: dict[str, Any] = {"tenant": tenant_id, "ignored": sorted(rules.ignored), "using": using}
     windows: Windows = {}
-    for query in (TOUCHED, OVERLAPPING):
-        _widen(windows, _fetch(query, within, using))
+    touched: set[uuid.UUID] = set()
+    _widen(windows, _fetch(TOUCHED, base | _spans(spans)))
+    for *span, key in _fetch(OVERLAPPING, base | _spans(restated)) if restated else ():
+        _widen(windows, [tuple(span)])
+        touched.add(key)
     if not windows:
         return set()
-    block = _closed(tenant_id, windows, base, using)
-    return _replace(tenant_id, sessionise(tenant_id, block, rules), _known(windows, base, using), using)
+    blocks, closed = _read_closed(windows, base)
+    touched |= {key for block in blocks for key in _sdk_sessions(tenant_id, block, closed)}
+    wider = dict(closed)
+    _widen(wider, _fetch(EXTENT, base | {"ids": list(touched)}))
+    if wider != closed:
+        blocks, _ = _read_closed(wider, base)
+    sessions = [row for block in blocks for row in sessionise(tenant_id, block, rules) if _is_touched(row, touched, closed)]
+    known = {row[0]: row for row in _fetch(KNOWN, base | _params(closed, (0, 0)) | {"ids": list(touched)})}
+    return _replace(tenant_id, sessions, known, using)
+
+
+def _is_touched(row: SessionRow, touched: set[uuid.UUID], closed: Windows) -> bool:
+    first, last = closed.get(row[1], (0, -1))
+    return row[0] in touched if row[2] is not None else first <= to_micros(row[3]) <= last
 
 
 def derive_persons(tenant_id: int, first: int, end: int, rules: SessionRules, *, using: str = "default") -> int:
@@ -231,73 +278,80 @@ def derive_persons(tenant_id: int, first: int, end: int, rules: SessionRules, *,
     return len(sessions)
 
 
-def _closed(tenant_id: int, windows: Windows, base: Mapping[str, Any], using: str) -> Block:
-    """The events of windows widened until no session and no run of activity reaches over their edges."""
-    for _ in range(WIDENINGS):
-        while _widen(windows, _fetch(CUT, _params(windows, base, GAP), using)):
-            pass
-        block = _events(windows, base, using)
-        if not _widen(windows, [*_reach(block), *_sdk_spans(tenant_id, block, using)]):
-            return block
-    # An endless chain (a machine that never pauses): take these persons' whole history.
-    _widen(windows, [(person, from_micros(0), from_micros(4_102_444_800_000_000)) for person in windows])
-    return _events(windows, base, using)
+def _read_closed(windows: Windows, base: Mapping[str, Any]) -> tuple[list[Block], Windows]:
+    """The events around the windows, and the windows widened to whole pieces of runs.
+
+    Most runs end near; only the persons whose do not are read again, as far as a piece can reach.
+    """
+    near = _in_order(_events(windows, NEAR, base))
+    closed, is_open = _closed_windows(near, windows, NEAR)
+    if not is_open:
+        return [near], closed
+    persons = near.numbers("person_id").values
+    near = near.take(np.flatnonzero(~np.isin(persons, list(is_open))))
+    again = {person: windows[person] for person in is_open}
+    far = _in_order(_events(again, FAR, base))
+    return [near, far], closed | _closed_windows(far, again, FAR)[0]
 
 
-def _events(windows: Windows, base: Mapping[str, Any], using: str) -> Block:
-    with connections[using].cursor() as cursor:
-        return copy_block(cursor, EVENTS, _params(windows, base, GAP), KINDS)
+def _closed_windows(block: Block, windows: Windows, margin: tuple[int, int]) -> tuple[Windows, set[int]]:
+    """Windows widened to the pieces of runs they touch, and the persons whose runs reach the edge of what was read."""
+    closed, is_open = dict(windows), set()
+    if not block.size:
+        return closed, is_open
+    ts, person = block.numbers("ts").values, block.numbers("person_id").values
+    run = _runs(ts, _steps(np.flatnonzero((np.diff(person) != 0) | (np.diff(_cohorts(block)) != 0)) + 1, block.size))
+    for number, parts in enumerate((run, _pieces(ts, run))):
+        firsts = np.flatnonzero(np.diff(parts, prepend=-1))
+        lasts = np.append(firsts[1:], block.size) - 1
+        for who, first, last in zip(person[firsts].tolist(), ts[firsts].tolist(), ts[lasts].tolist(), strict=True):
+            start, end = windows[who]
+            if last < start or first > end:
+                continue
+            if number:
+                _widen(closed, [(who, first, last)])
+            elif first - GAP <= start - margin[0] or last + GAP >= end + margin[1]:
+                is_open.add(who)
+    return closed, is_open
 
 
-def _reach(block: Block) -> Iterable[tuple[int, datetime, datetime]]:
-    """The first and last event of each person in the block."""
-    persons, of_row = np.unique(block.numbers("person_id").values, return_inverse=True)
-    ts = block.numbers("ts").values
-    low, high = np.full(len(persons), np.iinfo(np.int64).max), np.zeros(len(persons), dtype=np.int64)
-    np.minimum.at(low, of_row, ts)
-    np.maximum.at(high, of_row, ts)
-    for person, first, last in zip(persons.tolist(), low.tolist(), high.tolist(), strict=True):
-        yield person, from_micros(first), from_micros(last)
+def _events(windows: Windows, margin: tuple[int, int], base: Mapping[str, Any]) -> Block:
+    with connections[base["using"]].cursor() as cursor:
+        return copy_block(cursor, EVENTS, base | _params(windows, margin), KINDS)
 
 
-def _sdk_spans(tenant_id: int, block: Block, using: str) -> list[tuple[int, datetime, datetime]]:
-    """The known extent of every SDK session that has an event in the block."""
-    sdk = block.texts("session_id")
+def _sdk_sessions(tenant_id: int, block: Block, closed: Windows) -> set[uuid.UUID]:
+    """The SDK sessions that have an event within the windows."""
+    sdk, ts, person = block.texts("session_id"), block.numbers("ts").values, block.numbers("person_id").values
     rows = np.flatnonzero(sdk.codes >= 0)
-    person, cohort = block.numbers("person_id").values[rows], _cohorts(block)[rows]
-    triples = {*zip(person.tolist(), cohort.tolist(), sdk.codes[rows].tolist(), strict=True)}
-    ids = sorted(session_id(tenant_id, who, kind, sdk.values[code]) for who, kind, code in triples)
-    with connections[using].cursor() as cursor:
-        cursor.execute('SELECT person_id, start, "end" FROM bw_session WHERE tenant_id = %s AND id = ANY (%s)', [tenant_id, ids])
-        rows_found: list[tuple[int, datetime, datetime]] = cursor.fetchall()
-    return rows_found
+    found = zip(person[rows].tolist(), _cohorts(block)[rows].tolist(), sdk.codes[rows].tolist(), ts[rows].tolist(), strict=True)
+    keys = {(who, kind, code) for who, kind, code, at in found if closed[who][0] <= at <= closed[who][1]}
+    return {session_id(tenant_id, who, kind, sdk.values[code]) for who, kind, code in keys}
 
 
-def _widen(windows: Windows, spans: Iterable[tuple[int, datetime, datetime]]) -> bool:
-    """Stretch each person's window over the spans; whether any grew."""
-    has_grown = False
+def _widen(windows: Windows, spans: Iterable[tuple[int, int, int]]) -> None:
+    """Stretch each person's window over the spans."""
     for person, start, end in spans:
-        old = windows.get(person)
-        new = (start, end) if old is None else (min(old[0], start), max(old[1], end))
-        has_grown |= new != old
-        windows[person] = new
-    return has_grown
+        old = windows.get(person, (start, end))
+        windows[person] = (min(old[0], start), max(old[1], end))
 
 
-def _known(windows: Windows, base: Mapping[str, Any], using: str) -> dict[uuid.UUID, Any]:
-    return {row[0]: row for row in _fetch(KNOWN, _params(windows, base, 0), using)}
+def _spans(spans: Sequence[Span]) -> dict[str, Any]:
+    return {"starts": [start for start, _ in spans], "ends": [end for _, end in spans]}
 
 
-def _params(windows: Windows, base: Mapping[str, Any], margin: int) -> dict[str, Any]:
-    return dict(base) | {
-        "persons": list(windows),
-        "starts": [from_micros(max(0, to_micros(start) - margin)) for start, _ in windows.values()],
-        "ends": [from_micros(to_micros(end) + margin) for _, end in windows.values()],
+def _params(windows: Windows, margin: tuple[int, int]) -> dict[str, str]:
+    """Arrays as PostgreSQL writes them: a list of thousands of numbers is slow to bind one by one."""
+    columns = {
+        "persons": windows,
+        "starts": [start - margin[0] for start, _ in windows.values()],
+        "ends": [end + margin[1] for _, end in windows.values()],
     }
+    return {name: "{" + ",".join(map(str, values)) + "}" for name, values in columns.items()}
 
 
-def _fetch(query: str, params: Mapping[str, Any], using: str) -> list[Any]:
-    with connections[using].cursor() as cursor:
+def _fetch(query: str, params: Mapping[str, Any]) -> list[Any]:
+    with connections[params["using"]].cursor() as cursor:
         cursor.execute(query, params)
         return cursor.fetchall()
 

@@ -31,10 +31,12 @@ SELECT DISTINCT %(tenant)s, date_trunc('minute', e.ts, 'UTC'), 'subject', now()
 
 @dataclass(frozen=True, slots=True)
 class DirtyMinutes:
-    """Minutes taken for recomputing, in microseconds since 1970: all of them, and those whose sessions are stale too."""
+    """Minutes taken for recomputing, in microseconds since 1970: all of them, those whose sessions are stale too, and
+    of these the ones whose events may have gone or changed hands."""
 
     minutes: tuple[int, ...]
     underived: tuple[int, ...]
+    restated: tuple[int, ...]
 
 
 def lock_tenant(tenant_id: int, *, shared: bool = False, using: str = "default") -> None:
@@ -66,8 +68,11 @@ def take(tenant_id: int, start: datetime, end: datetime, *, only_derived: bool =
         else:
             cursor.execute(f"{query} RETURNING minute, reason", [tenant_id, start, end])
         found = {(to_micros(minute), reason) for minute, reason in cursor.fetchall()}
-    minutes = sorted({minute for minute, _ in found})
-    return DirtyMinutes(tuple(minutes), tuple(sorted({minute for minute, reason in found if reason != DERIVED})))
+    return DirtyMinutes(
+        tuple(sorted({minute for minute, _ in found})),
+        tuple(sorted({minute for minute, reason in found if reason != DERIVED})),
+        tuple(sorted({minute for minute, reason in found if reason not in (DERIVED, "event")})),
+    )
 
 
 def mark(tenant_id: int, minutes: Iterable[int], *, reason: str, now: datetime, using: str = "default") -> None:

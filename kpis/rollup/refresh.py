@@ -113,8 +113,8 @@ def refresh_span(scope: Scope, start: datetime, end: datetime, *, now: datetime)
         dirty = take(scope.tenant_id, start, end, using=scope.using)
         minutes = set(dirty.minutes)
         if dirty.underived:
-            spans = spans_of(dirty.underived)
-            moved = derive_touched(scope.tenant_id, spans, scope.rules, using=scope.using)
+            spans, restated = spans_of(dirty.underived), spans_of(dirty.restated)
+            moved = derive_touched(scope.tenant_id, spans, scope.rules, restated=restated, using=scope.using)
             here = {minute for minute in moved if to_micros(start) <= minute < to_micros(end)}
             mark(scope.tenant_id, moved - here, reason=DERIVED, now=now, using=scope.using)
             minutes |= here

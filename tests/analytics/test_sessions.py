@@ -129,3 +129,36 @@ def test_any_order_of_arrival_gives_the_sessions_of_a_whole_derivation(
         derive_persons(acme.pk, 0, 1000, RULES)
     assert stepwise == sessions(acme, *fields)
     assert len(stepwise) > 4
+
+
+def test_a_machine_that_never_pauses_has_a_session_a_day(acme: Tenant, globex: Tenant, t0: datetime) -> None:
+    # From Monday 12:00 on, every 20 minutes for three days: Tuesday is filled, so Wednesday and Thursday start anew.
+    at = minutes(t0, *range(720, 720 + 3 * 1440, 20))
+    tell(acme, "ann", at)
+    derive(acme, t0, t0 + FOREVER)
+    tuesday, wednesday = t0 + timedelta(days=1), t0 + timedelta(days=2)
+    expected = [at[0], wednesday, wednesday + timedelta(days=1)]
+    assert tuesday not in expected
+    assert sessions(acme, "start") == [(start,) for start in expected]
+
+
+@pytest.mark.parametrize("seed", range(4))
+def test_endless_activity_in_any_order_is_cut_the_same_way(acme: Tenant, globex: Tenant, t0: datetime, seed: int) -> None:
+    chance = random.Random(seed)
+    told = [
+        event(acme, "page_view", t0 + timedelta(minutes=m, seconds=chance.randrange(60)), "ann", session_id="s1" if m % 97 == 0 else None)
+        for m in range(0, 60 * 24 * 5, 13)
+        if chance.random() < 0.95
+    ]
+    chance.shuffle(told)
+    while told:
+        batch, told = told[:60], told[60:]
+        store(*batch)
+        with tenant_context(acme.pk):
+            derive_touched(acme.pk, [(one.timestamp, one.timestamp + timedelta(seconds=1)) for one in batch], RULES)
+    fields = ("person_id", "sdk_id", "start", "end", "events", "id")
+    stepwise = sessions(acme, *fields)
+    with tenant_context(acme.pk):
+        Session.objects.all().delete()
+        derive_persons(acme.pk, 0, 1000, RULES)
+    assert stepwise == sessions(acme, *fields)

@@ -200,4 +200,4 @@ def _close_if_alive(reference: weakref.ref[SpooledWriter]) -> None:
 def spool_folder() -> Path:
     """Where this installation's spool lives."""
     named = getattr(settings, "ANALYTICS_SPOOL_DIR", "")
-    return Path(named) if named else Path(settings.BELLWETHER_HOME) / "spool"
+    return Path(named) if named else Path(getattr(settings, "BELLWETHER_HOME", "var")) / "spool"

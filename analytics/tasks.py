@@ -23,3 +23,11 @@ def sweep() -> int:
     for job_id in waiting:
         ring.apply_async((str(job_id),), ignore_result=True, expires=60)
     return len(waiting)
+
+
+@shared_task(name="analytics.forward", ignore_result=True, expires=30)
+def forward() -> int:
+    """Enqueue a job for each tenant with events that wait for PostHog; how many tenants. 0 while it is switched off."""
+    from analytics.capture.forward import forward_due  # noqa: PLC0415 - only where it is used
+
+    return forward_due(now=timezone.now())

@@ -25,6 +25,7 @@ TICKS: tuple[Tick, ...] = (
     Tick("let go of the minutes of closed hours", "kpis.close_hours", 300),
     Tick("enqueue what has become due", "kpis.enqueue_due", 15),
     Tick("make the partitions of the next months", "kpis.ensure_partitions", 3600),
+    Tick("send on what waits for PostHog", "analytics.forward", 5),
 )
 
 

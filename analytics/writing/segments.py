@@ -29,6 +29,7 @@ from analytics.writing.refusals import refusal_of
 logger = logging.getLogger("bellwether.spool")
 
 SEGMENT_BYTES: Final = 4 * 1024 * 1024
+MAX_BYTES: Final = 256 * 1024 * 1024
 SUFFIX: Final = ".spool"
 
 _length = Struct(">I")
@@ -48,7 +49,8 @@ class Spool:
 
     def __init__(self, folder: Path, max_bytes: int | None = None) -> None:
         self.folder = folder
-        self.max_bytes = settings.ANALYTICS_SPOOL_MAX_BYTES if max_bytes is None else max_bytes
+        limit: int = getattr(settings, "ANALYTICS_SPOOL_MAX_BYTES", MAX_BYTES)  # a host project need not set it
+        self.max_bytes = limit if max_bytes is None else max_bytes
         self._key = keyring().key("spool")
         self._lock = threading.Lock()
         self._segment: BinaryIO | None = None

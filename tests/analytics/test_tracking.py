@@ -3,8 +3,13 @@
 from __future__ import annotations
 
 import json
+import os
+import subprocess
+import sys
+import threading
 from datetime import datetime
 from decimal import Decimal
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -14,12 +19,15 @@ from django.db import connection, transaction
 
 from analytics.capture import faults
 from analytics.capture.context import NOBODY, Acting, acting, acting_now, actor_from, tag
+from analytics.capture.outlet import outlet
 from analytics.capture.tracking import alias, group, identify, track
 from analytics.models import Event, Group, Profile, Quarantine, Subject, Tenant
 from analytics.tenancy import tenant_context
 from analytics.testing import Tracked, tracked
 
 __all__ = ["tracked"]
+
+ROOT = Path(__file__).resolve().parents[2]
 
 
 def events_of(tenant: Tenant) -> list[tuple[Any, ...]]:
@@ -31,8 +39,6 @@ def events_of(tenant: Tenant) -> list[tuple[Any, ...]]:
 
 @pytest.fixture(autouse=True)
 def _fresh_outlet() -> None:
-    from analytics.capture.outlet import outlet
-
     outlet.tenants.clear()
     faults.fault_counts.clear()
 
@@ -242,3 +248,54 @@ def test_the_tracked_fixture_shows_what_was_told_and_stores_nothing(
     assert not tracked.has("signed_up", plan="free")
     assert tracked.names == ["signed_up"]
     assert events_of(acme) == []
+
+
+# --- In a host's process ----------------------------------------------------------------------------------------------
+
+
+@pytest.mark.django_db(transaction=True)
+def test_a_host_project_needs_two_databases_a_key_and_a_tenant(
+    acme: Tenant, globex: Tenant, database_urls: dict[str, str], settings: Any, tmp_path: Path
+) -> None:
+    environment = {
+        **os.environ,
+        **database_urls,
+        "DJANGO_SETTINGS_MODULE": "tests.analytics.host.settings",
+        "FIELD_ENCRYPTION_KEY": settings.FIELD_ENCRYPTION_KEY,
+        "ANALYTICS_SPOOL_DIR": str(tmp_path / "spool"),
+    }
+    command = [sys.executable, "-m", "tests.analytics.host.visitor"]
+    done = subprocess.run(command, cwd=ROOT, env=environment, capture_output=True, text=True, timeout=60, check=False)
+    assert (done.returncode, done.stderr) == (0, "")
+    assert [row[0] for row in events_of(acme)] == ["page_view", "logged_in"]
+    assert [row[0] for row in events_of(globex)] == ["signed_up"]
+
+
+@pytest.mark.django_db(transaction=True)
+def test_transactions_that_meet_crosswise_at_new_people_both_commit(acme: Tenant, globex: Tenant) -> None:
+    """A wait of ours ends by itself long before PostgreSQL would end one of the host's transactions."""
+    meeting = threading.Barrier(2)
+    errors: list[Exception] = []
+
+    def host(first: str, second: str) -> None:
+        try:
+            with transaction.atomic():
+                track("page_view", user=first, tenant="acme")
+                meeting.wait(10)
+                track("page_view", user=second, tenant="acme")
+                meeting.wait(10)
+        except Exception as error:
+            errors.append(error)
+        finally:
+            connection.close()
+
+    threads = [threading.Thread(target=host, args=names) for names in (("ann", "bob"), ("bob", "ann"))]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join(30)
+    assert errors == []
+    assert outlet.flush()
+    assert len(events_of(acme)) == 4
+    assert events_of(globex) == []
+    assert faults.fault_counts.snapshot()["transaction"] >= 1

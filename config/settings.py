@@ -215,6 +215,10 @@ SPECTACULAR_SETTINGS: dict[str, Any] = {
     "REDOC_DIST": "SIDECAR",
     "COMPONENT_SPLIT_REQUEST": True,
     "SERVE_AUTHENTICATION": [],  # the description of the API is no secret
+    "POSTPROCESSING_HOOKS": [
+        "drf_spectacular.hooks.postprocess_schema_enums",
+        "config.api_schema.describe_problems",
+    ],
     "ENUM_NAME_OVERRIDES": {
         "MetricKindEnum": [("kpi", "kpi"), ("kri", "kri"), ("kr", "kr")],
         "ApiKeyKindEnum": "analytics.models.tenants.ApiKey.Kind",

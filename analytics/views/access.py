@@ -15,7 +15,6 @@ from rest_framework.request import Request
 from rest_framework.response import Response
 from rest_framework.views import APIView
 
-from analytics import serializers
 from analytics.access import services
 from analytics.access.api import TenantView
 from analytics.access.roles import Scope
@@ -25,6 +24,7 @@ from analytics.access.tokens import TokenPair, access_renew
 from analytics.filters import body, refuse
 from analytics.models import ApiKey, Membership, Tenant
 from analytics.pagination import COUNTED, paged
+from analytics.serializers import access as serializers
 
 
 class TokenView(APIView):

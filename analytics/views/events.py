@@ -12,13 +12,14 @@ from rest_framework.exceptions import APIException, NotFound
 from rest_framework.request import Request
 from rest_framework.response import Response
 
-from analytics import filters, selectors, serializers
+from analytics import filters, selectors
 from analytics.access.api import TenantView
 from analytics.access.roles import Scope
 from analytics.models import Event, Quarantine
 from analytics.outcomes import outcomes_between
 from analytics.pagination import keyset_page
 from analytics.quarantine import quarantine_discard, quarantine_replay
+from analytics.serializers import events as serializers
 from analytics.views.parameters import CURSOR, EVENTS, SPAN
 
 LIST_SECONDS = 5

@@ -13,12 +13,13 @@ from rest_framework.exceptions import NotFound, PermissionDenied
 from rest_framework.request import Request
 from rest_framework.response import Response
 
-from analytics import filters, jobs, schedules, serializers
+from analytics import filters, jobs, schedules
 from analytics.access.api import TenantView
 from analytics.access.roles import Scope
 from analytics.models import ExchangeRate, Job
 from analytics.pagination import COUNTED, paged
 from analytics.rates import Rate, rates_import
+from analytics.serializers import work as serializers
 from analytics.starters import NothingToDo, Order, starters
 from analytics.views.parameters import SPAN
 

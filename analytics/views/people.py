@@ -10,10 +10,11 @@ from rest_framework.exceptions import NotFound
 from rest_framework.request import Request
 from rest_framework.response import Response
 
-from analytics import filters, identity, serializers
+from analytics import filters, identity
 from analytics.access.api import TenantView
 from analytics.access.roles import Scope
 from analytics.privacy import erase_subject
+from analytics.serializers import people as serializers
 
 
 class IdentitiesView(TenantView):

@@ -57,6 +57,7 @@ def test_every_operation_says_what_it_does_and_how_to_prove_who_calls() -> None:
     for path, method, told in operations():
         assert told["description"].strip(), (method, path)
         assert told["operationId"], (method, path)
+        assert "application/problem+json" in told["responses"]["4XX"]["content"], (method, path)
         if "/auth/" not in path:
             assert {"apiKey": []} in told["security"], (method, path)
 

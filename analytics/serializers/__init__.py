@@ -1,0 +1,1 @@
+"""The JSON of what is recorded, by theme. Times are ISO 8601 with offset."""

@@ -22,7 +22,9 @@ from analytics.sessions import derive_persons
 from analytics.tenancy import tenant_context
 from kpis.rollup.cells import Cell
 from kpis.rollup.dirty import MINUTE, lock_tenant, mark_derived, take
+from kpis.rollup.plan import SOURCES
 from kpis.rollup.refresh import Scope, count_closed, is_hour_open, merge_whole_days, recount, retried
+from kpis.rollup.store import Store
 
 EVENTS_A_PART = 100_000
 """Events in a part, about: 50 MB of columns, and parts enough to keep every core busy until the end."""
@@ -145,18 +147,24 @@ def _count_calendar(scope: Scope, calendar_id: int, calendar: Calendar, part: Pa
     edges = calendar.edges(start, end, Granularity.HOUR).tolist()
     hours = list(zip(edges[:-1], edges[1:], strict=True))
     is_whole = _is_whole(calendar, hours, now)
-    store = scope.store(calendar_id)
-    reads = max(1, -(-part.events // (2 * EVENTS_A_PART)))
     whole = [hour for hour, flag in zip(hours, is_whole, strict=True) if flag]
-    width = max(1, -(-len(whole) // reads))
-    cells: list[Cell] = []
-    for at in range(0, len(whole), width):
-        cells += count_closed(scope, store, calendar, whole[at : at + width], now=now)
-    merge_whole_days(scope, store, calendar, [first for first, _ in whole], cells, now=now)
     rest = [hour for hour, flag in zip(hours, is_whole, strict=True) if not flag]
     minutes = [minute for hour in rest for minute in range(hour[0], hour[1], MINUTE)]
-    if minutes:
-        recount(scope, calendar_id, calendar, minutes, now=now)
+    for source in SOURCES:
+        _count_whole(scope, scope.store(calendar_id, source), calendar, source, whole, part.events, now)
+        recount(scope, calendar_id, calendar, source, minutes, now=now)
+
+
+def _count_whole(
+    scope: Scope, store: Store, calendar: Calendar, source: str, hours: Sequence[tuple[int, int]], events: int, now: datetime
+) -> None:
+    """Hours of days that are over, in reads of a bounded size, and then their days."""
+    reads = max(1, -(-events // (2 * EVENTS_A_PART)))
+    width = max(1, -(-len(hours) // reads))
+    cells: list[Cell] = []
+    for at in range(0, len(hours), width):
+        cells += count_closed(scope, store, source, hours[at : at + width], now=now)
+    merge_whole_days(scope, store, calendar, [first for first, _ in hours], cells, now=now)
 
 
 def _is_whole(calendar: Calendar, hours: Sequence[tuple[int, int]], now: datetime) -> list[bool]:

@@ -18,7 +18,9 @@ from analytics.tenancy import tenant_context
 from kpis.rollup.backfill import bounds
 from kpis.rollup.cells import Cell, merge_up
 from kpis.rollup.dirty import MINUTE, lock_tenant
-from kpis.rollup.refresh import Scope, are_minutes_kept, close_hours, counted, is_hour_open, refresh_tenant
+from kpis.rollup.group import Ints, group
+from kpis.rollup.plan import SOURCES
+from kpis.rollup.refresh import Scope, are_minutes_kept, close_hours, is_hour_open, read, refresh_tenant
 from kpis.rollup.store import Store
 
 ALL_EVENTS = f"""{COLUMNS}
@@ -93,13 +95,18 @@ def _expected_minutes(scope: Scope, hours: Sequence[tuple[int, int]], now: datet
     if not recent:
         return []
     grid = np.arange(recent[0][0], recent[-1][1] + MINUTE, MINUTE, dtype=np.int64)
-    return counted(scope, [(from_micros(recent[0][0]), from_micros(recent[-1][1]))], grid)
+    return _counted(scope, recent[0][0], recent[-1][1], grid)
+
+
+def _counted(scope: Scope, start: int, end: int, edges: Ints) -> list[Cell]:
+    spans = [(from_micros(start), from_micros(end))]
+    return [cell for source in SOURCES for cell in group(scope.plan, source, read(scope, source, spans), edges)]
 
 
 def _expected_hours(
-    scope: Scope, hours: Sequence[tuple[int, int]], edges: np.ndarray, minutes: list[Cell], now: datetime
+    scope: Scope, hours: Sequence[tuple[int, int]], edges: Ints, minutes: list[Cell], now: datetime
 ) -> list[Cell]:
-    cells = counted(scope, [(from_micros(hours[0][0]), from_micros(hours[-1][1]))], edges)
+    cells = _counted(scope, hours[0][0], hours[-1][1], edges)
     opened = [hour for hour in hours if is_hour_open(hour[1], now)]
     starts = {minute: hour[0] for hour in opened for minute in range(*hour, MINUTE)}
     merged = merge_up(scope.plan.aggregates, [cell for cell in minutes if cell.start in starts], starts)

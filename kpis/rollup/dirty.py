@@ -1,13 +1,15 @@
 """Dirty marks: which minutes of a tenant must be counted again.
 
 Marks are append-only rows, deleted in the recompute's own transaction before its reading statement (READ COMMITTED): an
-event that commits later leaves a mark of its own, so nothing is ever skipped. `reason = 'derived'` says that the
-sessions of the minute are up to date already and only its buckets are not.
+event that commits later leaves a mark of its own, so nothing is ever skipped. Two reasons are the roll-up's own: `derived`
+says that the minute's sessions are up to date already and its buckets are not; `session`, that a session which starts in it
+has changed, so that only measures of sessions are to be counted.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections import defaultdict
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 
@@ -16,7 +18,7 @@ from django.db import connections, transaction
 from analytics.models import DirtyMark
 from analytics.periods import Calendar, from_micros, to_micros
 
-DERIVED = "derived"
+EVENT, DERIVED, SESSION = "event", "derived", "session"
 MINUTE = 60_000_000
 ROLLUP_LOCK = 0x42570001  # first key of the advisory locks of roll-ups; the second is the tenant
 
@@ -31,12 +33,29 @@ SELECT DISTINCT %(tenant)s, date_trunc('minute', e.ts, 'UTC'), 'subject', now()
 
 @dataclass(frozen=True, slots=True)
 class DirtyMinutes:
-    """Minutes taken for recomputing, in microseconds since 1970: all of them, those whose sessions are stale too, and
-    of these the ones whose events may have gone or changed hands."""
+    """Minutes taken for recomputing, in microseconds since 1970, by what is to be done for them."""
 
-    minutes: tuple[int, ...]
-    underived: tuple[int, ...]
-    restated: tuple[int, ...]
+    reasons: Mapping[int, frozenset[str]]
+
+    @property
+    def events(self) -> set[int]:
+        """Minutes whose events are to be counted."""
+        return {minute for minute, reasons in self.reasons.items() if reasons != {SESSION}}
+
+    @property
+    def sessions(self) -> set[int]:
+        """Minutes whose sessions are to be counted, whatever deriving them will find."""
+        return {minute for minute, reasons in self.reasons.items() if reasons != {EVENT}}
+
+    @property
+    def underived(self) -> list[int]:
+        """Minutes whose sessions are to be derived first."""
+        return [minute for minute, reasons in self.reasons.items() if reasons - {DERIVED, SESSION}]
+
+    @property
+    def restated(self) -> list[int]:
+        """Of these, the minutes whose events may also have gone or changed hands."""
+        return [minute for minute, reasons in self.reasons.items() if reasons - {DERIVED, SESSION, EVENT}]
 
 
 def lock_tenant(tenant_id: int, *, shared: bool = False, using: str = "default") -> None:
@@ -64,15 +83,15 @@ def take(tenant_id: int, start: datetime, end: datetime, *, only_derived: bool =
     query = "DELETE FROM bw_dirty_mark WHERE tenant_id = %s AND minute >= %s AND minute < %s"
     with connections[using].cursor() as cursor:
         if only_derived:
-            cursor.execute(f"{query} AND reason = %s RETURNING minute, reason", [tenant_id, start, end, DERIVED])
+            cursor.execute(
+                f"{query} AND reason = ANY (%s) RETURNING minute, reason", [tenant_id, start, end, [DERIVED, SESSION]]
+            )
         else:
             cursor.execute(f"{query} RETURNING minute, reason", [tenant_id, start, end])
-        found = {(to_micros(minute), reason) for minute, reason in cursor.fetchall()}
-    return DirtyMinutes(
-        tuple(sorted({minute for minute, _ in found})),
-        tuple(sorted({minute for minute, reason in found if reason != DERIVED})),
-        tuple(sorted({minute for minute, reason in found if reason not in (DERIVED, "event")})),
-    )
+        found: dict[int, set[str]] = defaultdict(set)
+        for minute, reason in cursor.fetchall():
+            found[to_micros(minute)].add(reason)
+    return DirtyMinutes({minute: frozenset(reasons) for minute, reasons in found.items()})
 
 
 def mark(tenant_id: int, minutes: Iterable[int], *, reason: str, now: datetime, using: str = "default") -> None:
@@ -85,7 +104,7 @@ def mark_derived(tenant_id: int, start: datetime, end: datetime, *, using: str =
     """Before the sessions of a whole range are derived: marks that are already there will need no second derivation."""
     with transaction.atomic(using=using):
         marks = DirtyMark.objects.using(using).filter(tenant_id=tenant_id, minute__gte=start, minute__lt=end)
-        marks.exclude(reason=DERIVED).update(reason=DERIVED)
+        marks.exclude(reason__in=(DERIVED, SESSION)).update(reason=DERIVED)
 
 
 def spans_of(starts: Sequence[int], width: int = MINUTE) -> list[tuple[datetime, datetime]]:

@@ -13,6 +13,7 @@ from kpis.rollup.keys import COHORTS, stored_dimension
 from kpis.taxonomy import NOT_ACTIVITY
 
 PROPERTY = "properties."
+SOURCES = ("events", "sessions")
 _KINDS: dict[str, Kind] = {
     "subject_id": "int",
     "value": "float",
@@ -62,6 +63,10 @@ class Plan:
     def pairs(self) -> tuple[tuple[str, str], ...]:
         """Every (measure, stored dimension) that buckets may have, sorted."""
         return pairs_of(self.measures)
+
+    @cached_property
+    def pairs_by_source(self) -> dict[str, tuple[tuple[str, str], ...]]:
+        return {source: pairs_of(self.of_source(source)) for source in SOURCES}
 
     def event_columns(self) -> dict[str, Kind]:
         """The typed columns that the event measures read, besides ts and person_id."""

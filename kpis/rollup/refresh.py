@@ -17,6 +17,7 @@ import numpy as np
 import psycopg
 from django.db import OperationalError, transaction
 
+from analytics.columns import Block
 from analytics.contracts import Grain
 from analytics.models import Calendar as CalendarRow
 from analytics.models import Tenant
@@ -25,7 +26,18 @@ from analytics.sessions import SessionRules, derive_touched
 from analytics.signals import buckets_refreshed
 from analytics.tenancy import tenant_context
 from kpis.rollup.cells import Cell, merge_up
-from kpis.rollup.dirty import DERIVED, MINUTE, dirty_days, expand_subjects, lock_tenant, mark, spans_of, take
+from kpis.rollup.dirty import (
+    DERIVED,
+    MINUTE,
+    SESSION,
+    DirtyMinutes,
+    dirty_days,
+    expand_subjects,
+    lock_tenant,
+    mark,
+    spans_of,
+    take,
+)
 from kpis.rollup.group import Ints, group
 from kpis.rollup.keys import OVERFLOW_KEY
 from kpis.rollup.plan import Plan, plan_for
@@ -70,8 +82,10 @@ class Scope:
     def rules(self) -> SessionRules:
         return SessionRules(ignored=self.plan.not_activity, pageviews=named("page_view"))
 
-    def store(self, calendar_id: int) -> Store:
-        return Store(self.tenant_id, calendar_id, self.plan.pairs, self.using)
+    def store(self, calendar_id: int, source: str | None = None) -> Store:
+        """The buckets of a calendar version: of the measures of one source, or of all."""
+        pairs = self.plan.pairs if source is None else self.plan.pairs_by_source[source]
+        return Store(self.tenant_id, calendar_id, pairs, self.using)
 
     @classmethod
     def of(cls, tenant_id: int, *, calendar_id: int | None = None, using: str = "default") -> Scope:
@@ -111,32 +125,41 @@ def refresh_span(scope: Scope, start: datetime, end: datetime, *, now: datetime)
     with tenant_context(scope.tenant_id, using=scope.using):
         lock_tenant(scope.tenant_id, using=scope.using)
         dirty = take(scope.tenant_id, start, end, using=scope.using)
-        minutes = set(dirty.minutes)
-        if dirty.underived:
-            spans, restated = spans_of(dirty.underived), spans_of(dirty.restated)
-            moved = derive_touched(scope.tenant_id, spans, scope.rules, restated=restated, using=scope.using)
-            here = {minute for minute in moved if to_micros(start) <= minute < to_micros(end)}
-            mark(scope.tenant_id, moved - here, reason=DERIVED, now=now, using=scope.using)
-            minutes |= here
-        if not minutes:
-            return Refreshed()
+        by_source = {"events": dirty.events, "sessions": dirty.sessions | _derived(scope, dirty, start, end, now)}
         for calendar_id, calendar in scope.calendars:
-            recount(scope, calendar_id, calendar, sorted(minutes), now=now)
-        transaction.on_commit(lambda: _announce(scope.tenant_id, start, end), using=scope.using)
-    return Refreshed(days=1, minutes=len(minutes))
+            for source, minutes in by_source.items():
+                recount(scope, calendar_id, calendar, source, sorted(minutes), now=now)
+        if any(by_source.values()):
+            transaction.on_commit(lambda: _announce(scope.tenant_id, start, end), using=scope.using)
+    return Refreshed(days=1, minutes=len(by_source["events"] | by_source["sessions"]))
+
+
+def _derived(scope: Scope, dirty: DirtyMinutes, start: datetime, end: datetime, now: datetime) -> set[int]:
+    """Derive the sessions of dirty minutes. Returns the minutes of changed ones within the day, and marks the others."""
+    if not dirty.underived:
+        return set()
+    spans, restated = spans_of(dirty.underived), spans_of(dirty.restated)
+    moved = derive_touched(scope.tenant_id, spans, scope.rules, restated=restated, using=scope.using)
+    here = {minute for minute in moved if to_micros(start) <= minute < to_micros(end)}
+    mark(scope.tenant_id, moved - here, reason=SESSION, now=now, using=scope.using)
+    return here
 
 
 def _announce(tenant_id: int, start: datetime, end: datetime) -> None:
     buckets_refreshed.send_robust(sender=None, tenant_id=tenant_id, start=start, end=end)
 
 
-def recount(scope: Scope, calendar_id: int, calendar: Calendar, minutes: Sequence[int], *, now: datetime) -> None:
-    """Recompute the buckets of these minutes in one calendar, inside the tenant's transaction."""
+def recount(
+    scope: Scope, calendar_id: int, calendar: Calendar, source: str, minutes: Sequence[int], *, now: datetime
+) -> None:
+    """Recompute the source's buckets of these minutes in one calendar, inside the tenant's transaction."""
+    if not minutes:
+        return
     hours = Hours.touched(calendar, minutes, now)
-    store = scope.store(calendar_id)
+    store = scope.store(calendar_id, source)
     if hours.open_minutes:
-        store.replace(Grain.MINUTE, hours.open_minutes, minute_cells(scope, hours), now=now)
-    count_closed(scope, store, calendar, hours.closed, now=now)
+        store.replace(Grain.MINUTE, hours.open_minutes, minute_cells(scope, source, hours), now=now)
+    count_closed(scope, store, source, hours.closed, now=now)
     for start, end in hours.open:
         cells = store.read(Grain.MINUTE, start, end)
         merged = merge_up(scope.plan.aggregates, cells, {cell.start: start for cell in cells})
@@ -175,40 +198,36 @@ def are_minutes_kept(end: int, now: datetime) -> bool:
     return from_micros(end) + MINUTES_KEPT > now
 
 
-def minute_cells(scope: Scope, hours: Hours) -> list[Cell]:
-    """Cells of the dirty minutes of open hours, counted from events and sessions."""
+def minute_cells(scope: Scope, source: str, hours: Hours) -> list[Cell]:
+    """Cells of the dirty minutes of open hours, counted from the source."""
     grid = np.arange(hours.open_minutes[0], hours.open_minutes[-1] + 2 * MINUTE, MINUTE, dtype=np.int64)
-    return counted(scope, spans_of(hours.open_minutes), grid)
+    return group(scope.plan, source, read(scope, source, spans_of(hours.open_minutes)), grid)
 
 
-def counted(scope: Scope, spans: Sequence[tuple[datetime, datetime]], edges: Ints) -> list[Cell]:
-    """Cells of the buckets between `edges` from the events and sessions within the spans."""
-    events = read_events(scope.plan, scope.tenant_id, spans, using=scope.using)
-    cells = group(scope.plan, "events", events, edges)
-    sessions = read_sessions(scope.tenant_id, spans, using=scope.using)
-    return cells + group(scope.plan, "sessions", sessions, edges)
+def read(scope: Scope, source: str, spans: Sequence[tuple[datetime, datetime]]) -> Block:
+    """The rows of events or sessions within the spans."""
+    if source == "events":
+        return read_events(scope.plan, scope.tenant_id, spans, using=scope.using)
+    return read_sessions(scope.tenant_id, spans, using=scope.using)
 
 
 def count_closed(
-    scope: Scope, store: Store, calendar: Calendar, hours: Sequence[tuple[int, int]], *, now: datetime
+    scope: Scope, store: Store, source: str, hours: Sequence[tuple[int, int]], *, now: datetime
 ) -> list[Cell]:
-    """Count whole closed hours from their events; recent ones by the minute too, totals only. Returns the hours' cells."""
-    counted_cells: list[Cell] = []
+    """Count whole closed hours from the source; recent ones by the minute too, totals only. Returns the hours' cells."""
+    counted: list[Cell] = []
     for part in adjacent(hours):
         edges = np.array([start for start, _ in part] + [part[-1][1]], dtype=np.int64)
-        spans = [(from_micros(part[0][0]), from_micros(part[-1][1]))]
-        events = read_events(scope.plan, scope.tenant_id, spans, using=scope.using)
-        sessions = read_sessions(scope.tenant_id, spans, using=scope.using)
-        cells = group(scope.plan, "events", events, edges) + group(scope.plan, "sessions", sessions, edges)
+        rows = read(scope, source, [(from_micros(part[0][0]), from_micros(part[-1][1]))])
+        cells = group(scope.plan, source, rows, edges)
         store.replace(Grain.HOUR, [start for start, _ in part], cells, now=now)
-        counted_cells += cells
+        counted += cells
         recent = [hour for hour in part if are_minutes_kept(hour[1], now)]
         if recent:
             grid = np.arange(recent[0][0], recent[-1][1] + MINUTE, MINUTE, dtype=np.int64)
-            totals = group(scope.plan, "events", events, grid, dimensions=TOTALS)
-            totals += group(scope.plan, "sessions", sessions, grid, dimensions=TOTALS)
+            totals = group(scope.plan, source, rows, grid, dimensions=TOTALS)
             store.replace(Grain.MINUTE, grid[:-1].tolist(), totals, now=now)
-    return counted_cells
+    return counted
 
 
 def adjacent(hours: Sequence[tuple[int, int]]) -> Iterator[list[tuple[int, int]]]:

@@ -180,7 +180,8 @@ def _is_whole(calendar: Calendar, hours: Sequence[tuple[int, int]], now: datetim
 def run_backfill(backfill: Backfill, parts: list[Part], ledger: Ledger, *, workers: int, now: datetime) -> None:
     """Run the parts that are not done, phase after phase, in `workers` processes (1: in this one)."""
     period = backfill.scope().live.days(backfill.first, backfill.end)
-    if not ledger.done:
+    # A new calendar leaves sessions as they are, so marks whose sessions are stale must go on saying so.
+    if backfill.with_sessions and not ledger.done:
         with tenant_context(backfill.tenant_id):
             mark_derived(backfill.tenant_id, period.start, period.end)
     for phase in ("sessions", "buckets"):

@@ -202,6 +202,18 @@ def test_a_new_zone_is_counted_beside_the_old_one_and_then_takes_over(acme: Tena
     assert check_tenant(acme.pk, now=timezone.now()) == []
 
 
+@pytest.mark.django_db
+def test_a_new_zone_forgets_no_session_of_events_that_waited_to_be_counted(
+    acme: Tenant, globex: Tenant, t0: datetime
+) -> None:
+    store(event(acme, "page_view", t0, "ann"))
+    calendar_change(tenant_id=acme.pk, zone="Asia/Kathmandu")
+    assert run_due(only=["rollup.switch_calendar"]) == 1
+    assert check_tenant(acme.pk, now=timezone.now()) == []
+    with tenant_context(acme.pk):
+        assert Session.objects.count() == 1
+
+
 def days(tenant: Tenant) -> list[Any]:
     with tenant_context(tenant.pk):
         cells = Bucket.objects.filter(measure="pageviews.count", dimension="", grain=3)

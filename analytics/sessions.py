@@ -1,8 +1,9 @@
 """Sessions (S15): the SDK's session id wins, else 30 minutes without an event end one. Derived, never received.
 
 Only events that make a person active form sessions. An event without an id that lies in one run of activity (no gap above
-30 minutes) with events that have one joins the nearest earlier id of the run, else the first later. A run that goes on
-through a whole UTC day is a machine's, and is cut at that day's end. Bots and internal users have sessions of their own.
+30 minutes) with events that have one joins the nearest earlier id of the run, else the first later. A run that fills a whole
+quarter of a UTC day is cut at the quarter's end, so that a machine that never pauses has sessions of at most twelve hours.
+Bots and internal users have sessions of their own.
 
 Deriving is exact and repeatable: a session's id follows from its person and its SDK id or start. A refresh reads the runs
 around what changed, and whatever belongs to the sessions it finds there: never more of a person's history.
@@ -25,13 +26,13 @@ from analytics.columns import Block, Kind, Texts, copy_block
 from analytics.periods import from_micros, to_micros
 
 HOUR = 3_600_000_000
-DAY = 24 * HOUR
+QUARTER = 6 * HOUR
 GAP = HOUR // 2
 """Microseconds without an event that end a session (more than this, exactly this does not)."""
 NEAR = (2 * HOUR, 2 * HOUR)
 """How far around a change its run of activity is looked for at first (before, after)."""
-FAR = (75 * HOUR, 51 * HOUR)
-"""How far it can reach at most: a piece of a run is shorter than two days, and a third day tells whether it was cut."""
+FAR = (19 * HOUR, 13 * HOUR)
+"""How far it can reach at most: a piece of a run is shorter than two quarters, and a third tells whether it was cut."""
 
 ATTRIBUTES = ("platform", "country", "campaign", "channel")
 KINDS: dict[str, Kind] = {
@@ -192,10 +193,10 @@ def _runs(ts: npt.NDArray[np.int64], owner: npt.NDArray[np.int64]) -> npt.NDArra
 
 
 def _pieces(ts: npt.NDArray[np.int64], run: npt.NDArray[np.int64]) -> npt.NDArray[np.int64]:
-    """Runs, cut at the end of each UTC day that they filled."""
+    """Runs, cut at the end of each quarter of a UTC day that they filled."""
     start = ts[np.searchsorted(run, run)]
-    day = ts // DAY
-    is_cut = (np.diff(run) == 0) & (np.diff(day) > 0) & (start[1:] <= (day[1:] - 1) * DAY)
+    quarter = ts // QUARTER
+    is_cut = (np.diff(run) == 0) & (np.diff(quarter) > 0) & (start[1:] <= (quarter[1:] - 1) * QUARTER)
     return _steps(np.flatnonzero((np.diff(run) > 0) | is_cut) + 1, len(ts))
 
 

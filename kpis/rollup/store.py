@@ -1,5 +1,5 @@
-"""Writes and reads bucket rows. Cells pass through a temporary table (COPY into a guarded table is refused), and only
-rows that differ are touched, so that computing the same again writes nothing."""
+"""Writes and reads bucket rows. What is stored is read first and only what differs is written, so that computing the same
+again writes nothing. Cells pass through a temporary table, because COPY into a guarded table is refused."""
 
 from __future__ import annotations
 
@@ -23,24 +23,19 @@ CREATE TEMPORARY TABLE IF NOT EXISTS bw_bucket_stage (
 
 COPY = "COPY bw_bucket_stage (measure, dimension, key, start, n, total, state) FROM STDIN"
 
-# One probe of the primary key for each pair of measure and dimension: the cost does not grow with history.
-VANISHED = """
-DELETE FROM bw_bucket b
- USING unnest(%(measures)s::text[], %(dimensions)s::text[]) AS pair (measure, dimension)
- WHERE b.tenant_id = %(tenant)s AND b.calendar_id = %(calendar)s AND b.measure = pair.measure
-   AND b.dimension = pair.dimension AND b.grain = %(grain)s
-   AND b.start >= %(first)s AND b.start <= %(last)s AND b.start = ANY (%(starts)s::timestamptz[])
-   AND NOT EXISTS (SELECT FROM bw_bucket_stage s WHERE s.measure = b.measure AND s.dimension = b.dimension
-                      AND s.start = b.start AND s.key = b.key)"""
-
 UPSERT = """
 INSERT INTO bw_bucket AS b (tenant_id, calendar_id, measure, dimension, grain, start, key, n, total, state, computed_at)
 SELECT %(tenant)s, %(calendar)s, measure, dimension, %(grain)s, start, key, n, total, state, %(now)s
   FROM bw_bucket_stage ORDER BY measure, dimension, start, key
 ON CONFLICT (tenant_id, calendar_id, measure, dimension, grain, start, key) DO UPDATE
-   SET n = excluded.n, total = excluded.total, state = excluded.state, computed_at = excluded.computed_at
- WHERE (b.n, b.total, b.state) IS DISTINCT FROM (excluded.n, excluded.total, excluded.state)"""
+   SET n = excluded.n, total = excluded.total, state = excluded.state, computed_at = excluded.computed_at"""
 
+VANISHED = """
+DELETE FROM bw_bucket b USING bw_bucket_stage s
+ WHERE b.tenant_id = %(tenant)s AND b.calendar_id = %(calendar)s AND b.measure = s.measure AND b.dimension = s.dimension
+   AND b.grain = %(grain)s AND b.start = s.start AND b.key = s.key"""
+
+# One probe of the primary key for each pair of measure and dimension: the cost does not grow with history.
 READ = """
 SELECT b.measure, b.dimension, b.key, date_part('epoch', b.start)::int8, b.n, b.total, b.state
   FROM unnest(%(measures)s::text[], %(dimensions)s::text[]) AS pair (measure, dimension)
@@ -61,20 +56,25 @@ class Store:
         """Make the buckets that start at `starts` hold exactly `cells`; rows that are equal stay untouched."""
         if not starts:
             return
-        params = self._params(grain, self.pairs) | {
-            "now": now,
-            "starts": [from_micros(start) for start in starts],
-            "first": from_micros(min(starts)),
-            "last": from_micros(max(starts)),
-        }
-        with self._cursor() as cursor:
-            cursor.execute(STAGE)
-            with cursor.copy(COPY) as copy:
-                for cell in cells:
-                    copy.write_row((*cell[:3], from_micros(cell.start), *cell[4:]))
-            cursor.execute(VANISHED, params)
-            cursor.execute(UPSERT, params)
-            cursor.execute("DELETE FROM bw_bucket_stage")
+        wanted, known = set(starts), {}
+        for cell in self.read(grain, min(starts), max(starts) + 1):
+            if cell.start in wanted:
+                known[cell[:4]] = cell
+        changed = [cell for cell in cells if known.pop(cell[:4], None) != cell]
+        params = self._params(grain, ()) | {"now": now}
+        for query, touched in ((VANISHED, list(known.values())), (UPSERT, changed)):
+            if touched:
+                with self._cursor() as cursor:
+                    self._stage(cursor, touched)
+                    cursor.execute(query, params)
+                    cursor.execute("DELETE FROM bw_bucket_stage")
+
+    @staticmethod
+    def _stage(cursor: CursorWrapper, cells: Sequence[Cell]) -> None:
+        cursor.execute(STAGE)
+        with cursor.copy(COPY) as copy:
+            for cell in cells:
+                copy.write_row((*cell[:3], from_micros(cell.start), *cell[4:]))
 
     def read(self, grain: Grain, start: int, end: int, *, pairs: Sequence[tuple[str, str]] | None = None) -> list[Cell]:
         """The stored cells of the buckets with start <= their start < end."""

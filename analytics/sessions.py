@@ -44,12 +44,15 @@ COLUMNS = """
 SELECT e.ts AT TIME ZONE 'UTC', s.person_id, e.name, e.session_id, e.is_bot, e.is_internal,
        e.platform, e.country, e.campaign, e.channel"""
 
-WINDOWS = """unnest(%(persons)s::int[], %(starts)s::int8[], %(ends)s::int8[]) AS n (person, a, b)
- CROSS JOIN LATERAL (SELECT n.person, timestamptz 'epoch' + n.a * interval '1 microsecond' AS a,
-                            timestamptz 'epoch' + n.b * interval '1 microsecond' AS b) AS w"""
+# Instants are worked out before the join: row-level security keeps conditions that compute (and might leak) off the index.
+WINDOWS = """
+WITH w AS MATERIALIZED (
+    SELECT person, timestamptz 'epoch' + a * interval '1 microsecond' AS a, timestamptz 'epoch' + b * interval '1 microsecond' AS b
+      FROM unnest(%(persons)s::int[], %(starts)s::int8[], %(ends)s::int8[]) AS n (person, a, b))"""
 
-EVENTS = f"""{COLUMNS}
-  FROM {WINDOWS}
+EVENTS = f"""{WINDOWS}
+{COLUMNS}
+  FROM w
   JOIN bw_subject s ON s.tenant_id = %(tenant)s AND s.person_id = w.person
   JOIN bw_event e ON e.tenant_id = %(tenant)s AND e.subject_id = s.id AND e.ts >= w.a AND e.ts <= w.b
  WHERE NOT e.name = ANY (%(ignored)s)"""
@@ -83,11 +86,11 @@ SELECT person_id, {MICROS.format('start')}, {MICROS.format('"end"')}
 
 FIELDS = 'id, person_id, sdk_id, start, "end", events, pageviews, platform, country, campaign, channel, is_bot, is_internal'
 
-KNOWN = f"""
+KNOWN = f"""{WINDOWS}
 SELECT {FIELDS} FROM bw_session WHERE tenant_id = %(tenant)s AND id = ANY (%(ids)s)
  UNION
 SELECT {', '.join(f's.{name.strip()}' for name in FIELDS.split(','))}
-  FROM {WINDOWS}
+  FROM w
   JOIN bw_session s ON s.tenant_id = %(tenant)s AND s.person_id = w.person AND s.start >= w.a AND s.start <= w.b
  WHERE s.sdk_id IS NULL"""
 

@@ -47,7 +47,7 @@ SELECT gen_random_uuid(), %(tenant)s, at, at + interval '1 second', md5(visit::t
     SELECT visit, step, subject, start + step * interval '40 seconds' * (0.5 + random()) AS at, random() AS luck, name,
            name IN ('order_completed', 'order_refunded', 'gift_sent') AS is_money
       FROM (SELECT visit, least(%(users)s, 1 + floor(%(users)s * power(random(), 3.2))::int) AS subject,
-                   %(start)s::timestamptz + random() * interval '86040 seconds' AS start, 1 + floor(random() * 9)::int AS steps
+                   %(start)s::timestamptz + random() * %(seconds)s * interval '1 second' AS start, 1 + floor(random() * 9)::int AS steps
               FROM generate_series(1, %(visits)s) AS visit) visits,
            LATERAL generate_series(1, steps) AS step,
            LATERAL (SELECT (ARRAY['$pageview', '$pageview', '$pageview', '$pageview', 'product_viewed', 'product_viewed',
@@ -83,14 +83,21 @@ def generate(*, slug: str, events: int, users: int, days: int, end: date, zone: 
 
 
 def _day(tenant_id: int, day: date, number: int, visits: int, users: int) -> None:
-    from django.db import connections
-
     from analytics.tenancy import tenant_context
 
     start = datetime(day.year, day.month, day.day, tzinfo=UTC)
-    with tenant_context(tenant_id), connections["default"].cursor() as cursor:
+    with tenant_context(tenant_id):
+        insert(tenant_id, start, seconds=86_040, number=number, visits=visits, users=users)
+
+
+def insert(tenant_id: int, start: datetime, *, seconds: float, number: int, visits: int, users: int) -> None:
+    """About five events for each of `visits` that begin within `seconds` after `start`; `number` is the seed."""
+    from django.db import connections
+
+    values = {"tenant": tenant_id, "start": start, "day": number, "visits": visits, "users": users, "seconds": seconds}
+    with connections["default"].cursor() as cursor:
         cursor.execute("SELECT setseed(%s)", [number / 10_000])
-        cursor.execute(EVENTS, {"tenant": tenant_id, "start": start, "day": number, "visits": visits, "users": users})
+        cursor.execute(EVENTS, values)
 
 
 def main() -> None:

@@ -235,7 +235,7 @@ ANALYTICS_SPOOL_MAX_BYTES = env.int("ANALYTICS_SPOOL_MAX_BYTES", default=256 * 1
 ANALYTICS_EXCLUDE_PATHS = env.list("ANALYTICS_EXCLUDE_PATHS", default=["/static/", "/health/", "/metrics"])
 ANALYTICS_SAMPLE_RATE = env.float("ANALYTICS_SAMPLE_RATE", default=1.0)
 TRUSTED_PROXIES = env.list("TRUSTED_PROXIES", default=[])
-API_RATE_PER_MINUTE = env.int("API_RATE_PER_MINUTE", default=600)
+API_RATE_PER_MINUTE = env.int("API_RATE_PER_MINUTE", default=6000)
 POSTHOG_API_KEY = env.str("POSTHOG_API_KEY", default="")
 POSTHOG_HOST = env.str("POSTHOG_HOST", default="https://us.i.posthog.com")
 

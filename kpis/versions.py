@@ -11,16 +11,20 @@ from django.db import connection
 
 from analytics.periods import floor_minute
 from kpis.catalogue import Catalogue, definition_version
+from kpis.needs import measures_in
+from kpis.rollup.keys import COHORTS, stored_dimension
 
-# Every refresh of a bucket refreshes that of all events too, so that these rows tell of all others. The closed days
-# are one row each; younger changes show in the hours and minutes of the last two days.
+# A bucket is written only when it differs. The whole ones (no dimension) of the measures behind a metric tell of
+# changes in its breakdowns too: events never change, and what moves people or money moves the whole. Closed days are
+# one row each; younger changes show in the hours and minutes of the last two days.
 _DATA: Final = """
-SELECT concat_ws('/', c.id, b.cells, b.events, b.at, d.oldest, d.newest)
+SELECT concat_ws('/', c.id, b.cells, b.rows, b.total, b.at, d.oldest, d.newest)
   FROM bw_calendar c
  CROSS JOIN LATERAL (
-       SELECT count(*) AS cells, sum(n) AS events, max(computed_at) AS at FROM bw_bucket
-        WHERE tenant_id = c.tenant_id AND calendar_id = c.id AND measure = 'events.count' AND dimension = ''
-          AND (grain = 3 OR start >= %(recent)s)
+       SELECT count(*) AS cells, sum(n) AS rows, sum(total) AS total, max(computed_at) AS at
+         FROM bw_bucket
+        WHERE tenant_id = c.tenant_id AND calendar_id = c.id AND measure = ANY(%(measures)s)
+          AND dimension = ANY(%(wholes)s) AND start < %(end)s AND (grain = 3 OR start >= %(recent)s)
        ) b
  CROSS JOIN LATERAL (
        SELECT min(minute) AS oldest, max(minute) AS newest FROM bw_dirty_mark WHERE tenant_id = c.tenant_id
@@ -28,12 +32,23 @@ SELECT concat_ws('/', c.id, b.cells, b.events, b.at, d.oldest, d.newest)
  WHERE c.tenant_id = %(tenant)s AND c.state = 'live'
 """
 RECENT: Final = timedelta(days=2)
+LAG: Final = timedelta(days=40)
+"""Retention of 30 days looks beyond the end of its range."""
+WHOLES: Final = [stored_dimension("", cohort) for cohort in COHORTS]
+UNCONVERTED: Final = "money.unconverted"
 
 
-def data_version(*, tenant_id: int, now: datetime) -> str:
-    """Changes whenever a bucket of the tenant did, or waits to."""
+def data_version(*, tenant_id: int, measures: Iterable[str], end: datetime, now: datetime) -> str:
+    """Changes whenever a bucket of these measures did that begins before `end`, or when any waits to."""
+    parameters = {
+        "tenant": tenant_id,
+        "measures": sorted({*measures, UNCONVERTED}),
+        "wholes": WHOLES,
+        "end": end,
+        "recent": now - RECENT,
+    }
     with connection.cursor() as cursor:
-        cursor.execute(_DATA, {"tenant": tenant_id, "recent": now - RECENT})
+        cursor.execute(_DATA, parameters)
         row = cursor.fetchone()
     return str(row[0]) if row else ""
 
@@ -45,7 +60,10 @@ def answer_tag(*, tenant_id: int, metrics: Iterable[str], question: str, end: da
     Raises UnknownName.
     """
     catalogue = Catalogue(tenant_id)
-    definitions = [definition_version(catalogue[name], catalogue) for name in metrics]
+    asked = [catalogue[name] for name in metrics]
+    definitions = [definition_version(metric, catalogue) for metric in asked]
+    behind = frozenset[str]().union(*(measures_in(metric, catalogue) for metric in asked))
+    data = data_version(tenant_id=tenant_id, measures=behind, end=end + LAG, now=now)
     clock = floor_minute(now) if end > now else floor_minute(now).replace(minute=0)
-    parts = [str(tenant_id), question, *definitions, data_version(tenant_id=tenant_id, now=now), clock.isoformat()]
+    parts = [str(tenant_id), question, *definitions, data, clock.isoformat()]
     return f'W/"{hashlib.blake2b(chr(0).join(parts).encode(), digest_size=12).hexdigest()}"'

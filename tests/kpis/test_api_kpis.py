@@ -212,6 +212,21 @@ def test_the_same_numbers_are_not_sent_twice(shop: Story, api: Caller, acme: Ten
     assert (counted.status_code, counted.json()["total"]) == (200, "33.50")
 
 
+def test_a_new_rate_changes_the_tag_of_money(acme: Tenant, globex: Tenant, api: Caller) -> None:
+    story = Story(acme, currency="USD")
+    story.add("order_completed", MONDAY + timedelta(hours=10), "ann", amount=1000, amount_base=None)
+    story.count(NOW)
+    path = "kpis/revenue.gross/series/?from=2026-03-02&to=2026-03-09"
+    before = api.get(path)
+
+    api.post("exchange-rates/", {"rates": [{"day": "2026-03-02", "currency": "USD", "rate": "0.9"}]})
+    story.count(NOW + timedelta(minutes=1))
+
+    after = api.send("GET", path, headers={"If-None-Match": before["ETag"]})
+    assert (before.json()["total"], before.json()["is_partial"]) == ("0.00", True)
+    assert (after.json()["total"], after.json()["is_partial"]) == ("9.00", False)
+
+
 def test_a_tag_of_another_tenant_is_worth_nothing(shop: Story, api: Caller, globex: Tenant) -> None:
     path = "kpis/revenue.gross/series/?from=2026-03-02&to=2026-03-09"
     tag = api.get(path)["ETag"]

@@ -128,7 +128,9 @@ class Story(RuleBasedStateMachine):
         """By hand, from the admin."""
         tenant = data.draw(st.sampled_from([each for each in (0, 1) if self._mergeable(each)]))
         left, right = (data.draw(st.sampled_from(self._mergeable(tenant))) for _ in range(2))
-        number = self.products[tenant].merge(left, right, self._tick())
+        self.told += 1
+        number = f"m{self.told:06}"
+        self.products[tenant].merge(left, right, number, self._tick())
         self.references[tenant].merge(left, right, self.now, number)
 
     @precondition(lambda self: any(self._undoable(tenant) for tenant in (0, 1)))
@@ -246,7 +248,7 @@ class Story(RuleBasedStateMachine):
             reference = self.references[tenant]
             for metric in sorted(METRICS):
                 self._ask(tenant, metric, reference.day(self.now, -12), reference.day(self.now, 1), "day")
-            assert self.products[tenant].differences(self.now) == []
+            assert not (found := self.products[tenant].differences(self.now)), found
             self._check_ledger(tenant)
 
     # --- How ---

@@ -4,9 +4,10 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import datetime
 from decimal import Decimal
+from uuid import UUID
 
 from django.db import connections, transaction
 
@@ -32,6 +33,7 @@ class Product:
     """A tenant of its own, so that a story needs no empty database; all other stories are its neighbours."""
 
     tenant: TenantInfo
+    merges: dict[str, UUID] = field(default_factory=dict)
 
     @classmethod
     def make(cls, slug: str, zone: str, currency: str) -> Product:
@@ -41,10 +43,10 @@ class Product:
     def normalised(self, message: Message, now: datetime, sent_at: datetime | None) -> CapturedEvent | Refusal:
         return normalise(message, tenant=self.tenant, received_at=now, sent_at=sent_at)
 
-    def merge(self, left: str, right: str, now: datetime) -> str:
+    def merge(self, left: str, right: str, number: str, now: datetime) -> None:
         one, other = (subject_of(tenant_id=self.tenant.id, distinct_id=each) for each in (left, right))
         edge = identity_merge(tenant_id=self.tenant.id, left=one, right=other, actor="model", reason="", now=now)
-        return str(edge.pk)
+        self.merges[number] = edge.pk
 
     def unmerge(self, claim: Claim, now: datetime) -> None:
         left, right, kind, number = claim
@@ -52,7 +54,8 @@ class Product:
         (edge,) = (
             edge
             for edge in identity_edges(tenant_id=self.tenant.id, subject_id=one)
-            if (edge.left_subject, edge.right_subject, edge.kind) == (one, other, kind) and number in ("", str(edge.pk))
+            if (edge.left_subject, edge.right_subject, edge.kind) == (one, other, kind)
+            and self.merges.get(number, edge.pk) == edge.pk
         )
         identity_unmerge(tenant_id=self.tenant.id, edge_id=edge.pk, actor="model", reason="", now=now)
 
@@ -131,7 +134,7 @@ class Product:
             return int(cursor.fetchone()[0])
 
     def differences(self, now: datetime) -> list[str]:
-        return check_tenant(self.tenant.id, now=now, refresh=False)
+        return check_tenant(self.tenant.id, now=now)
 
 
 def write(entries: Sequence[CapturedEvent | Refusal], role: str, now: datetime) -> list[str]:

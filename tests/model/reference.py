@@ -116,11 +116,10 @@ class Reference:
         self.seen.add(told.who)
         kind, key = LINKS.get(told.name, ("", ""))
         other = message["properties"].get(key)
-        if other not in (None, *self.erased):
-            self.seen.add(other)
         if kind and told.who not in ILLEGAL:
             self._claim((told.who, told.who, "identify", ""), told.ts, message["uuid"])
             if other not in (None, told.who, *ILLEGAL, *self.erased):
+                self.seen.add(other)
                 self._claim((told.who, other, kind, ""), told.ts, message["uuid"])
 
     def _claim(self, claim: Claim, ts: datetime, event_id: str) -> None:

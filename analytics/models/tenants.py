@@ -68,6 +68,7 @@ class Membership(models.Model):
         ADMIN = "admin"
         ANALYST = "analyst"
         VIEWER = "viewer"
+        INGEST = "ingest"
 
     id = models.UUIDField(primary_key=True, default=uuid7, editable=False)
     tenant = TenantForeignKey()

@@ -14,7 +14,7 @@ from analytics.models import Tenant
 from tests.api import Caller, caller
 from tests.architecture.routes import Route, api_routes
 
-# O owner, A admin, N analyst, V viewer (access tokens); S secret key, P publishable key. "public" asks for nothing.
+# O owner, A admin, N analyst, V viewer, I ingest (access tokens); S secret key, P publishable key. "public" asks for nothing.
 READERS = "OANVS"
 ANALYSTS = "OANS"
 ADMINS = "OAS"
@@ -29,7 +29,7 @@ MATRIX: dict[tuple[str, str], str] = {
     ("key", "DELETE"): "O",
     ("key-rotate", "POST"): "O",
     ("events", "GET"): ANALYSTS,
-    ("events", "POST"): "OASP",
+    ("events", "POST"): "OASIP",
     ("outcomes", "GET"): ANALYSTS,
     ("event", "GET"): ANALYSTS,
     ("quarantine", "GET"): ANALYSTS,
@@ -69,7 +69,7 @@ MATRIX: dict[tuple[str, str], str] = {
     ("payments-top-resources", "GET"): READERS,
     ("payments-customers", "GET"): READERS,
 }
-ROLES = {"O": "owner", "A": "admin", "N": "analyst", "V": "viewer"}
+ROLES = {"O": "owner", "A": "admin", "N": "analyst", "V": "viewer", "I": "ingest"}
 
 
 @pytest.fixture

@@ -21,7 +21,7 @@ class Command(BaseCommand):
     def add_arguments(self, parser: ArgumentParser) -> None:
         parser.add_argument("username")
         parser.add_argument("--tenant", required=True, help="slug")
-        parser.add_argument("--role", default="viewer", help="owner, admin, analyst or viewer")
+        parser.add_argument("--role", default="viewer", help="owner, admin, analyst, viewer or ingest")
         parser.add_argument("--email", default="")
         parser.add_argument("--admin-site", action="store_true", help="may also open /admin/")
         parser.add_argument("--superuser", action="store_true", help="may do everything, in every tenant")

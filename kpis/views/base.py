@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from datetime import datetime
-from typing import Any, ClassVar
+from typing import Any, ClassVar, Final
 from urllib.parse import urlencode
 
 from django.utils import timezone
@@ -13,8 +13,12 @@ from rest_framework.response import Response
 
 from analytics.access.api import TenantView
 from analytics.access.roles import Scope
+from analytics.selectors import statement_limit
 from kpis.parameters import Ask, ask_of, refusals
 from kpis.versions import answer_tag
+
+ANSWER_SECONDS: Final = 10
+"""No statement of an answer runs longer; a question that needs it is told what would do (422)."""
 
 
 class MetricView(TenantView):
@@ -40,6 +44,7 @@ class MetricView(TenantView):
             )
             if tag in request.headers.get("If-None-Match", ""):
                 return Response(status=304, headers={"ETag": tag})
+            statement_limit(ANSWER_SECONDS)
             return Response(answer(), headers={"ETag": tag})
 
 

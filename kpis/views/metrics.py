@@ -14,11 +14,12 @@ from rest_framework.response import Response
 from analytics import filters
 from analytics.access.roles import Scope
 from analytics.periods import Granularity
+from analytics.selectors import statement_limit
 from kpis import panels, parameters, serializers
 from kpis.base import Kind
 from kpis.contracts import plain
 from kpis.series import OVERVIEW, metric_series, metrics_series
-from kpis.views.base import MetricView
+from kpis.views.base import ANSWER_SECONDS, MetricView
 from kpis.views.schema import COMPARE, CUT, METRICS, NARROW, RANGE
 
 TRENDS = {"today": Granularity.DAY, "week": Granularity.WEEK, "month": Granularity.MONTH}
@@ -129,6 +130,7 @@ class RealtimeView(MetricView):
         ask = self.ask(request, default_grain="minute", default_compare="previous")
         names = parameters.metric_names(request.query_params, REALTIME)
         live = panels.ask_between(ask, ask.now - timedelta(minutes=REALTIME_MINUTES), ask.now)
+        statement_limit(ANSWER_SECONDS)
         with parameters.refusals():
             return Response(panels.overview_plain(self.tenant, names, live))
 
@@ -200,6 +202,7 @@ class CalculateView(MetricView):
         wanted = filters.body(serializers.CalculateSerializer, request.data)
         names = wanted.pop("metrics")
         ask = parameters.ask_of(parameters.as_query(wanted), self.tenant, timezone.now())
+        statement_limit(ANSWER_SECONDS)
         with parameters.refusals():
             found = metrics_series(tenant_id=self.tenant.id, metrics=names, **ask.arguments())
         return Response({"results": [plain(series) for series in found]})

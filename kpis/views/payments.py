@@ -17,7 +17,7 @@ from kpis import parameters, payers, selectors, serializers
 from kpis.contracts import Series, plain
 from kpis.parameters import Ask
 from kpis.series import metrics_series
-from kpis.views.base import MetricView
+from kpis.views.base import ANSWER_SECONDS, MetricView
 from kpis.views.schema import COMPARE, DAYS, LIMIT, RANGE
 
 STATUSES = ("created", "verifying", "verified", "pending", "settled", "failed", "expired", "refunded")
@@ -35,7 +35,6 @@ METHODS = {"settled": "payments.settled", "volume": "payments.volume", "success_
 NARROW = tuple(OpenApiParameter(name) for name in ("country", "method", "platform"))
 PARAMETERS = [*RANGE, DAYS, LIMIT, *NARROW, *COMPARE, OpenApiParameter("include")]
 RANKING = [*RANGE, DAYS, LIMIT]
-SECONDS = 10
 
 
 class PaymentsView(MetricView):
@@ -45,6 +44,7 @@ class PaymentsView(MetricView):
 
     def several(self, ask: Ask, names: Mapping[str, str], **changes: Any) -> dict[str, Series]:
         """Series of metrics under the names that the answer gives them."""
+        statement_limit(ANSWER_SECONDS)
         with parameters.refusals():
             found = metrics_series(
                 tenant_id=self.tenant.id, metrics=list(names.values()), **{**ask.arguments(), **changes}
@@ -73,7 +73,6 @@ class SummaryView(PaymentsView):
     def get(self, request: Request) -> Response:
         """How many became what in the range, how many stand where now, and the latest."""
         ask = self.ask(request, default_grain="total")
-        statement_limit(SECONDS)
         found = self.several(ask, {**COUNTS, **SUMMARY})
         tenant_id, start, end = self.tenant.id, ask.period.start, ask.period.end
         latest = selectors.payments_latest(tenant_id=tenant_id, start=start, end=end, limit=ask.limit)
@@ -116,7 +115,6 @@ class FailuresView(PaymentsView):
     def get(self, request: Request) -> Response:
         """Failures over time, by reason and by hour of the day, and how often people try again."""
         ask = self.ask(request)
-        statement_limit(SECONDS)
         tenant_id, start, end = self.tenant.id, ask.period.start, ask.period.end
         by_reason = self.several(ask, {"failed": "payments.failed"}, by="reason", grain="total")["failed"]
         hours = selectors.payments_by_hour(tenant_id=tenant_id, start=start, end=end, failed=True)
@@ -166,7 +164,7 @@ class TopResourcesView(PaymentsView):
     def get(self, request: Request) -> Response:
         """What sold for most, with how often it was opened."""
         ask = self.ask(request)
-        statement_limit(SECONDS)
+        statement_limit(ANSWER_SECONDS)
         found = payers.resources_top(
             tenant_id=self.tenant.id, start=ask.period.start, end=ask.period.end, limit=ask.limit
         )
@@ -183,7 +181,7 @@ class CustomersView(PaymentsView):
     def get(self, request: Request) -> Response:
         """The people with the highest volume of settled payments, by the number of their person."""
         ask = self.ask(request)
-        statement_limit(SECONDS)
+        statement_limit(ANSWER_SECONDS)
         found = payers.customers_top(
             tenant_id=self.tenant.id, start=ask.period.start, end=ask.period.end, limit=ask.limit
         )

@@ -14,7 +14,8 @@ from analytics.models import Tenant
 from tests.api import Caller, caller
 from tests.architecture.routes import Route, api_routes
 
-# O owner, A admin, N analyst, V viewer, I ingest (access tokens); S secret key, P publishable key. "public" asks for nothing.
+# Access tokens of O owner, A admin, N analyst, V viewer, I ingest; S secret key, P publishable key.
+# "public" asks for nothing.
 READERS = "OANVS"
 ANALYSTS = "OANS"
 ADMINS = "OAS"

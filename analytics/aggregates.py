@@ -1,9 +1,9 @@
 """States that add: what a bucket stores instead of a number.
 
 Each state is a frozen value with `+`, a zero (`State()`), and `encode()` to the three columns of a bucket row
-`(n, total, state)`; `decode` undoes it exactly. `+` is commutative and associative to the last bit, because every sum is
-a sum of integers: columns of floats are counted in millionths (PLACES). So hours add up to days, days to months and
-parts of a breakdown to its total, in any order, and a recompute equals what was merged.
+`(n, total, state)`; `decode` undoes it exactly. `+` is commutative and associative to the last bit, because every sum
+is a sum of integers: columns of floats are counted in millionths (PLACES). So hours add up to days, days to months
+and parts of a breakdown to its total, in any order, and a recompute equals what was merged.
 """
 
 from __future__ import annotations
@@ -126,7 +126,8 @@ class Moments:
         """Sample variance, (Σx² − (Σx)²/n) / (n − 1), worked in integers; null below two values."""
         if self.n < 2:
             return None
-        return (self.n * self.squares - self.units**2) / (self.n * (self.n - 1)) / 10 ** (2 * self.places)
+        spread = (self.n * self.squares - self.units**2) / (self.n * (self.n - 1))
+        return float(spread / 10 ** (2 * self.places))
 
     def __add__(self, other: Moments) -> Moments:
         places = max(self.places, other.places)
@@ -188,9 +189,7 @@ class Distinct:
         return cls(FrozenBitMap(ids))
 
     @classmethod
-    def decode(
-        cls, n: int, total: Decimal | None = None, state: bytes | None = None
-    ) -> Distinct | DistinctKeys:
+    def decode(cls, n: int, total: Decimal | None = None, state: bytes | None = None) -> Distinct | DistinctKeys:
         """Bitmaps and key sets are told apart by their first bytes; every roaring bitmap starts with another."""
         if state and state.startswith(DistinctKeys.MAGIC):
             return DistinctKeys.decode(n, total, state)
@@ -280,7 +279,9 @@ def _bin_value(index: int) -> float:
 
 @dataclass(frozen=True, slots=True)
 class Quantiles:
-    """A sketch of a distribution: counts in bins of ±1 % (ACCURACY). Sketches add by adding counts, so merging is exact."""
+    """A sketch of a distribution: counts in bins of ±1 % (ACCURACY). Sketches add by adding counts, so merging is
+    exact.
+    """
 
     bins: tuple[tuple[int, int], ...] = ()
 

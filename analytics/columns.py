@@ -1,7 +1,7 @@
 """Rows of PostgreSQL as numpy columns: COPY out as CSV, parsed by Arrow, texts as codes into their distinct values.
 
-About 1 µs a row instead of the 20 µs that tuples of Python objects cost. Import it where work is done in the background:
-Arrow adds some 60 MB to a process.
+About 1 µs a row instead of the 20 µs that tuples of Python objects cost. Import it where work is done in the
+background: Arrow adds some 60 MB to a process.
 """
 
 from __future__ import annotations

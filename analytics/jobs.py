@@ -1,8 +1,8 @@
 """Work that outlives processes: rows in PostgreSQL, claimed with a lease, rung for by Celery.
 
-A handler is registered by `@job_kind("rollup.backfill")` and is called with a `RunningJob`. It may be killed anywhere: after
-its lease ends the job is claimed again and goes on from its last checkpoint. Every write of a running job carries the
-token of its lease, so that a worker that slept through its lease can change nothing any more (LeaseLost).
+A handler is registered by `@job_kind("rollup.backfill")` and is called with a `RunningJob`. It may be killed anywhere:
+after its lease ends the job is claimed again and goes on from its last checkpoint. Every write of a running job carries
+the token of its lease, so that a worker that slept through its lease can change nothing any more (LeaseLost).
 """
 
 from __future__ import annotations
@@ -148,7 +148,8 @@ def enqueue(
             with transaction.atomic(using=using):
                 job.save(using=using, force_insert=True)
         except IntegrityError:
-            active = Job.objects.using(using).filter(kind=kind, tenant_id=tenant_id, dedupe_key=dedupe_key, state__in=ACTIVE)
+            same: dict[str, Any] = {"kind": kind, "tenant_id": tenant_id, "dedupe_key": dedupe_key}
+            active = Job.objects.using(using).filter(**same, state__in=ACTIVE)
             existing = active.first() if dedupe_key is not None else None
             if existing is None:
                 raise
@@ -176,7 +177,8 @@ def cancel(job: Job, *, now: datetime, using: str = "default") -> bool:
 
 
 def run_now(job: Job, *, now: datetime, using: str = "default") -> bool:
-    """Make a waiting job due at once, or start a failed or cancelled one again where it stopped. False when it runs or is done.
+    """Make a waiting job due at once, or start a failed or cancelled one again where it stopped. False when it runs
+    or is done.
 
     A second active job with the same `dedupe_key` is not made: then the answer is False too.
     """

@@ -1,9 +1,9 @@
 """The only place that rounds time: a tenant's days, hours and weeks as instants of UTC.
 
 A `Calendar` knows the zone and the first day of the week. Every boundary it gives is an instant; ranges are half open,
-`[start, end)`. An hour starts at each local full hour and at each change of offset, so that the repeated hour of autumn is
-two buckets, a day has 23 to 25 of them, and Kathmandu's (+05:45) fit its days. A local day begins at the first instant of
-its date; a date that a zone skipped (Samoa, 2011-12-30) has no day.
+`[start, end)`. An hour starts at each local full hour and at each change of offset, so that the repeated hour of
+autumn is two buckets, a day has 23 to 25 of them, and Kathmandu's (+05:45) fit its days. A local day begins at the
+first instant of its date; a date that a zone skipped (Samoa, 2011-12-30) has no day.
 """
 
 from __future__ import annotations
@@ -157,7 +157,9 @@ class Calendar:
             return np.array([], dtype=np.int64)
         if unit is Granularity.MINUTE:
             first, last = to_micros(floor_minute(start)), to_micros(end)
-            return np.arange(first, last + 60_000_000, 60_000_000, dtype=np.int64)[: -(-(last - first) // 60_000_000) + 1]
+            return np.arange(first, last + 60_000_000, 60_000_000, dtype=np.int64)[
+                : -(-(last - first) // 60_000_000) + 1
+            ]
         if unit is Granularity.HOUR:
             return self.hour_edges(self.floor(start, unit), self.ceil(end - _MICRO, unit), closed=True)
         return np.array([to_micros(instant) for instant in self._date_edges(start, end, unit)], dtype=np.int64)
@@ -167,7 +169,7 @@ class Calendar:
         return [from_micros(edge) for edge in self.edges(period.start, period.end, unit)[:-1].tolist()]
 
     def hour_edges(self, start: datetime, end: datetime, *, closed: bool = False) -> Micros:
-        """Hour boundaries t with start <= t < end (with `closed`, also t = end): local full hours, changes of offset."""
+        """Hour boundaries t with start <= t < end (`closed`: also t = end): local full hours, changes of offset."""
         first, last = to_micros(start), to_micros(end)
         if last < first:
             return np.array([], dtype=np.int64)
@@ -311,7 +313,11 @@ def _named_range(text: str, calendar: Calendar, now: datetime) -> Period | None:
         mode, count, unit = match[1], int(match[2]), _UNITS[match[3]]
         if mode == "last":
             return calendar.last(count, unit, now)
-        return None if match[3] == "m" else Period(now - timedelta(hours=count * {"h": 1, "d": 24, "w": 168}[match[3]]), now)
+        return (
+            None
+            if match[3] == "m"
+            else Period(now - timedelta(hours=count * {"h": 1, "d": 24, "w": 168}[match[3]]), now)
+        )
     mode, _, name = text.partition("_")
     if name in _NAMED and mode in ("this", "last"):
         return calendar.to_date(_NAMED[name], now) if mode == "this" else calendar.last(1, _NAMED[name], now)
@@ -326,7 +332,15 @@ def _dated_range(text: str, calendar: Calendar) -> Period | None:
     try:
         if week:  # ISO weeks start on Monday; a tenant's own week is the one that holds that week's Thursday
             return calendar.unit(calendar.day_start(date.fromisocalendar(year or 0, week, 4)), Granularity.WEEK)
-        unit = Granularity.DAY if day else Granularity.MONTH if month else Granularity.QUARTER if quarter else Granularity.YEAR
+        unit = (
+            Granularity.DAY
+            if day
+            else Granularity.MONTH
+            if month
+            else Granularity.QUARTER
+            if quarter
+            else Granularity.YEAR
+        )
         first = date(year or 0, month or (quarter or 1) * 3 - 2, day or 1)
         return calendar.unit(calendar.day_start(first), unit)
     except ValueError as error:

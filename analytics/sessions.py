@@ -1,12 +1,12 @@
 """Sessions (S15): the SDK's session id wins, else 30 minutes without an event end one. Derived, never received.
 
-Only events that make a person active form sessions. An event without an id that lies in one run of activity (no gap above
-30 minutes) with events that have one joins the nearest earlier id of the run, else the first later. A run that fills a whole
-quarter of a UTC day is cut at the quarter's end, so that a machine that never pauses has sessions of at most twelve hours.
-Bots and internal users have sessions of their own.
+Only events that make a person active form sessions. An event without an id that lies in one run of activity (no gap
+above 30 minutes) with events that have one joins the nearest earlier id of the run, else the first later. A run that
+fills a whole quarter of a UTC day is cut at the quarter's end, so that a machine that never pauses has sessions of at
+most twelve hours. Bots and internal users have sessions of their own.
 
-Deriving is exact and repeatable: a session's id follows from its person and its SDK id or start. A refresh reads the runs
-around what changed, and whatever belongs to the sessions it finds there: never more of a person's history.
+Deriving is exact and repeatable: a session's id follows from its person and its SDK id or start. A refresh reads the
+runs around what changed, and whatever belongs to the sessions it finds there: never more of a person's history.
 """
 
 from __future__ import annotations
@@ -44,10 +44,12 @@ COLUMNS = """
 SELECT e.ts AT TIME ZONE 'UTC', s.person_id, e.name, e.session_id, e.is_bot, e.is_internal,
        e.platform, e.country, e.campaign, e.channel"""
 
-# Instants are worked out before the join: row-level security keeps conditions that compute (and might leak) off the index.
+# Instants are worked out before the join: row-level security keeps conditions that compute (and might leak) off the
+# index.
 WINDOWS = """
 WITH w AS MATERIALIZED (
-    SELECT person, timestamptz 'epoch' + a * interval '1 microsecond' AS a, timestamptz 'epoch' + b * interval '1 microsecond' AS b
+    SELECT person, timestamptz 'epoch' + a * interval '1 microsecond' AS a, timestamptz 'epoch' + b * interval '1
+    microsecond' AS b
       FROM unnest(%(persons)s::int[], %(starts)s::int8[], %(ends)s::int8[]) AS n (person, a, b))"""
 
 EVENTS = f"""{WINDOWS}
@@ -60,36 +62,42 @@ EVENTS = f"""{WINDOWS}
 EVERY_EVENT = f"""{COLUMNS}
   FROM bw_subject s
   JOIN bw_event e ON e.tenant_id = %(tenant)s AND e.subject_id = s.id
- WHERE s.tenant_id = %(tenant)s AND s.person_id >= %(first)s AND s.person_id < %(end)s AND NOT e.name = ANY (%(ignored)s)"""
+ WHERE s.tenant_id = %(tenant)s AND s.person_id >= %(first)s AND s.person_id < %(end)s
+   AND NOT e.name = ANY (%(ignored)s)"""
 
-MICROS = "(date_part('epoch', date_trunc('second', {0})) * 1000000 + date_part('microseconds', {0})::int8 %% 1000000)::int8"
+MICROS = (
+    "(date_part('epoch', date_trunc('second', {0})) * 1000000 + date_part('microseconds', {0})::int8 %% 1000000)::int8"
+)
 
 TOUCHED = f"""
-SELECT person_id, {MICROS.format('first')}, {MICROS.format('last')} FROM (
+SELECT person_id, {MICROS.format("first")}, {MICROS.format("last")} FROM (
     SELECT s.person_id, min(e.ts) AS first, max(e.ts) AS last
       FROM unnest(%(starts)s::timestamptz[], %(ends)s::timestamptz[]) AS span (a, b)
       JOIN bw_event e ON e.tenant_id = %(tenant)s AND e.ts >= span.a AND e.ts < span.b
+                     AND e.ts >= %(first)s AND e.ts < %(last)s
       JOIN bw_subject s ON s.tenant_id = e.tenant_id AND s.id = e.subject_id
      WHERE NOT e.name = ANY (%(ignored)s)
      GROUP BY s.person_id) touched"""
 
 # Events may have gone (erasure) or changed hands (merge); the sessions that held them are found by time.
 OVERLAPPING = f"""
-SELECT s.person_id, {MICROS.format('s.start')}, {MICROS.format('s."end"')}, s.id
+SELECT s.person_id, {MICROS.format("s.start")}, {MICROS.format('s."end"')}, s.id
   FROM unnest(%(starts)s::timestamptz[], %(ends)s::timestamptz[]) AS span (a, b)
   JOIN bw_session s ON s.tenant_id = %(tenant)s AND s.start < span.b AND s.start >= span.a - interval '2 days'
-                   AND s."end" >= span.a"""
+                   AND s."end" >= span.a AND s.start >= %(first)s - interval '2 days' AND s.start < %(last)s"""
 
 EXTENT = f"""
-SELECT person_id, {MICROS.format('start')}, {MICROS.format('"end"')}
+SELECT person_id, {MICROS.format("start")}, {MICROS.format('"end"')}
   FROM bw_session WHERE tenant_id = %(tenant)s AND id = ANY (%(ids)s)"""
 
-FIELDS = 'id, person_id, sdk_id, start, "end", events, pageviews, platform, country, campaign, channel, is_bot, is_internal'
+FIELDS = (
+    'id, person_id, sdk_id, start, "end", events, pageviews, platform, country, campaign, channel, is_bot, is_internal'
+)
 
 KNOWN = f"""{WINDOWS}
 SELECT {FIELDS} FROM bw_session WHERE tenant_id = %(tenant)s AND id = ANY (%(ids)s)
  UNION
-SELECT {', '.join(f's.{name.strip()}' for name in FIELDS.split(','))}
+SELECT {", ".join(f"s.{name.strip()}" for name in FIELDS.split(","))}
   FROM w
   JOIN bw_session s ON s.tenant_id = %(tenant)s AND s.person_id = w.person AND s.start >= w.a AND s.start <= w.b
  WHERE s.sdk_id IS NULL"""
@@ -157,15 +165,18 @@ def sessionise(tenant_id: int, block: Block, rules: SessionRules) -> list[Sessio
             from_micros(start), from_micros(stop), count, views, *attributes, bool(kind & 1), bool(kind & 2),
         )
         for who, kind, sdk_id, start, stop, count, views, *attributes in columns
-    ]  # type: ignore[misc]  # fmt: skip
+    ]  # fmt: skip
 
 
 def _cohorts(block: Block) -> npt.NDArray[np.int64]:
-    return (block.numbers("is_bot").values + 2 * block.numbers("is_internal").values).astype(np.int64)
+    flags = block.numbers("is_bot").values + 2 * block.numbers("is_internal").values
+    return np.asarray(flags, dtype=np.int64)
 
 
 def _in_order(block: Block) -> Block:
-    """By person, cohort and time; events of one instant by their texts, so that the order never depends on the reading."""
+    """By person, cohort and time; events of one instant by their texts, so that the order never depends on the
+    reading.
+    """
     block = block.take(np.flatnonzero(~block.numbers("person_id").is_null))
     ts, person, cohort = block.numbers("ts").values, block.numbers("person_id").values, _cohorts(block)
     order = np.lexsort((ts, cohort, person))
@@ -254,7 +265,9 @@ def derive_touched(
     _widen(wider, _fetch(EXTENT, base | {"ids": list(touched)}))
     if wider != closed:
         blocks, _ = _read_closed(wider, base)
-    sessions = [row for block in blocks for row in sessionise(tenant_id, block, rules) if _is_touched(row, touched, closed)]
+    sessions = [
+        row for block in blocks for row in sessionise(tenant_id, block, rules) if _is_touched(row, touched, closed)
+    ]
     known = {row[0]: row for row in _fetch(KNOWN, base | _params(closed, (0, 0)) | {"ids": list(touched)})}
     return _replace(tenant_id, sessions, known, using)
 
@@ -300,7 +313,7 @@ def _read_closed(windows: Windows, base: Mapping[str, Any]) -> tuple[list[Block]
 
 def _closed_windows(block: Block, windows: Windows, margin: tuple[int, int]) -> tuple[Windows, set[int]]:
     """Windows widened to the pieces of runs they touch, and the persons whose runs reach the edge of what was read."""
-    closed, is_open = dict(windows), set()
+    closed, is_open = dict(windows), set[int]()
     if not block.size:
         return closed, is_open
     ts, person = block.numbers("ts").values, block.numbers("person_id").values
@@ -321,14 +334,16 @@ def _closed_windows(block: Block, windows: Windows, margin: tuple[int, int]) -> 
 
 def _events(windows: Windows, margin: tuple[int, int], base: Mapping[str, Any]) -> Block:
     with connections[base["using"]].cursor() as cursor:
-        return copy_block(cursor, EVENTS, base | _params(windows, margin), KINDS)
+        return copy_block(cursor, EVENTS, {**base, **_params(windows, margin)}, KINDS)
 
 
 def _sdk_sessions(tenant_id: int, block: Block, closed: Windows) -> set[uuid.UUID]:
     """The SDK sessions that have an event within the windows."""
     sdk, ts, person = block.texts("session_id"), block.numbers("ts").values, block.numbers("person_id").values
     rows = np.flatnonzero(sdk.codes >= 0)
-    found = zip(person[rows].tolist(), _cohorts(block)[rows].tolist(), sdk.codes[rows].tolist(), ts[rows].tolist(), strict=True)
+    found = zip(
+        person[rows].tolist(), _cohorts(block)[rows].tolist(), sdk.codes[rows].tolist(), ts[rows].tolist(), strict=True
+    )
     keys = {(who, kind, code) for who, kind, code, at in found if closed[who][0] <= at <= closed[who][1]}
     return {session_id(tenant_id, who, kind, sdk.values[code]) for who, kind, code in keys}
 
@@ -341,7 +356,8 @@ def _widen(windows: Windows, spans: Iterable[tuple[int, int, int]]) -> None:
 
 
 def _spans(spans: Sequence[Span]) -> dict[str, Any]:
-    return {"starts": [start for start, _ in spans], "ends": [end for _, end in spans]}
+    starts, ends = [start for start, _ in spans], [end for _, end in spans]
+    return {"starts": starts, "ends": ends, "first": min(starts), "last": max(ends)}  # bounds that the planner can see
 
 
 def _params(windows: Windows, margin: tuple[int, int]) -> dict[str, str]:
@@ -357,7 +373,8 @@ def _params(windows: Windows, margin: tuple[int, int]) -> dict[str, str]:
 def _fetch(query: str, params: Mapping[str, Any]) -> list[Any]:
     with connections[params["using"]].cursor() as cursor:
         cursor.execute(query, params)
-        return cursor.fetchall()
+        rows: list[Any] = cursor.fetchall()
+    return rows
 
 
 def _replace(tenant_id: int, sessions: list[SessionRow], known: Mapping[uuid.UUID, Any], using: str) -> set[int]:
@@ -375,5 +392,7 @@ def _replace(tenant_id: int, sessions: list[SessionRow], known: Mapping[uuid.UUI
                     copy.write_row(row)
             cursor.execute(INSERT, {"tenant": tenant_id})
             cursor.execute("DELETE FROM bw_session_stage")
-    moved = [row[3] for row in changed] + [known[key][3] for key in (*gone, *(row[0] for row in changed)) if key in known]
+    moved = [row[3] for row in changed] + [
+        known[key][3] for key in (*gone, *(row[0] for row in changed)) if key in known
+    ]
     return {to_micros(start) // 60_000_000 * 60_000_000 for start in moved}

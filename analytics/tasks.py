@@ -28,6 +28,6 @@ def sweep() -> int:
 @shared_task(name="analytics.forward", ignore_result=True, expires=30)
 def forward() -> int:
     """Enqueue a job for each tenant with events that wait for PostHog; how many tenants. 0 while it is switched off."""
-    from analytics.capture.forward import forward_due  # noqa: PLC0415 - only where it is used
+    from analytics.capture.forward import forward_due
 
     return forward_due(now=timezone.now())

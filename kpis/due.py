@@ -1,9 +1,11 @@
-"""What local period is due, from our own ledger: one row for each (tenant, schedule, due instant), so that it runs once.
+"""What local period is due, from our own ledger: one row for each (tenant, schedule, due instant), so that it runs
+once.
 
-Beat only ticks, in UTC, every few seconds. A tick lists the instants that have become due since the last one in the ledger
-and inserts them; the unique row decides between several schedulers, and the insert and its job are one transaction. A local
-time that a day does not have (02:30 at the start of summer time) is due at the next that it has; one that it has twice
-is due the first time. After an outage `catch_up` says what to do with the missed ones: all, the latest, or none.
+Beat only ticks, in UTC, every few seconds. A tick lists the instants that have become due since the last one in the
+ledger and inserts them; the unique row decides between several schedulers, and the insert and its job are one
+transaction. A local time that a day does not have (02:30 at the start of summer time) is due at the next that it has;
+one that it has twice is due the first time. After an outage `catch_up` says what to do with the missed ones: all, the
+latest, or none.
 """
 
 from __future__ import annotations
@@ -81,8 +83,14 @@ def enqueue_due(tenant_id: int, schedule: Schedule, *, now: datetime, using: str
         last = known.order_by("-due_at").values_list("due_at", flat=True).first()
         after = max(last, now - HORIZON) if last else max(row.created_at, now - HORIZON)
         instants = list(due_instants(schedule, calendar, after, now))
-        chosen = {"all": instants, "latest": instants[-1:], "none": [t for t in instants[-1:] if now - t < timedelta(minutes=5)]}
-        return sum(_enqueue_once(tenant_id, schedule, at, at in chosen[schedule.catch_up], now, using) for at in instants)
+        chosen = {
+            "all": instants,
+            "latest": instants[-1:],
+            "none": [t for t in instants[-1:] if now - t < timedelta(minutes=5)],
+        }
+        return sum(
+            _enqueue_once(tenant_id, schedule, at, at in chosen[schedule.catch_up], now, using) for at in instants
+        )
 
 
 def _enqueue_once(tenant_id: int, schedule: Schedule, at: datetime, runs: bool, now: datetime, using: str) -> int:

@@ -16,7 +16,7 @@ SWITCH = "rollup.switch_calendar"
 @job_kind(BACKFILL)
 def backfill(job: RunningJob) -> dict[str, Any]:
     """Params: `from`, `to` (dates, the end not in it), `calendar_id` or null, `workers`."""
-    from kpis.rollup.services import backfill_run  # noqa: PLC0415 - numpy and Arrow only where work is done
+    from kpis.rollup.services import backfill_run
 
     if job.tenant_id is None:
         raise PermanentFailure("a backfill needs a tenant")
@@ -26,7 +26,7 @@ def backfill(job: RunningJob) -> dict[str, Any]:
 @job_kind(SWITCH)
 def switch_calendar(job: RunningJob) -> dict[str, Any]:
     """Params: `calendar_id` of a version being built. Counts it from events and makes it the live one."""
-    from kpis.rollup.services import calendar_build  # noqa: PLC0415 - as above
+    from kpis.rollup.services import calendar_build
 
     if job.tenant_id is None:
         raise PermanentFailure("a calendar needs a tenant")

@@ -13,7 +13,7 @@ from kpis.rollup.dirty import dirty_tenants
 @shared_task(name="kpis.refresh", ignore_result=True, expires=10)
 def refresh() -> int:
     """Count every tenant's dirty minutes again; how many tenants had some."""
-    from kpis.rollup.refresh import refresh_tenant  # noqa: PLC0415 - numpy and Arrow only where work is done
+    from kpis.rollup.refresh import refresh_tenant
 
     waiting = dirty_tenants()
     for tenant_id in waiting:
@@ -24,7 +24,7 @@ def refresh() -> int:
 @shared_task(name="kpis.close_hours", ignore_result=True, expires=60)
 def close_hours() -> int:
     """Let go of the minutes of hours that have closed; how many rows."""
-    from kpis.rollup.refresh import close_hours as close  # noqa: PLC0415 - as above
+    from kpis.rollup.refresh import close_hours as close
 
     return sum(close(tenant_id, now=timezone.now()) for tenant_id in tenant_ids())
 
@@ -38,6 +38,6 @@ def enqueue_due() -> int:
 @shared_task(name="kpis.ensure_partitions", ignore_result=True, expires=600)
 def ensure_partitions() -> list[str]:
     """Make the partitions of this month and the next two, if they are missing."""
-    from analytics.partitions import partitions_ensure  # noqa: PLC0415 - as above
+    from analytics.partitions import partitions_ensure
 
     return partitions_ensure(now=timezone.now())

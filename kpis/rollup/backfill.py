@@ -1,12 +1,13 @@
 """Counts a range of days from its events, in parallel, as a job that goes on where it was killed.
 
-Two phases. Sessions first, by slices of persons, because a session may cross any border of time; then buckets, by stretches
-of local days. Marks that are there when the first phase begins are set to `derived`; the second deletes those, and leaves
-later ones to the next refresh: an event that arrives meanwhile is never skipped.
+Two phases. Sessions first, by slices of persons, because a session may cross any border of time; then buckets, by
+stretches of local days. Marks that are there when the first phase begins are set to `derived`; the second deletes
+those, and leaves later ones to the next refresh: an event that arrives meanwhile is never skipped.
 """
 
 from __future__ import annotations
 
+import itertools
 import multiprocessing
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from concurrent.futures import FIRST_COMPLETED, Future, ProcessPoolExecutor, wait
@@ -81,13 +82,15 @@ class Backfill:
 
 
 def plan_parts(backfill: Backfill) -> list[Part]:
-    """The parts, in order: slices of persons, then stretches of days (an hour or more) of about EVENTS_A_PART events."""
+    """The parts, in order: slices of persons, then stretches of whole days of about EVENTS_A_PART events."""
     scope = backfill.scope()
     period = scope.live.days(backfill.first, backfill.end)
     with tenant_context(backfill.tenant_id), connections["default"].cursor() as cursor:
         edges = scope.live.edges(period.start, period.end, Granularity.HOUR)
         instants = [from_micros(edge) for edge in edges.tolist()]
-        cursor.execute(COUNTS, {"edges": instants, "tenant": backfill.tenant_id, "start": period.start, "end": period.end})
+        cursor.execute(
+            COUNTS, {"edges": instants, "tenant": backfill.tenant_id, "start": period.start, "end": period.end}
+        )
         counts = np.zeros(len(edges) + 1, dtype=np.int64)
         for bucket, count in cursor.fetchall():
             counts[bucket - 1] = count
@@ -100,7 +103,7 @@ def plan_parts(backfill: Backfill) -> list[Part]:
 def _person_parts(persons: int, events: int) -> Iterator[Part]:
     slices = max(1, -(-events // EVENTS_A_PART))
     edges = np.linspace(0, persons, slices + 1).astype(int).tolist()
-    for first, end in zip(edges[:-1], edges[1:], strict=True):
+    for first, end in itertools.pairwise(edges):
         yield Part("sessions", first, end, events // slices)
 
 
@@ -145,7 +148,7 @@ def _count_calendar(scope: Scope, calendar_id: int, calendar: Calendar, part: Pa
     """Days that are over are counted hour by hour and merged as they come; the rest as a refresh would."""
     start, end = from_micros(part.first), from_micros(part.end)
     edges = calendar.edges(start, end, Granularity.HOUR).tolist()
-    hours = list(zip(edges[:-1], edges[1:], strict=True))
+    hours = list(itertools.pairwise(edges))
     is_whole = _is_whole(calendar, hours, now)
     whole = [hour for hour, flag in zip(hours, is_whole, strict=True) if flag]
     rest = [hour for hour, flag in zip(hours, is_whole, strict=True) if not flag]
@@ -156,7 +159,13 @@ def _count_calendar(scope: Scope, calendar_id: int, calendar: Calendar, part: Pa
 
 
 def _count_whole(
-    scope: Scope, store: Store, calendar: Calendar, source: str, hours: Sequence[tuple[int, int]], events: int, now: datetime
+    scope: Scope,
+    store: Store,
+    calendar: Calendar,
+    source: str,
+    hours: Sequence[tuple[int, int]],
+    events: int,
+    now: datetime,
 ) -> None:
     """Hours of days that are over, in reads of a bounded size, and then their days."""
     reads = max(1, -(-events // (2 * EVENTS_A_PART)))
@@ -218,4 +227,3 @@ def bounds(tenant_id: int, *, calendar_id: int | None = None) -> tuple[date, dat
         return None
     end = scope.live.ceil(last, Granularity.DAY)
     return scope.live.local_date(first), scope.live.local_date(end)
-

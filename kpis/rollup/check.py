@@ -13,7 +13,7 @@ from analytics.aggregates import decode
 from analytics.columns import copy_block
 from analytics.contracts import Grain
 from analytics.periods import Calendar, Granularity, from_micros, to_micros
-from analytics.sessions import COLUMNS, KINDS, sessionise
+from analytics.sessions import COLUMNS, FIELDS, KINDS, sessionise
 from analytics.tenancy import tenant_context
 from kpis.rollup.backfill import bounds
 from kpis.rollup.cells import Cell, merge_up
@@ -39,7 +39,8 @@ class Difference:
     def __str__(self) -> str:
         cell = self.expected or self.stored
         assert cell is not None
-        where = f"{cell.measure} {cell.dimension}={cell.key} {self.grain.name.lower()} {from_micros(cell.start).isoformat()}"
+        at = f"{self.grain.name.lower()} {from_micros(cell.start).isoformat()}"
+        where = f"{cell.measure} {cell.dimension}={cell.key} {at}"
         return f"{where}: expected {_shown(self.expected)}, stored {_shown(self.stored)}"
 
 
@@ -48,7 +49,9 @@ def _shown(cell: Cell | None) -> str:
 
 
 def check_buckets(tenant_id: int, first: date, end: date, *, now: datetime) -> Iterator[Difference]:
-    """Cells of the local days from `first` until before `end` that differ from a recompute, in every calendar version."""
+    """Cells of the local days from `first` until before `end` that differ from a recompute, in every calendar
+    version.
+    """
     with tenant_context(tenant_id):
         lock_tenant(tenant_id)
         scope = Scope.of(tenant_id)
@@ -65,11 +68,7 @@ def check_sessions(tenant_id: int) -> list[str]:
         scope = Scope.of(tenant_id)
         block = copy_block(cursor, ALL_EVENTS, {"tenant": tenant_id, "ignored": sorted(scope.rules.ignored)}, KINDS)
         expected = {row[0]: row for row in sessionise(tenant_id, block, scope.rules)}
-        cursor.execute(
-            'SELECT id, person_id, sdk_id, start, "end", events, pageviews, platform, country, campaign, channel, is_bot,'
-            " is_internal FROM bw_session WHERE tenant_id = %s",
-            [tenant_id],
-        )
+        cursor.execute(f"SELECT {FIELDS} FROM bw_session WHERE tenant_id = %s", [tenant_id])
         stored = {row[0]: row for row in cursor.fetchall()}
     differing = sorted(key for key in expected.keys() | stored.keys() if expected.get(key) != stored.get(key))
     return [f"session {key}: expected {expected.get(key)}, stored {stored.get(key)}" for key in differing]

@@ -1,9 +1,9 @@
 """Dirty marks: which minutes of a tenant must be counted again.
 
 Marks are append-only rows, deleted in the recompute's own transaction before its reading statement (READ COMMITTED): an
-event that commits later leaves a mark of its own, so nothing is ever skipped. Two reasons are the roll-up's own: `derived`
-says that the minute's sessions are up to date already and its buckets are not; `session`, that a session which starts in it
-has changed, so that only measures of sessions are to be counted.
+event that commits later leaves a mark of its own, so nothing is ever skipped. Two reasons are the roll-up's own:
+`derived` says that the minute's sessions are up to date already and its buckets are not; `session`, that a session
+which starts in it has changed, so that only measures of sessions are to be counted.
 """
 
 from __future__ import annotations
@@ -23,7 +23,8 @@ MINUTE = 60_000_000
 ROLLUP_LOCK = 0x42570001  # first key of the advisory locks of roll-ups; the second is the tenant
 
 EXPAND = """
-WITH taken AS (DELETE FROM bw_dirty_mark WHERE tenant_id = %(tenant)s AND subject_id IS NOT NULL RETURNING subject_id, reason)
+WITH taken AS (
+    DELETE FROM bw_dirty_mark WHERE tenant_id = %(tenant)s AND subject_id IS NOT NULL RETURNING subject_id)
 INSERT INTO bw_dirty_mark (tenant_id, minute, reason, created_at)
 SELECT DISTINCT %(tenant)s, date_trunc('minute', e.ts, 'UTC'), 'subject', now()
   FROM (SELECT DISTINCT subject_id FROM taken) t
@@ -74,11 +75,15 @@ def expand_subjects(tenant_id: int, *, using: str = "default") -> None:
 def dirty_days(tenant_id: int, calendar: Calendar, *, using: str = "default") -> list[tuple[datetime, datetime]]:
     """The local days that hold marks, as half-open spans, ascending."""
     marks = DirtyMark.objects.using(using).filter(tenant_id=tenant_id, minute__isnull=False)
-    days = sorted({calendar.local_date(minute) for minute in marks.values_list("minute", flat=True).distinct()})
+    days = sorted(
+        {calendar.local_date(minute) for minute in marks.values_list("minute", flat=True).distinct() if minute}
+    )
     return [(calendar.day_start(day), calendar.day_start(day + timedelta(days=1))) for day in days]
 
 
-def take(tenant_id: int, start: datetime, end: datetime, *, only_derived: bool = False, using: str = "default") -> DirtyMinutes:
+def take(
+    tenant_id: int, start: datetime, end: datetime, *, only_derived: bool = False, using: str = "default"
+) -> DirtyMinutes:
     """Delete the marks of the minutes in [start, end) and return those minutes."""
     query = "DELETE FROM bw_dirty_mark WHERE tenant_id = %s AND minute >= %s AND minute < %s"
     with connections[using].cursor() as cursor:
@@ -96,7 +101,9 @@ def take(tenant_id: int, start: datetime, end: datetime, *, only_derived: bool =
 
 def mark(tenant_id: int, minutes: Iterable[int], *, reason: str, now: datetime, using: str = "default") -> None:
     """Add marks for these minutes (microseconds since 1970)."""
-    rows = [DirtyMark(tenant_id=tenant_id, minute=from_micros(m), reason=reason, created_at=now) for m in sorted(minutes)]
+    rows = [
+        DirtyMark(tenant_id=tenant_id, minute=from_micros(m), reason=reason, created_at=now) for m in sorted(minutes)
+    ]
     DirtyMark.objects.using(using).bulk_create(rows, batch_size=5000)
 
 

@@ -7,6 +7,7 @@ exact: see `sums`.
 from __future__ import annotations
 
 import hashlib
+import itertools
 from array import array
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -44,7 +45,9 @@ _EXACT_FLOAT = 2**53
 
 @dataclass(frozen=True)
 class Groups:
-    """Rows by (bucket, key): `ids` are the sorted group numbers (bucket × width + key), `of_row` each row's place in them."""
+    """Rows by (bucket, key): `ids` are the sorted group numbers (bucket × width + key), `of_row` each row's place in
+    them.
+    """
 
     rows: Rows
     ids: Ints
@@ -55,7 +58,9 @@ class Groups:
         return np.bincount(self.of_row, minlength=len(self.ids))
 
 
-def group(plan: Plan, source: str, block: Block, edges: Ints, *, dimensions: frozenset[str] | None = None) -> list[Cell]:
+def group(
+    plan: Plan, source: str, block: Block, edges: Ints, *, dimensions: frozenset[str] | None = None
+) -> list[Cell]:
     """The cells of all measures of `source` for the buckets between `edges`; rows outside of them are left out.
 
     `dimensions` limits them: frozenset({""}) gives the totals only.
@@ -69,7 +74,9 @@ def group(plan: Plan, source: str, block: Block, edges: Ints, *, dimensions: fro
         if len(rows):
             whole = len(rows) == block.size
             part = block if whole else block.take(rows)
-            cells.extend(_Grouping(plan, source, part, bucket if whole else bucket[rows], edges, name, dimensions).cells())
+            cells.extend(
+                _Grouping(plan, source, part, bucket if whole else bucket[rows], edges, name, dimensions).cells()
+            )
     return cells
 
 
@@ -173,7 +180,7 @@ class _Grouping:
         hashes = np.array([key_hash(value) for value in texts.values], dtype="<u8")
         bounds = np.searchsorted(pairs >> 32, np.arange(len(groups.ids) + 1))
         members = hashes[pairs & 0xFFFF_FFFF] if len(pairs) else hashes[:0]
-        sets = [np.unique(members[a:b]) for a, b in zip(bounds[:-1], bounds[1:], strict=True)]
+        sets = [np.unique(members[a:b]) for a, b in itertools.pairwise(bounds)]
         return [(len(keys), None, DistinctKeys.MAGIC + keys.tobytes()) for keys in sets]
 
 
@@ -256,7 +263,7 @@ def _quantiles(values: npt.NDArray[Any], of_row: Ints, count: int) -> list[Encod
     bins = (pairs & 0xFFFF) - 2**15
     return [
         Quantiles(tuple(zip(bins[a:b].tolist(), times[a:b].tolist(), strict=True))).encode()
-        for a, b in zip(bounds[:-1], bounds[1:], strict=True)
+        for a, b in itertools.pairwise(bounds)
     ]
 
 
@@ -275,7 +282,7 @@ def bitmaps(pairs: Ints, count: int) -> list[Encoded]:
     persons = (pairs & 0xFFFF_FFFF).astype(np.uint32)
     return [
         (b - a, None, FrozenBitMap(array("I", persons[a:b].tobytes())).serialize()) if b > a else (0, None, None)
-        for a, b in zip(bounds[:-1], bounds[1:], strict=True)
+        for a, b in itertools.pairwise(bounds)
     ]
 
 
@@ -286,7 +293,7 @@ def repeats(pairs: Ints, count: int) -> list[Encoded]:
     persons = pairs & 0xFFFF_FFFF
     return [
         Repeat(bitmap(persons[a:b]), bitmap(persons[a:b][times[a:b] > 1])).encode()
-        for a, b in zip(bounds[:-1], bounds[1:], strict=True)
+        for a, b in itertools.pairwise(bounds)
     ]
 
 
@@ -294,7 +301,7 @@ def holds(block: Block, condition: Condition) -> npt.NDArray[np.bool_]:
     """For each row whether the condition is true. A missing value passes `ne` and `is_null` only."""
     column = block.columns[condition.field]
     if condition.op == "is_null":
-        return column.is_null == bool(condition.value)
+        return np.asarray(column.is_null == bool(condition.value))
     if isinstance(column, Texts) and (isinstance(condition.value, str | tuple) or condition.op in ("eq", "ne", "in")):
         wanted = {str(value) for value in _operands(condition)}
         found = column.flags([value in wanted for value in column.values])
@@ -302,7 +309,7 @@ def holds(block: Block, condition: Condition) -> npt.NDArray[np.bool_]:
     numbers = numbers_of(block, condition.field)
     if condition.op in ("gt", "lt"):
         compare = np.greater if condition.op == "gt" else np.less
-        return compare(numbers.values, condition.value) & ~numbers.is_null
+        return np.asarray(compare(numbers.values, condition.value) & ~numbers.is_null)
     found = np.isin(numbers.values, [*_operands(condition)]) & ~numbers.is_null
     return ~found if condition.op == "ne" else found
 

@@ -1,6 +1,7 @@
 """Counts dirty minutes again: marks taken, sessions derived, buckets recomputed, in one transaction a local day.
 
-An hour is open until CLOSE_AFTER its end. Open hours are kept as minutes, and merged from them; a closed hour is counted
+An hour is open until CLOSE_AFTER its end. Open hours are kept as minutes, and merged from them; a closed hour is
+counted
 from its events whenever it is dirty. Days are merged from hours, always. A closed hour's minute totals stay for
 MINUTES_KEPT, so that "yesterday until 10:40" costs nothing.
 """
@@ -38,7 +39,7 @@ from kpis.rollup.dirty import (
     spans_of,
     take,
 )
-from kpis.rollup.group import Ints, group
+from kpis.rollup.group import group
 from kpis.rollup.keys import OVERFLOW_KEY
 from kpis.rollup.plan import Plan, plan_for
 from kpis.rollup.read import read_events, read_sessions
@@ -49,7 +50,8 @@ CLOSE_AFTER = timedelta(hours=1)
 MINUTES_KEPT = timedelta(hours=49)
 TOTALS = frozenset({""})
 ROUNDS = 8
-"""Sessions that moved may dirty the day before, and so on; what is left after so many rounds waits for the next tick."""
+"""Sessions that moved may dirty the day before, and so on; what is left after so many rounds waits for the next tick.
+"""
 
 T = TypeVar("T")
 
@@ -135,7 +137,7 @@ def refresh_span(scope: Scope, start: datetime, end: datetime, *, now: datetime)
 
 
 def _derived(scope: Scope, dirty: DirtyMinutes, start: datetime, end: datetime, now: datetime) -> set[int]:
-    """Derive the sessions of dirty minutes. Returns the minutes of changed ones within the day, and marks the others."""
+    """Derive the sessions of dirty minutes. Returns the minutes of changed ones within the day; marks the others."""
     if not dirty.underived:
         return set()
     spans, restated = spans_of(dirty.underived), spans_of(dirty.restated)
@@ -201,7 +203,9 @@ def are_minutes_kept(end: int, now: datetime) -> bool:
 def minute_cells(scope: Scope, source: str, hours: Hours) -> list[Cell]:
     """Cells of the dirty minutes of open hours, counted from the source."""
     grid = np.arange(hours.open_minutes[0], hours.open_minutes[-1] + 2 * MINUTE, MINUTE, dtype=np.int64)
-    return group(scope.plan, source, read(scope, source, spans_of(hours.open_minutes)), grid)
+    wanted = set(hours.open_minutes)
+    cells = group(scope.plan, source, read(scope, source, spans_of(hours.open_minutes)), grid)
+    return [cell for cell in cells if cell.start in wanted]
 
 
 def read(scope: Scope, source: str, spans: Sequence[tuple[datetime, datetime]]) -> Block:
@@ -214,7 +218,7 @@ def read(scope: Scope, source: str, spans: Sequence[tuple[datetime, datetime]]) 
 def count_closed(
     scope: Scope, store: Store, source: str, hours: Sequence[tuple[int, int]], *, now: datetime
 ) -> list[Cell]:
-    """Count whole closed hours from the source; recent ones by the minute too, totals only. Returns the hours' cells."""
+    """Count whole closed hours from the source; recent ones by the minute too, totals only. Returns their cells."""
     counted: list[Cell] = []
     for part in adjacent(hours):
         edges = np.array([start for start, _ in part] + [part[-1][1]], dtype=np.int64)

@@ -21,7 +21,9 @@ from kpis.rollup.refresh import Scope
 
 
 def backfill_enqueue(*, tenant_id: int, first: date, end: date, workers: int, created_by: str = "") -> Job:
-    """The job that counts these local days again; an unfinished one for the same days is returned, to be gone on with."""
+    """The job that counts these local days again; an unfinished one for the same days is returned, to be gone on
+    with.
+    """
     params = backfill_params(first, end, workers=workers)
     key = f"{first.isoformat()}:{end.isoformat()}"
     return enqueue(kind=BACKFILL, tenant_id=tenant_id, params=params, dedupe_key=key, created_by=created_by)

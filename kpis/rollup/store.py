@@ -1,5 +1,5 @@
-"""Writes and reads bucket rows. What is stored is read first and only what differs is written, so that computing the same
-again writes nothing. Cells pass through a temporary table, because COPY into a guarded table is refused."""
+"""Writes and reads bucket rows. What is stored is read first and only what differs is written, so that computing the
+same again writes nothing. Cells pass through a temporary table, because COPY into a guarded table is refused."""
 
 from __future__ import annotations
 
@@ -7,6 +7,7 @@ from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import datetime
+from typing import Any
 
 from django.db import connections
 from django.db.backends.utils import CursorWrapper
@@ -17,8 +18,7 @@ from kpis.rollup.cells import Cell
 
 STAGE = """
 CREATE TEMPORARY TABLE IF NOT EXISTS bw_bucket_stage (
-    measure text COLLATE "C", dimension text COLLATE "C", key text COLLATE "C", start timestamptz,
-    n int8, total numeric, state bytea
+    measure text, dimension text, key text, start timestamptz, n int8, total numeric, state bytea
 ) ON COMMIT DELETE ROWS"""
 
 COPY = "COPY bw_bucket_stage (measure, dimension, key, start, n, total, state) FROM STDIN"
@@ -30,10 +30,14 @@ SELECT %(tenant)s, %(calendar)s, measure, dimension, %(grain)s, start, key, n, t
 ON CONFLICT (tenant_id, calendar_id, measure, dimension, grain, start, key) DO UPDATE
    SET n = excluded.n, total = excluded.total, state = excluded.state, computed_at = excluded.computed_at"""
 
+# LIMIT keeps the planner to one probe of the primary key a row; it would rather scan all buckets of the calendar.
 VANISHED = """
-DELETE FROM bw_bucket b USING bw_bucket_stage s
- WHERE b.tenant_id = %(tenant)s AND b.calendar_id = %(calendar)s AND b.measure = s.measure AND b.dimension = s.dimension
-   AND b.grain = %(grain)s AND b.start = s.start AND b.key = s.key"""
+DELETE FROM bw_bucket WHERE tenant_id = %(tenant)s AND ctid = ANY (ARRAY(
+    SELECT found.ctid FROM bw_bucket_stage s CROSS JOIN LATERAL (
+        SELECT b.ctid FROM bw_bucket b
+         WHERE b.tenant_id = %(tenant)s AND b.calendar_id = %(calendar)s AND b.measure = s.measure
+           AND b.dimension = s.dimension AND b.grain = %(grain)s AND b.start = s.start AND b.key = s.key
+         LIMIT 1) found))"""
 
 # One probe of the primary key for each pair of measure and dimension: the cost does not grow with history.
 READ = """
@@ -88,7 +92,10 @@ class Store:
 
     def starts_with_key(self, grain: Grain, key: str, end: int, *, pairs: Sequence[tuple[str, str]]) -> set[int]:
         """The buckets that start before `end` and hold this key for any of the pairs."""
-        query = READ.replace("b.measure, b.dimension, b.key, date_part('epoch', b.start)::int8, b.n, b.total, b.state", "DISTINCT b.start")
+        query = READ.replace(
+            "b.measure, b.dimension, b.key, date_part('epoch', b.start)::int8, b.n, b.total, b.state",
+            "DISTINCT b.start",
+        )
         params = self._params(grain, pairs) | {"first": from_micros(0), "end": from_micros(end), "key": key}
         with self._cursor() as cursor:
             cursor.execute(f"{query} AND b.key = %(key)s", params)
@@ -104,7 +111,7 @@ class Store:
             )
             return int(cursor.rowcount)
 
-    def _params(self, grain: Grain, pairs: Sequence[tuple[str, str]]) -> dict[str, object]:
+    def _params(self, grain: Grain, pairs: Sequence[tuple[str, str]]) -> dict[str, Any]:
         return {
             "tenant": self.tenant_id,
             "calendar": self.calendar_id,

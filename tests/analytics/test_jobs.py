@@ -7,7 +7,6 @@ import os
 import signal
 import time
 import uuid
-from collections.abc import Iterator
 from datetime import datetime, timedelta
 from typing import Any
 
@@ -17,7 +16,18 @@ from django.db import connections
 from django.utils import timezone
 
 from analytics import jobs
-from analytics.jobs import JobKind, LeaseLost, PermanentFailure, RunningJob, cancel, claim, enqueue, kinds, run_due, run_job
+from analytics.jobs import (
+    JobKind,
+    LeaseLost,
+    PermanentFailure,
+    RunningJob,
+    cancel,
+    claim,
+    enqueue,
+    kinds,
+    run_due,
+    run_job,
+)
 from analytics.models import Job, Tenant
 from analytics.registry import UnknownName
 from analytics.tasks import sweep
@@ -50,14 +60,18 @@ def count_to_five(job: RunningJob) -> dict[str, Any]:
     return {"seen": job.cursor["seen"]}
 
 
-for _name, _handler in (("test.note", note), ("test.fail", fail), ("test.refuse", refuse), ("test.count", count_to_five)):
+for _name, _handler in (
+    ("test.note", note),
+    ("test.fail", fail),
+    ("test.refuse", refuse),
+    ("test.count", count_to_five),
+):
     kinds.register(JobKind(_name, _handler))
 
 
 @pytest.fixture(autouse=True)
-def _empty_log() -> Iterator[None]:
+def _empty_log() -> None:
     log.clear()
-    yield
 
 
 def fresh(job: Job) -> Job:
@@ -79,7 +93,13 @@ def test_a_job_runs_once_with_its_params_in_its_tenant(acme: Tenant, globex: Ten
     assert sorted(log, key=str) == sorted([(acme.pk, {"a": 1}), (globex.pk, {}), (None, {})], key=str)
     for each in (job, other, platform):
         each = fresh(each)
-        assert (each.state, each.result, each.done, each.total, each.lease_token) == ("done", {"noted": True}, 2, 2, None)
+        assert (each.state, each.result, each.done, each.total, each.lease_token) == (
+            "done",
+            {"noted": True},
+            2,
+            2,
+            None,
+        )
 
 
 def test_no_tenant_sees_the_jobs_of_another(acme: Tenant, globex: Tenant) -> None:
@@ -99,7 +119,7 @@ def test_the_same_work_is_queued_once_until_it_has_ended(acme: Tenant, globex: T
 
 
 def test_an_unknown_kind_is_refused_at_the_door(acme: Tenant) -> None:
-    with pytest.raises(UnknownName, match="did you mean test.note"):
+    with pytest.raises(UnknownName, match=r"did you mean test\.note"):
         enqueue(kind="test.notes", tenant_id=acme.pk)
 
 
@@ -193,7 +213,11 @@ def test_a_job_killed_in_the_middle_goes_on_from_its_checkpoint(acme: Tenant, gl
 
 @pytest.mark.django_db(transaction=True)
 def test_eight_workers_run_forty_jobs_once_each(acme: Tenant, globex: Tenant) -> None:
-    waiting = {enqueue(kind="test.note", tenant_id=tenant.pk, params={"n": n}).pk for n in range(20) for tenant in (acme, globex)}
+    waiting = {
+        enqueue(kind="test.note", tenant_id=tenant.pk, params={"n": n}).pk
+        for n in range(20)
+        for tenant in (acme, globex)
+    }
     connections.close_all()
     context = multiprocessing.get_context("fork")
     results = context.Queue()

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 from datetime import UTC, date, datetime, timedelta
 
 import pytest
@@ -48,11 +49,21 @@ def test_the_day_of_spring_has_23_hours() -> None:
 def test_lord_howe_moves_by_half_an_hour() -> None:
     # Back on 2026-04-05 at 02:00 (+11) to 01:30 (+10:30), which is 15:00 UTC of the 4th: a half hour, then full ones.
     starts = hours(LORD_HOWE, date(2026, 4, 5))
-    assert starts[:4] == [utc("2026-04-04 13:00"), utc("2026-04-04 14:00"), utc("2026-04-04 15:00"), utc("2026-04-04 15:30")]
+    assert starts[:4] == [
+        utc("2026-04-04 13:00"),
+        utc("2026-04-04 14:00"),
+        utc("2026-04-04 15:00"),
+        utc("2026-04-04 15:30"),
+    ]
     assert (len(starts), LORD_HOWE.day(date(2026, 4, 5)).elapsed) == (25, timedelta(hours=24, minutes=30))
     # Forward on 2026-10-04 at 02:00 (+10:30) to 02:30 (+11), 15:30 UTC of the 3rd; 03:00 is 16:00 UTC.
     starts = hours(LORD_HOWE, date(2026, 10, 4))
-    assert starts[:4] == [utc("2026-10-03 13:30"), utc("2026-10-03 14:30"), utc("2026-10-03 15:30"), utc("2026-10-03 16:00")]
+    assert starts[:4] == [
+        utc("2026-10-03 13:30"),
+        utc("2026-10-03 14:30"),
+        utc("2026-10-03 15:30"),
+        utc("2026-10-03 16:00"),
+    ]
     assert (len(starts), LORD_HOWE.day(date(2026, 10, 4)).elapsed) == (24, timedelta(hours=23, minutes=30))
 
 
@@ -87,7 +98,9 @@ def test_weeks_start_on_the_tenants_day() -> None:
 
 
 def test_the_last_seven_days_are_complete_local_days() -> None:
-    assert parse_range("last_7d", PARIS, NOW) == Period(utc("2026-11-13 23:00"), utc("2026-11-20 23:00"), Granularity.DAY, 7)
+    assert parse_range("last_7d", PARIS, NOW) == Period(
+        utc("2026-11-13 23:00"), utc("2026-11-20 23:00"), Granularity.DAY, 7
+    )
     assert parse_range("rolling_7d", PARIS, NOW) == Period(NOW - timedelta(days=7), NOW)
 
 
@@ -134,7 +147,9 @@ def test_ranges_read_as_written(text: str, start: str, end: str) -> None:
     assert (period.start, period.end) == (utc(start), utc(end))
 
 
-@pytest.mark.parametrize("text", ["", "last week", "last_0d", "2026-13", "2026-02-30", "2026-11-08..2026-11-01", "x..y"])
+@pytest.mark.parametrize(
+    "text", ["", "last week", "last_0d", "2026-13", "2026-02-30", "2026-11-08..2026-11-01", "x..y"]
+)
 def test_a_range_that_cannot_be_read_says_why(text: str) -> None:
     with pytest.raises(RangeError, match=r"\w"):
         parse_range(text, PARIS, NOW)
@@ -147,7 +162,15 @@ def test_an_unknown_zone_and_a_backward_range_are_errors() -> None:
         period_between("2026-11-08", "2026-11-08", PARIS)
 
 
-ZONES = ("UTC", "Europe/Paris", "Asia/Kathmandu", "Australia/Lord_Howe", "Pacific/Apia", "America/St_Johns", "America/Havana")
+ZONES = (
+    "UTC",
+    "Europe/Paris",
+    "Asia/Kathmandu",
+    "Australia/Lord_Howe",
+    "Pacific/Apia",
+    "America/St_Johns",
+    "America/Havana",
+)
 
 
 @given(zone=st.sampled_from(ZONES), second=st.integers(0, 2_000_000_000), unit=st.sampled_from(list(Granularity)))
@@ -167,5 +190,5 @@ def test_the_hours_of_a_day_tile_it(zone: str, day: date) -> None:
     edges = [from_micros(edge) for edge in calendar.edges(period.start, period.end, Granularity.HOUR)]
     if period.elapsed:
         assert (edges[0], edges[-1]) == (period.start, period.end)
-        assert all(timedelta(0) < b - a <= timedelta(hours=1) for a, b in zip(edges, edges[1:], strict=False))
+        assert all(timedelta(0) < b - a <= timedelta(hours=1) for a, b in itertools.pairwise(edges))
         assert {calendar.local_date(edge) for edge in edges[:-1]} == {day}

@@ -18,7 +18,13 @@ class Dish:
 def test_a_registered_item_is_found_by_its_id() -> None:
     dishes: Registry[Dish] = Registry(Dish)
     soup = dishes.register(Dish("soup"))
-    assert (dishes["soup"], dishes.get("cake"), list(dishes), "soup" in dishes, len(dishes)) == (soup, None, [soup], True, 1)
+    assert (dishes["soup"], dishes.get("cake"), list(dishes), "soup" in dishes, len(dishes)) == (
+        soup,
+        None,
+        [soup],
+        True,
+        1,
+    )
 
 
 def test_a_taken_name_a_wrong_kind_and_no_name_raise() -> None:

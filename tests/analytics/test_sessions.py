@@ -110,7 +110,8 @@ def test_any_order_of_arrival_gives_the_sessions_of_a_whole_derivation(
     chance = random.Random(seed)
     told = [
         event(
-            acme, chance.choice(("page_view", "order_completed", "$identify")), t0 + timedelta(minutes=chance.randrange(600), seconds=number % 60),
+            acme, chance.choice(("page_view", "order_completed", "$identify")),
+            t0 + timedelta(minutes=chance.randrange(600), seconds=number % 60),
             chance.choice(("ann", "bob")), session_id=chance.choice((None, None, "s1", "s2")),
             country=chance.choice((None, "FR", "DE")),
         )
@@ -131,7 +132,9 @@ def test_any_order_of_arrival_gives_the_sessions_of_a_whole_derivation(
     assert len(stepwise) > 4
 
 
-def test_a_machine_that_never_pauses_has_a_session_a_quarter_of_a_day(acme: Tenant, globex: Tenant, t0: datetime) -> None:
+def test_a_machine_that_never_pauses_has_a_session_a_quarter_of_a_day(
+    acme: Tenant, globex: Tenant, t0: datetime
+) -> None:
     # From 05:00 on, every 20 minutes: the quarter until 06:00 is not filled, the one until 12:00 is, and so on.
     at = minutes(t0, *range(300, 1500, 20))
     tell(acme, "ann", at)
@@ -140,10 +143,18 @@ def test_a_machine_that_never_pauses_has_a_session_a_quarter_of_a_day(acme: Tena
 
 
 @pytest.mark.parametrize("seed", range(4))
-def test_endless_activity_in_any_order_is_cut_the_same_way(acme: Tenant, globex: Tenant, t0: datetime, seed: int) -> None:
+def test_endless_activity_in_any_order_is_cut_the_same_way(
+    acme: Tenant, globex: Tenant, t0: datetime, seed: int
+) -> None:
     chance = random.Random(seed)
     told = [
-        event(acme, "page_view", t0 + timedelta(minutes=m, seconds=chance.randrange(60)), "ann", session_id="s1" if m % 97 == 0 else None)
+        event(
+            acme,
+            "page_view",
+            t0 + timedelta(minutes=m, seconds=chance.randrange(60)),
+            "ann",
+            session_id="s1" if m % 97 == 0 else None,
+        )
         for m in range(0, 60 * 24 * 5, 13)
         if chance.random() < 0.95
     ]

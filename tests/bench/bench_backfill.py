@@ -1,4 +1,6 @@
-"""Full backfill: events a second on all cores and peak memory. `python tests/bench/bench_backfill.py --events 1000000`."""
+"""Full backfill: events a second on all cores and peak memory. `python tests/bench/bench_backfill.py --events
+1000000`.
+"""
 
 from __future__ import annotations
 
@@ -13,7 +15,7 @@ from pathlib import Path
 from typing import Any
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[2]))
-from tests.bench.stage import prepare  # noqa: E402
+from tests.bench.stage import prepare
 
 NOW = datetime(2026, 11, 5, tzinfo=UTC)
 
@@ -60,9 +62,10 @@ def main() -> None:
 
 
 def run(events: int, users: int, days: int, workers: int) -> dict[str, Any]:
+    from django.db import connections
+
     from analytics.jobs import run_job
     from analytics.tenancy import tenant_context
-    from django.db import connections
     from kpis.rollup.backfill import bounds
     from kpis.rollup.services import backfill_enqueue
     from tests.bench.generate import generate
@@ -80,7 +83,8 @@ def run(events: int, users: int, days: int, workers: int) -> dict[str, Any]:
     with tenant_context(tenant_id):
         job.refresh_from_db()
         with connections["default"].cursor() as cursor:
-            cursor.execute("SELECT (SELECT count(*) FROM bw_bucket), (SELECT count(*) FROM bw_session), (SELECT count(*) FROM bw_event)")
+            tables = ("bw_bucket", "bw_session", "bw_event")
+            cursor.execute("SELECT " + ", ".join(f"(SELECT count(*) FROM {table})" for table in tables))
             buckets, sessions, stored = cursor.fetchone()
     assert job.state == "done", job.error
     return {

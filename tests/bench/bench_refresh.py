@@ -1,6 +1,6 @@
 """Refresh after 10,000 new events, on histories of different length with equal events an hour.
 
-    python tests/bench/bench_refresh.py --days 10 100 --per-day 100000      # one and ten million events
+python tests/bench/bench_refresh.py --days 10 100 --per-day 100000      # one and ten million events
 """
 
 from __future__ import annotations
@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import Any
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[2]))
-from tests.bench.stage import prepare  # noqa: E402
+from tests.bench.stage import prepare
 
 END = date(2026, 11, 1)
 NOON = datetime(2026, 11, 1, 12, 20, tzinfo=UTC)
@@ -39,13 +39,14 @@ def main() -> None:
 
 
 def run(days: int, per_day: int, users: int, new: int, rounds: int) -> dict[str, Any]:
-    """Median seconds of a refresh after `new` events within a few minutes, in another hour of the last day each time."""
-    from analytics.tenancy import tenant_context
+    """Median seconds of a refresh after `new` events within minutes, in another hour of the last day each time."""
     from kpis.rollup.backfill import Backfill, Ledger, bounds, plan_parts, run_backfill
     from kpis.rollup.refresh import refresh_tenant
-    from tests.bench.generate import generate, insert
+    from tests.bench.generate import generate
 
-    tenant_id = generate(slug=f"refresh{days}", events=(days + 1) * per_day, users=users, days=days + 1, end=END + timedelta(days=1))
+    tenant_id = generate(
+        slug=f"refresh{days}", events=(days + 1) * per_day, users=users, days=days + 1, end=END + timedelta(days=1)
+    )
     backfill = Backfill(tenant_id, *(bounds(tenant_id) or (END, END)))
     run_backfill(backfill, plan_parts(backfill), Ledger(0, lambda cursor, at, of: None), workers=4, now=NOON)
     times = []
@@ -63,14 +64,14 @@ def run(days: int, per_day: int, users: int, new: int, rounds: int) -> dict[str,
 
 
 def _cpu() -> float:
-    """Processor seconds used so far by this process and its PostgreSQL backend: what a busy machine does not distort."""
+    """Processor seconds used by this process and its PostgreSQL backend: what a busy machine does not distort."""
     import psutil
     from django.db import connections
 
     with connections["default"].cursor() as cursor:
         cursor.execute("SELECT pg_backend_pid()")
         backend = psutil.Process(cursor.fetchone()[0]).cpu_times()
-    return time.process_time() + backend.user + backend.system
+    return float(time.process_time() + backend.user + backend.system)
 
 
 def _arrive(tenant_id: int, start: datetime, number: int, new: int, users: int) -> None:

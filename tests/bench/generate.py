@@ -1,8 +1,9 @@
-"""A synthetic history, made inside PostgreSQL: `python tests/bench/generate.py --events 1000000 --users 50000 --days 90`.
+"""A synthetic history, made inside PostgreSQL: `python tests/bench/generate.py --events 1000000 --users 50000 --days
+90`.
 
 Visits of people with a heavy tail (the busiest percent makes about a quarter of them), one to nine events each, written
-straight into partitions as role app, with subjects and one person in twenty known under two of them. No identities, keys or
-marks: this is for measuring the counting, not the writing. The same arguments give the same history.
+straight into partitions as role app, with subjects and one person in twenty known under two of them. No identities,
+keys or marks: this is for measuring the counting, not the writing. The same arguments give the same history.
 """
 
 from __future__ import annotations
@@ -15,6 +16,7 @@ import time
 from concurrent.futures import ProcessPoolExecutor
 from datetime import UTC, date, datetime, timedelta
 from pathlib import Path
+from typing import Any
 
 import django
 
@@ -31,32 +33,36 @@ EVENTS = """
 INSERT INTO bw_event (id, tenant_id, ts, received_at, event_id, name, type, source, subject_id, session_id, platform,
     country, campaign, channel, object_type, object_id, method, tier, value, duration_ms, amount, currency, amount_base,
     is_bot, is_internal, is_historical, is_clamped, properties)
-SELECT gen_random_uuid(), %(tenant)s, at, at + interval '1 second', md5(visit::text || step), name, 'user_action', 'api',
+SELECT gen_random_uuid(), %(tenant)s, at, at + interval '1 second', md5(visit::text || step), name, 'user_action',
+'api',
        subject, CASE WHEN subject %% 4 = 0 THEN 's' || %(day)s || '-' || visit END,
        (ARRAY['web', 'ios', 'android', 'server'])[1 + subject %% 4],
        (ARRAY['FR', 'DE', 'GB', 'US', 'ES', 'IT', 'NP', 'JP', 'BR', 'IN', NULL, 'CH'])[1 + subject %% 12],
        CASE WHEN subject %% 5 = 0 THEN 'campaign-' || subject %% 17 END,
-       (ARRAY['search', 'direct', 'email', 'social'])[1 + subject %% 4], 'product', 'p' || floor(luck * luck * 500)::int,
-       CASE WHEN name = 'order_completed' THEN (ARRAY['card', 'transfer', 'wallet'])[1 + step %% 3] END, NULL, NULL,
-       CASE WHEN name = 'stream_ended' THEN round(luck * 3600000) END,
-       CASE WHEN is_money THEN 100 + floor(luck * 20000)::int END, CASE WHEN is_money THEN 'EUR' END,
-       CASE WHEN is_money THEN 100 + floor(luck * 20000)::int END,
-       subject %% 100 = 7, subject %% 500 = 11, false, false,
-       jsonb_build_object('path', '/p/' || floor(luck * 500)::int, 'browser', 'Firefox', 'viewers', floor(luck * 100)::int)
+       (ARRAY['search', 'direct', 'email', 'social'])[1 + subject %% 4], 'product', 'p' || floor(luck * luck *
+       500)::int, CASE WHEN name = 'order_completed' THEN (ARRAY['card', 'transfer', 'wallet'])[1 + step %% 3] END,
+       NULL, NULL, CASE WHEN name = 'stream_ended' THEN round(luck * 3600000) END, CASE WHEN is_money THEN 100 +
+       floor(luck * 20000)::int END, CASE WHEN is_money THEN 'EUR' END, CASE WHEN is_money THEN 100 + floor(luck *
+       20000)::int END, subject %% 100 = 7, subject %% 500 = 11, false, false, jsonb_build_object('path', '/p/' ||
+       floor(luck * 500)::int, 'browser', 'Firefox', 'viewers', floor(luck * 100)::int)
   FROM (
     SELECT visit, step, subject, start + step * interval '40 seconds' * (0.5 + random()) AS at, random() AS luck, name,
            name IN ('order_completed', 'order_refunded', 'gift_sent') AS is_money
       FROM (SELECT visit, least(%(users)s, 1 + floor(%(users)s * power(random(), 3.2))::int) AS subject,
-                   %(start)s::timestamptz + random() * %(seconds)s * interval '1 second' AS start, 1 + floor(random() * 9)::int AS steps
+                   %(start)s::timestamptz + random() * %(seconds)s * interval '1 second' AS start, 1 + floor(random()
+                   * 9)::int AS steps
               FROM generate_series(1, %(visits)s) AS visit) visits,
            LATERAL generate_series(1, steps) AS step,
-           LATERAL (SELECT (ARRAY['$pageview', '$pageview', '$pageview', '$pageview', 'product_viewed', 'product_viewed',
+           LATERAL (SELECT (ARRAY['$pageview', '$pageview', '$pageview', '$pageview', 'product_viewed',
+           'product_viewed',
                 'message_sent', '$pageleave', 'order_completed', 'gift_sent', 'cart_updated', 'stream_ended',
                 'order_refunded', '$identify'])[1 + (visit * 31 + step * 7 + subject) %% 14] AS name) named
   ) made"""
 
 
-def generate(*, slug: str, events: int, users: int, days: int, end: date, zone: str = "Europe/Paris", workers: int = 4) -> int:
+def generate(
+    *, slug: str, events: int, users: int, days: int, end: date, zone: str = "Europe/Paris", workers: int = 4
+) -> int:
     """Fill the tenant of that slug (made if it is missing) with about `events` events before `end`; its id."""
     from django.db import connections
 
@@ -71,7 +77,10 @@ def generate(*, slug: str, events: int, users: int, days: int, end: date, zone: 
     first = end - timedelta(days=days)
     partitions_between(first, month_after(end))
     with tenant_context(tenant_id), connections["default"].cursor() as cursor:
-        cursor.execute(SUBJECTS, {"tenant": tenant_id, "users": users, "start": datetime(first.year, first.month, first.day, tzinfo=UTC)})
+        cursor.execute(
+            SUBJECTS,
+            {"tenant": tenant_id, "users": users, "start": datetime(first.year, first.month, first.day, tzinfo=UTC)},
+        )
     connections.close_all()
     visits = max(1, events // days // 5)
     with ProcessPoolExecutor(workers) as pool:
@@ -94,7 +103,14 @@ def insert(tenant_id: int, start: datetime, *, seconds: float, number: int, visi
     """About five events for each of `visits` that begin within `seconds` after `start`; `number` is the seed."""
     from django.db import connections
 
-    values = {"tenant": tenant_id, "start": start, "day": number, "visits": visits, "users": users, "seconds": seconds}
+    values: dict[str, Any] = {
+        "tenant": tenant_id,
+        "start": start,
+        "day": number,
+        "visits": visits,
+        "users": users,
+        "seconds": seconds,
+    }
     with connections["default"].cursor() as cursor:
         cursor.execute("SELECT setseed(%s)", [number / 10_000])
         cursor.execute(EVENTS, values)
@@ -111,8 +127,17 @@ def main() -> None:
     chosen = parser.parse_args()
     django.setup()
     begun = time.perf_counter()
-    generate(slug=chosen.tenant, events=chosen.events, users=chosen.users, days=chosen.days, end=chosen.end, workers=chosen.workers)
-    print(json.dumps({"tenant": chosen.tenant, "events": chosen.events, "seconds": round(time.perf_counter() - begun, 1)}))
+    generate(
+        slug=chosen.tenant,
+        events=chosen.events,
+        users=chosen.users,
+        days=chosen.days,
+        end=chosen.end,
+        workers=chosen.workers,
+    )
+    print(
+        json.dumps({"tenant": chosen.tenant, "events": chosen.events, "seconds": round(time.perf_counter() - begun, 1)})
+    )
 
 
 if __name__ == "__main__":

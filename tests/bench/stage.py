@@ -13,7 +13,9 @@ ROOT = Path(__file__).resolve().parents[2]
 
 
 def prepare(*, shared_buffers: str = "1GB") -> None:
-    """Point the environment at a fresh migrated database and set Django up. With BENCH_HOME, keep it there for next time."""
+    """Point the environment at a fresh migrated database and set Django up. With BENCH_HOME, keep it there for next
+    time.
+    """
     sys.path.insert(0, str(ROOT))
     home = Path(os.environ.get("BENCH_HOME") or tempfile.mkdtemp(prefix="bellwether-bench-"))
     home.mkdir(parents=True, exist_ok=True)

@@ -61,9 +61,13 @@ def test_a_backfill_makes_what_refreshes_made(
 
 
 @pytest.mark.django_db
-def test_marks_that_were_there_are_used_up_and_the_range_is_all_that_changes(acme: Tenant, globex: Tenant, t0: datetime) -> None:
+def test_marks_that_were_there_are_used_up_and_the_range_is_all_that_changes(
+    acme: Tenant, globex: Tenant, t0: datetime
+) -> None:
     store(*(event(acme, "page_view", t0 + timedelta(days=day, hours=1), "ann") for day in range(3)))
-    job = backfill_enqueue(tenant_id=acme.pk, first=(t0 + timedelta(days=1)).date(), end=(t0 + timedelta(days=2)).date(), workers=1)
+    job = backfill_enqueue(
+        tenant_id=acme.pk, first=(t0 + timedelta(days=1)).date(), end=(t0 + timedelta(days=2)).date(), workers=1
+    )
     assert run_job(job.pk)
     with tenant_context(acme.pk):
         assert {row.start.date() for row in Bucket.objects.filter(grain=2)} == {(t0 + timedelta(days=1)).date()}
@@ -71,7 +75,9 @@ def test_marks_that_were_there_are_used_up_and_the_range_is_all_that_changes(acm
 
 
 @pytest.mark.django_db
-def test_empty_days_and_wrong_ranges_say_so(acme: Tenant, globex: Tenant, t0: datetime, capsys: pytest.CaptureFixture[str]) -> None:
+def test_empty_days_and_wrong_ranges_say_so(
+    acme: Tenant, globex: Tenant, t0: datetime, capsys: pytest.CaptureFixture[str]
+) -> None:
     call_command("backfill", "--tenant", "acme")
     assert capsys.readouterr().out == "There are no events.\n"
     store(event(acme, "page_view", t0, "ann"))
@@ -88,7 +94,9 @@ def test_a_killed_backfill_goes_on_where_it_was(
 ) -> None:
     store(*some_events(acme, t0, random.Random(3), 80))
     store(*some_events(globex, t0, random.Random(4), 5))
-    job = backfill_enqueue(tenant_id=acme.pk, first=t0.date() - timedelta(days=1), end=t0.date() + timedelta(days=3), workers=1)
+    job = backfill_enqueue(
+        tenant_id=acme.pk, first=t0.date() - timedelta(days=1), end=t0.date() + timedelta(days=3), workers=1
+    )
     connections.close_all()
     child = multiprocessing.get_context("fork").Process(target=_run_and_die, args=(job, parts_done))
     child.start()
@@ -100,7 +108,12 @@ def test_a_killed_backfill_goes_on_where_it_was(
         Job.objects.update(lease_until=timezone.now() - timedelta(seconds=1))
     ran: list[str] = []
     original = backfill.run_part
-    monkeypatch.setattr(backfill, "run_part", lambda b, part, now: (ran.append(part.name), original(b, part, now))[1])
+
+    def run_part(what: backfill.Backfill, part: backfill.Part, now: datetime) -> backfill.Part:
+        ran.append(part.name)
+        return original(what, part, now)
+
+    monkeypatch.setattr(backfill, "run_part", run_part)
     assert run_job(job.pk)
     with tenant_context(acme.pk):
         job.refresh_from_db()

@@ -1,9 +1,10 @@
-"""What is due, by the tenant's clock, once: through both changes of the clock, with three schedulers, after an outage."""
+"""What is due, by the tenant's clock, once: through both changes of the clock, with three schedulers, after an
+outage.
+"""
 
 from __future__ import annotations
 
 import multiprocessing
-from collections.abc import Iterator
 from datetime import UTC, date, datetime, time, timedelta
 from typing import Any
 
@@ -14,6 +15,7 @@ from analytics.jobs import JobKind, RunningJob, kinds
 from analytics.models import Calendar as CalendarRow
 from analytics.models import DuePeriod, Job, Tenant
 from analytics.periods import Calendar, Granularity
+from analytics.registry import Registry
 from analytics.tenancy import tenant_context
 from kpis import due
 from kpis.due import Schedule, due_instants, enqueue_due, local_instant, tick
@@ -33,13 +35,13 @@ def schedule(every: Granularity = Granularity.DAY, **values: Any) -> Schedule:
 
 
 @pytest.fixture
-def daily(monkeypatch: pytest.MonkeyPatch) -> Iterator[Schedule]:
+def daily(monkeypatch: pytest.MonkeyPatch) -> Schedule:
     """The only schedule there is: each local day at 02:30."""
     one = schedule(at=time(2, 30), catch_up="all")
-    registry = due.Registry(Schedule)
+    registry: Registry[Schedule] = Registry(Schedule)
     registry.register(one)
     monkeypatch.setattr(due, "schedules", registry)
-    yield one
+    return one
 
 
 def since(tenant: Tenant, moment: datetime) -> None:
@@ -69,7 +71,8 @@ def test_a_year_has_365_daily_instants_in_every_zone_whatever_the_ticks(zone: st
     end = calendar.day_start(date(2027, 1, 1)) - timedelta(microseconds=1)
     whole = list(due_instants(one, calendar, start, end))
     assert len(whole) == len(set(whole)) == 365
-    pieces, at_last = [], start
+    pieces: list[datetime] = []
+    at_last = start
     while at_last < end:
         now = min(at_last + timedelta(hours=7, minutes=11), end)
         pieces += due_instants(one, calendar, at_last, now)
@@ -82,7 +85,9 @@ def test_hours_follow_the_tenants_clock(t0: datetime) -> None:
     assert found == [t0 + timedelta(minutes=15), t0 + timedelta(hours=1, minutes=15)]
 
 
-def test_ticks_enqueue_each_day_once_for_each_tenant(acme: Tenant, globex: Tenant, t0: datetime, daily: Schedule) -> None:
+def test_ticks_enqueue_each_day_once_for_each_tenant(
+    acme: Tenant, globex: Tenant, t0: datetime, daily: Schedule
+) -> None:
     since(acme, t0)
     since(globex, t0)
     for minutes in range(0, 60 * 48, 7):

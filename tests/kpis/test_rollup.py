@@ -19,7 +19,9 @@ pytestmark = pytest.mark.django_db
 LATER = timedelta(days=10)
 
 
-def rows(tenant: Tenant, measure: str, grain: Grain, dimension: str = "") -> list[tuple[datetime, str, int, Decimal | None]]:
+def rows(
+    tenant: Tenant, measure: str, grain: Grain, dimension: str = ""
+) -> list[tuple[datetime, str, int, Decimal | None]]:
     with tenant_context(tenant.pk):
         found = Bucket.objects.filter(measure=measure, grain=grain, dimension=dimension).order_by("start", "key")
         return list(found.values_list("start", "key", "n", "total"))
@@ -39,7 +41,9 @@ def members(tenant: Tenant, measure: str, grain: Grain) -> list[tuple[datetime, 
     return [(start, len(state.ids)) for start, state in states if isinstance(state, Distinct)]
 
 
-def test_orders_are_counted_by_local_hour_and_day_of_their_own_tenant_only(acme: Tenant, globex: Tenant, t0: datetime) -> None:
+def test_orders_are_counted_by_local_hour_and_day_of_their_own_tenant_only(
+    acme: Tenant, globex: Tenant, t0: datetime
+) -> None:
     # 23:30 UTC on Monday is 00:30 on Tuesday in Paris and 05:15 on Tuesday in Kathmandu.
     late = t0 + timedelta(hours=23, minutes=30)
     store(
@@ -68,9 +72,15 @@ def test_orders_are_counted_by_local_hour_and_day_of_their_own_tenant_only(acme:
 
 def test_an_open_hour_is_kept_as_minutes_and_a_closed_one_is_not(acme: Tenant, globex: Tenant, t0: datetime) -> None:
     at = t0 + timedelta(hours=10, minutes=7)
-    store(event(acme, "page_view", at, "ann", country="FR"), event(acme, "page_view", at + timedelta(minutes=5), "bob", country="DE"))
+    store(
+        event(acme, "page_view", at, "ann", country="FR"),
+        event(acme, "page_view", at + timedelta(minutes=5), "bob", country="DE"),
+    )
     refresh_tenant(acme.pk, now=at + timedelta(minutes=6))
-    assert rows(acme, "pageviews.count", Grain.MINUTE, "country") == [(at, "FR", 1, None), (at + timedelta(minutes=5), "DE", 1, None)]
+    assert rows(acme, "pageviews.count", Grain.MINUTE, "country") == [
+        (at, "FR", 1, None),
+        (at + timedelta(minutes=5), "DE", 1, None),
+    ]
     assert rows(acme, "pageviews.count", Grain.HOUR, "country") == [
         (t0 + timedelta(hours=10), "DE", 1, None),
         (t0 + timedelta(hours=10), "FR", 1, None),
@@ -85,7 +95,9 @@ def test_an_open_hour_is_kept_as_minutes_and_a_closed_one_is_not(acme: Tenant, g
     assert all_rows(globex) == []
 
 
-def test_a_late_event_changes_its_own_buckets_and_leaves_the_marks_empty(acme: Tenant, globex: Tenant, t0: datetime) -> None:
+def test_a_late_event_changes_its_own_buckets_and_leaves_the_marks_empty(
+    acme: Tenant, globex: Tenant, t0: datetime
+) -> None:
     store(*(event(acme, "page_view", t0 + timedelta(hours=h), "ann") for h in (1, 30, 60)))
     refresh_tenant(acme.pk, now=t0 + LATER)
     before = {row[:5]: row for row in all_rows(acme)}
@@ -98,8 +110,13 @@ def test_a_late_event_changes_its_own_buckets_and_leaves_the_marks_empty(acme: T
         assert not DirtyMark.objects.exists()
 
 
-def test_the_same_person_is_one_in_any_range_and_a_merge_heals_the_past(acme: Tenant, globex: Tenant, t0: datetime) -> None:
-    store(event(acme, "page_view", t0 + timedelta(hours=1), "anon"), event(acme, "page_view", t0 + timedelta(hours=2), "ann"))
+def test_the_same_person_is_one_in_any_range_and_a_merge_heals_the_past(
+    acme: Tenant, globex: Tenant, t0: datetime
+) -> None:
+    store(
+        event(acme, "page_view", t0 + timedelta(hours=1), "anon"),
+        event(acme, "page_view", t0 + timedelta(hours=2), "ann"),
+    )
     refresh_tenant(acme.pk, now=t0 + LATER)
     assert [n for _, n in members(acme, "users.active", Grain.DAY)] == [2]
     from analytics.contracts import IdentityLink, LinkKind
@@ -118,12 +135,18 @@ def test_bots_and_internal_users_are_kept_apart(acme: Tenant, globex: Tenant, t0
         event(acme, "page_view", t0, "mybot", is_internal=True, is_bot=True),
     )
     refresh_tenant(acme.pk, now=t0 + LATER)
-    counted = {name: [row[2] for row in rows(acme, "pageviews.count", Grain.DAY, name)] for name in ("", "bots:", "internal:", "bots+internal:")}
+    counted = {
+        name: [row[2] for row in rows(acme, "pageviews.count", Grain.DAY, name)]
+        for name in ("", "bots:", "internal:", "bots+internal:")
+    }
     assert counted == {"": [1], "bots:": [1], "internal:": [1], "bots+internal:": [1]}
 
 
 def test_sessions_join_when_a_late_event_bridges_them(acme: Tenant, globex: Tenant, t0: datetime) -> None:
-    store(event(acme, "page_view", t0 + timedelta(minutes=50), "ann"), event(acme, "page_view", t0 + timedelta(minutes=100), "ann"))
+    store(
+        event(acme, "page_view", t0 + timedelta(minutes=50), "ann"),
+        event(acme, "page_view", t0 + timedelta(minutes=100), "ann"),
+    )
     refresh_tenant(acme.pk, now=t0 + LATER)
     assert rows(acme, "sessions.count", Grain.HOUR) == [(t0, "", 1, None), (t0 + timedelta(hours=1), "", 1, None)]
     store(event(acme, "page_view", t0 + timedelta(minutes=75), "ann"))

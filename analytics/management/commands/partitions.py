@@ -13,7 +13,9 @@ from analytics.partitions import MONTHS_AHEAD, month_after, partitions_between, 
 
 
 class Command(BaseCommand):
-    help = "`partitions ensure` makes missing months (rows of theirs move out of the default partition); `list` shows all."
+    help = (
+        "`partitions ensure` makes missing months (rows of theirs move out of the default partition); `list` shows all."
+    )
 
     def add_arguments(self, parser: ArgumentParser) -> None:
         parser.add_argument("action", choices=["ensure", "list"])

@@ -24,8 +24,12 @@ class Command(BaseCommand):
 
     def add_arguments(self, parser: ArgumentParser) -> None:
         parser.add_argument("--tenant", required=True, help="the tenant's slug")
-        parser.add_argument("--from", dest="first", type=date.fromisoformat, help="first local day (default: of the first event)")
-        parser.add_argument("--to", dest="end", type=date.fromisoformat, help="the day after the last (default: after all)")
+        parser.add_argument(
+            "--from", dest="first", type=date.fromisoformat, help="first local day (default: of the first event)"
+        )
+        parser.add_argument(
+            "--to", dest="end", type=date.fromisoformat, help="the day after the last (default: after all)"
+        )
         parser.add_argument("--workers", type=int, default=os.cpu_count() or 1, help="processes (default: one a core)")
         parser.add_argument("--dry-run", action="store_true", help="say what would be counted, and change nothing")
 
@@ -46,7 +50,9 @@ class Command(BaseCommand):
         if options["dry_run"]:
             self.stdout.write(f"{events:,} events of {days} days would be counted, in {len(parts)} parts.")
             return
-        job = backfill_enqueue(tenant_id=tenant_id, first=first, end=end, workers=options["workers"], created_by="command")
+        job = backfill_enqueue(
+            tenant_id=tenant_id, first=first, end=end, workers=options["workers"], created_by="command"
+        )
         with _bar(tenant_id, job):
             has_run = run_job(job.pk)
         self._report(tenant_id, job, has_run, f"{events:,} events of {days} days")
@@ -62,7 +68,7 @@ class Command(BaseCommand):
             raise CommandError(f"Not finished ({job.state}): {job.error or 'see the job'}. Run it again to go on.")
 
 
-class _bar:  # noqa: N801 - used as a function
+class _bar:
     """A progress bar on a terminal, read from the job's row; nothing elsewhere."""
 
     def __init__(self, tenant_id: int, job: Job) -> None:

@@ -21,7 +21,9 @@ class Command(BaseCommand):
         parser.add_argument("--tenant", help="the tenant's slug (default: every tenant)")
         parser.add_argument("--from", dest="first", type=date.fromisoformat, help="first local day")
         parser.add_argument("--to", dest="end", type=date.fromisoformat, help="the day after the last")
-        parser.add_argument("--no-refresh", action="store_true", help="compare as it is, without counting what is dirty first")
+        parser.add_argument(
+            "--no-refresh", action="store_true", help="compare as it is, without counting what is dirty first"
+        )
         parser.add_argument("--limit", type=int, default=50, help="how many differing cells to list")
         parser.add_argument("--json", action="store_true", help="print one JSON object")
 
@@ -30,10 +32,14 @@ class Command(BaseCommand):
             chosen = [tenant_by_slug(options["tenant"])] if options["tenant"] else tenants()
         except UnknownTenant as error:
             raise CommandError(str(error)) from None
-        report = {}
+        report: dict[str, dict[str, Any]] = {}
         for tenant in chosen:
             found = check_tenant(
-                tenant.id, first=options["first"], end=options["end"], refresh=not options["no_refresh"], now=timezone.now()
+                tenant.id,
+                first=options["first"],
+                end=options["end"],
+                refresh=not options["no_refresh"],
+                now=timezone.now(),
             )
             report[tenant.slug] = {"differing": len(found), "cells": found[: options["limit"]]}
         differing = sum(entry["differing"] for entry in report.values())

@@ -15,11 +15,13 @@ from kpis.rollup.services import days_mark, minutes_dirty
 
 
 class Command(BaseCommand):
-    help = "Count what is dirty again (a worker does so every few seconds); with --from and --to, everything of those days."
+    help = "Count what is dirty again, as a worker does every few seconds; with --from and --to, all of those days."
 
     def add_arguments(self, parser: ArgumentParser) -> None:
         parser.add_argument("--tenant", required=True, help="the tenant's slug")
-        parser.add_argument("--from", dest="first", type=date.fromisoformat, help="first local day, for example 2026-11-01")
+        parser.add_argument(
+            "--from", dest="first", type=date.fromisoformat, help="first local day, for example 2026-11-01"
+        )
         parser.add_argument("--to", dest="end", type=date.fromisoformat, help="the day after the last")
         parser.add_argument("--dry-run", action="store_true", help="say what would be counted, and change nothing")
 

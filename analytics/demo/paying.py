@@ -28,7 +28,7 @@ def order(world: World, today: Today, visit: Visit, basket: list[Product]) -> No
     parent = tell("order_completed", visit, 0.5, items=len(basket), **facts, **money(cents))
     for each in basket:
         line = {"object_type": "product", "object_id": each.id, "content_type": each.kind, "parent_id": parent}
-        tell("item_purchased", visit, 0.0, **line, **money(each.price))
+        tell("item_purchased", visit, 0.0, quantity=1, **line, **money(each.price))
     if postage:
         tell("fee_charged", visit, 0.0, object_type="fee", object_id="postage", parent_id=parent, **money(postage))
     if today.dice.chance(0.045):

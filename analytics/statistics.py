@@ -14,8 +14,8 @@ TABLES = ("bw_event", "bw_event_key", "bw_subject", "bw_identity", "bw_session",
 def statistics_refresh(*, using: str = "owner") -> bool:
     """Have the planner look at the event tables again; False when the role may not. Call it after a bulk load.
 
-    Autovacuum comes by once a minute. Until then a tenant that was just filled has, as far as the planner knows, one row,
-    and reads that join its people and its events take minutes instead of seconds.
+    Autovacuum comes by once a minute. Until then the planner takes a tenant that was just filled to have one row, and
+    reads that join its people and its events take minutes instead of seconds.
     """
     if using not in connections.settings:
         return False

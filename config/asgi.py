@@ -10,6 +10,8 @@ from django.core.wsgi import get_wsgi_application
 
 django_app = get_wsgi_application()
 
-from config.port import port  # noqa: E402 — models need the apps that the line above has set up
+from config.boot import refuse_unbound_roles  # noqa: E402 — models need the apps that the line above has set up
+from config.port import port  # noqa: E402
 
+refuse_unbound_roles()
 application = port(django_app)

@@ -10,7 +10,7 @@ from urllib.parse import parse_qs, unquote, urlsplit
 
 import redis
 from celery import Celery
-from celery.signals import heartbeat_sent, worker_ready
+from celery.signals import beat_init, heartbeat_sent, worker_init, worker_ready
 
 os.environ.setdefault("DJANGO_SETTINGS_MODULE", "config.settings")
 
@@ -68,6 +68,15 @@ app.conf.update(
     beat_max_loop_interval=5,
     worker_max_memory_per_child=400_000,  # kilobytes: a leak costs a restart, not the machine
 )
+
+
+@worker_init.connect
+@beat_init.connect
+def _refuse_unbound_roles(**kwargs: Any) -> None:
+    """No work for a database role that could look past row-level security."""
+    from config.boot import refuse_unbound_roles
+
+    refuse_unbound_roles()
 
 
 @worker_ready.connect

@@ -1,0 +1,54 @@
+"""The product does not run with a database role that could look past row-level security."""
+
+from __future__ import annotations
+
+import logging
+import os
+import threading
+import time
+from typing import Final
+
+from django.core.exceptions import ImproperlyConfigured
+from django.db import Error, connections
+
+from analytics.rls import role_problems
+
+logger = logging.getLogger("bellwether.boot")
+ALIASES: Final = ("default", "ingest", "erasure")
+AGAIN_SECONDS: Final = 2.0
+EX_CONFIG: Final = 78  # sysexits.h
+
+
+def refuse_unbound_roles() -> None:
+    """Raise ImproperlyConfigured when a role is not bound. While the database is away, a thread asks until it is back."""
+    try:
+        _refuse()
+    except Error:
+        threading.Thread(target=_refuse_later, name="role-check", daemon=True).start()
+
+
+def _refuse() -> None:
+    try:
+        problems = [problem for alias in ALIASES for problem in role_problems(alias)]
+    finally:
+        for alias in ALIASES:
+            connections[alias].close()
+    if problems:
+        raise ImproperlyConfigured(
+            f"{'; '.join(problems)}. Row-level security would not keep tenants apart. "
+            "`manage.py setup_roles` makes roles that are bound and prints their URLs."
+        )
+
+
+def _refuse_later() -> None:
+    """A process that is already serving can only be ended from a thread by ending it."""
+    while True:
+        time.sleep(AGAIN_SECONDS)
+        try:
+            _refuse()
+        except Error:
+            continue
+        except ImproperlyConfigured as error:
+            logger.critical("%s", error)
+            os._exit(EX_CONFIG)
+        return

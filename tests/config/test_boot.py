@@ -1,0 +1,39 @@
+"""The product refuses roles that row-level security does not bind."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+from django.core.checks import run_checks
+
+from config import boot
+from config.checks import roles_are_bound
+
+ROOT = Path(__file__).resolve().parents[2]
+
+
+@pytest.mark.django_db(databases=["default", "ingest", "erasure"])
+def test_the_roles_of_setup_roles_pass() -> None:
+    boot.refuse_unbound_roles()
+    assert roles_are_bound(None, databases=["default", "ingest", "erasure"]) == []
+
+
+@pytest.mark.django_db(databases=["default"])
+def test_the_check_is_registered_for_databases() -> None:
+    assert [message for message in run_checks(databases=["default"]) if message.id == "analytics.E001"] == []
+
+
+@pytest.mark.django_db(databases=["default"])
+def test_a_web_process_that_would_run_as_the_owner_does_not_start(database_urls: dict[str, str]) -> None:
+    environment = {**os.environ, **database_urls, "DJANGO_SETTINGS_MODULE": "config.settings"}
+    environment["DATABASE_URL"] = database_urls["DATABASE_OWNER_URL"]
+    done = subprocess.run(
+        [sys.executable, "-c", "import config.asgi"], cwd=ROOT, env=environment, capture_output=True, text=True, check=False
+    )
+    assert done.returncode != 0
+    assert "owns (or may become the owner of) Bellwether's tables" in done.stderr
+    assert "manage.py setup_roles" in done.stderr

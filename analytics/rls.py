@@ -46,18 +46,23 @@ def grant_ingest(table: str, *, reads: bool, writes: bool = True) -> list[str]:
 
 def unguard(table: str) -> list[str]:
     """SQL that takes every policy off again (for reversing a migration)."""
-    drops = [f"DROP POLICY IF EXISTS {name} ON {table}" for name in ("tenant", "control", "ingest_write", "ingest_read")]
-    return [*drops, f"ALTER TABLE {table} NO FORCE ROW LEVEL SECURITY", f"ALTER TABLE {table} DISABLE ROW LEVEL SECURITY"]
+    drops = [
+        f"DROP POLICY IF EXISTS {name} ON {table}" for name in ("tenant", "control", "ingest_write", "ingest_read")
+    ]
+    return [
+        *drops,
+        f"ALTER TABLE {table} NO FORCE ROW LEVEL SECURITY",
+        f"ALTER TABLE {table} DISABLE ROW LEVEL SECURITY",
+    ]
 
 
 class EnableRLS(RunSQL):
     """Migration operation: guards one table of a tenant."""
 
-    def __init__(
-        self, table: str, *, column: str = "tenant_id", platform: bool = False, control: bool = False
-    ) -> None:
+    def __init__(self, table: str, *, column: str = "tenant_id", platform: bool = False, control: bool = False) -> None:
         super().__init__(
-            sql=guard(table, column=column, platform=platform, control=control), reverse_sql=unguard(table)
+            sql=tuple(guard(table, column=column, platform=platform, control=control)),
+            reverse_sql=tuple(unguard(table)),
         )
 
 

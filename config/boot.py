@@ -20,7 +20,7 @@ EX_CONFIG: Final = 78  # sysexits.h
 
 
 def refuse_unbound_roles() -> None:
-    """Raise ImproperlyConfigured when a role is not bound. While the database is away, a thread asks until it is back."""
+    """Raise ImproperlyConfigured when a role is not bound. A thread asks later when the database is away."""
     try:
         _refuse()
     except Error:

@@ -78,7 +78,7 @@ class MetricDefinitionAdmin(TenantAdmin):
         made = super().get_form(request, obj, change=change, **kwargs)
         return type(made.__name__, (made,), {"tenant_id": tenant_id_of(request)})
 
-    def save_model(self, request: HttpRequest, obj: MetricDefinition, form: Any, change: bool) -> None:
+    def save_model(self, request: HttpRequest, obj: Any, form: Any, change: bool) -> None:
         row = metric_define(
             tenant_id=tenant_id_of(request), definition=Definition(**form.cleaned_data), now=timezone.now()
         )
@@ -88,9 +88,7 @@ class MetricDefinitionAdmin(TenantAdmin):
         return False
 
     def get_urls(self) -> list[URLPattern]:
-        mine = path(
-            "of/<str:metric>/", self.admin_site.admin_view(self.metric_page), name="bellwether_kpis_metric"
-        )
+        mine = path("of/<str:metric>/", self.admin_site.admin_view(self.metric_page), name="bellwether_kpis_metric")
         return [mine, *super().get_urls()]
 
     def changelist_view(self, request: HttpRequest, extra_context: dict[str, Any] | None = None) -> HttpResponse:

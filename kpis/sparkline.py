@@ -11,8 +11,8 @@ WIDTH, HEIGHT, MARGIN = 120, 28, 2
 def sparkline(values: Sequence[Decimal | None]) -> tuple[str, ...]:
     """Point lists of polylines in a box of 120 × 28: a gap (null) ends one line and begins the next.
 
-    The scale runs from the least to the greatest value; a level series lies in the middle. A lone point is drawn twice so
-    that a line cap shows it.
+    The scale runs from the least to the greatest value; a level series lies in the middle. A lone point is drawn
+    twice so that a line cap shows it.
     """
     known = [value for value in values if value is not None]
     if not known:

@@ -87,7 +87,7 @@ class ApiKeyAdmin(TenantAdmin):
     def has_delete_permission(self, request: HttpRequest, obj: Any = None) -> bool:
         return False
 
-    def save_model(self, request: HttpRequest, obj: ApiKey, form: Any, change: bool) -> None:
+    def save_model(self, request: HttpRequest, obj: Any, form: Any, change: bool) -> None:
         """Makes the key through the service that the API uses; the form's object becomes its row."""
         key, token = services.api_key_create(
             tenant_id=request.tenant.id,  # type: ignore[attr-defined]
@@ -106,7 +106,9 @@ class ApiKeyAdmin(TenantAdmin):
     @admin.action(description="Rotate (the old key works one day more)", permissions=["add"])
     def rotate(self, request: HttpRequest, queryset: QuerySet[ApiKey]) -> HttpResponse:
         pairs = [
-            services.api_key_rotate(tenant_id=key.tenant_id, key_id=key.id, now=timezone.now(), created_by_id=request.user.pk)
+            services.api_key_rotate(
+                tenant_id=key.tenant_id, key_id=key.id, now=timezone.now(), created_by_id=request.user.pk
+            )
             for key in queryset.filter(revoked_at__isnull=True)
         ]
         return self._show(request, pairs)

@@ -83,7 +83,7 @@ class Uncounted(Paginator):  # type: ignore[type-arg]
     """A paginator that knows one page only: the next one is asked for by key, never by number."""
 
     @property
-    def count(self) -> int:  # type: ignore[override]
+    def count(self) -> int:
         return len(self.object_list)
 
     def page(self, number: int | str) -> Page[Any]:
@@ -105,7 +105,7 @@ class KeysetChangeList(ChangeList):
         found.pop(CURSOR, None)
         return found
 
-    def get_ordering(self, request: HttpRequest, queryset: QuerySet[Any]) -> list[str]:
+    def get_ordering(self, request: HttpRequest, queryset: QuerySet[Any]) -> list[Any]:
         return [f"-{self.time_field}", "-pk"]
 
     def get_results(self, request: HttpRequest) -> None:
@@ -114,10 +114,10 @@ class KeysetChangeList(ChangeList):
             at, key = self.cursor
             rows = rows.filter(Q(**{f"{self.time_field}__lt": at}) | Q(**{self.time_field: at, "pk__lt": key}))
         page = list(rows[: self.list_per_page + 1])
-        self.result_list = page[: self.list_per_page]  # type: ignore[assignment]
+        self.result_list = page[: self.list_per_page]
         self.older = cursor_write(self.result_list[-1], self.time_field) if len(page) > self.list_per_page else ""
         self.result_count = len(self.result_list)
-        self.full_result_count = None  # type: ignore[assignment]
+        self.full_result_count = None
         self.show_full_result_count = False
         self.show_admin_actions = True
         self.can_show_all = self.multi_page = False

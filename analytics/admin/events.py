@@ -44,7 +44,8 @@ class TrafficFilter(admin.SimpleListFilter):
         return [(name, name) for name in self.choices_]
 
     def queryset(self, request: HttpRequest, queryset: QuerySet[Any]) -> QuerySet[Any]:
-        return queryset.filter(self.choices_[self.value()]) if self.value() in self.choices_ else queryset
+        chosen = self.choices_.get(self.value() or "")
+        return queryset.filter(chosen) if chosen is not None else queryset
 
 
 @admin.register(Event)

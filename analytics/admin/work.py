@@ -26,9 +26,7 @@ class JobAdmin(ReadOnlyAdmin):
         if not job.total:
             return "–"
         share = min(100, 100 * job.done // job.total)
-        return format_html(
-            '<progress value="{}" max="{}">{} %</progress> {} %', job.done, job.total, share, share
-        )
+        return format_html('<progress value="{}" max="{}">{} %</progress> {} %', job.done, job.total, share, share)
 
     @admin.action(description="Run now", permissions=["view"])
     def run_now(self, request: HttpRequest, queryset: QuerySet[Job]) -> None:

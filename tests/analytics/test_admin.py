@@ -25,7 +25,11 @@ from analytics.writer import write_batch
 
 pytestmark = pytest.mark.django_db
 OURS = sorted(
-    (model for model in apps.get_models() if model._meta.app_label.startswith("bellwether_") and admin.site.is_registered(model)),
+    (
+        model
+        for model in apps.get_models()
+        if model._meta.app_label.startswith("bellwether_") and admin.site.is_registered(model)
+    ),
     key=lambda model: model._meta.label,
 )
 
@@ -95,7 +99,9 @@ def test_every_list_opens_for_an_owner_and_is_searchable(model: Any, browser_of:
 
 
 @pytest.mark.parametrize("model", OURS, ids=lambda model: model._meta.model_name)
-def test_pages_carry_no_inline_script_so_that_the_strict_policy_holds(model: Any, browser_of: Callable[[str], Client]) -> None:
+def test_pages_carry_no_inline_script_so_that_the_strict_policy_holds(
+    model: Any, browser_of: Callable[[str], Client]
+) -> None:
     answer = browser_of("owner").get(url_of(model, "changelist"))
     assert "unsafe" not in answer["Content-Security-Policy"]
     scripts = re.findall(r"<script(?![^>]*\b(?:src=|type=\"application/json\"))[^>]*>", answer.content.decode())
@@ -144,14 +150,17 @@ def test_a_new_key_is_shown_once_and_stored_as_a_digest(acme: Tenant, browser_of
 
 def test_a_publishable_key_cannot_be_given_rights_to_read(acme: Tenant, browser_of: Callable[[str], Client]) -> None:
     page = browser_of("owner").post(
-        url_of(ApiKey, "add"), {"name": "shop", "kind": "pk", "scopes": ["kpis:read"], "expires_at_0": "", "expires_at_1": ""}
+        url_of(ApiKey, "add"),
+        {"name": "shop", "kind": "pk", "scopes": ["kpis:read"], "expires_at_0": "", "expires_at_1": ""},
     )
     assert "A pk_ key can only send events" in page.content.decode()
     with tenant_context(acme.pk):
         assert ApiKey.objects.count() == 0
 
 
-def test_a_rotated_key_shows_its_successor_and_a_revoked_one_is_dead(acme: Tenant, browser_of: Callable[[str], Client]) -> None:
+def test_a_rotated_key_shows_its_successor_and_a_revoked_one_is_dead(
+    acme: Tenant, browser_of: Callable[[str], Client]
+) -> None:
     browser = browser_of("owner")
     browser.post(url_of(ApiKey, "add"), {"name": "shop", "kind": "sk", "expires_at_0": "", "expires_at_1": ""})
     with tenant_context(acme.pk):
@@ -189,7 +198,9 @@ def test_a_viewer_cannot_start_a_job_or_replay_an_event(
 
 def test_run_now_queues_a_failed_job_again(acme: Tenant, browser_of: Callable[[str], Client]) -> None:
     with tenant_context(acme.pk):
-        job = Job.objects.create(tenant_id=acme.pk, kind="rollup.refresh", state=Job.State.FAILED, attempts=5, error="boom")
+        job = Job.objects.create(
+            tenant_id=acme.pk, kind="rollup.refresh", state=Job.State.FAILED, attempts=5, error="boom"
+        )
     browser_of("admin").post(url_of(Job, "changelist"), {"action": "run_now", "_selected_action": [str(job.pk)]})
     with tenant_context(acme.pk):
         again = Job.objects.get()
@@ -202,7 +213,9 @@ def test_discarding_asks_nothing_and_replaying_shows_its_plan_first(
     hold_event(acme, t0)
     with tenant_context(acme.pk):
         held = Quarantine.objects.get()
-    page = browser_of("owner").post(url_of(Quarantine, "changelist"), {"action": "replay", "_selected_action": [str(held.pk)]})
+    page = browser_of("owner").post(
+        url_of(Quarantine, "changelist"), {"action": "replay", "_selected_action": [str(held.pk)]}
+    )
     assert "This is what would happen" in page.content.decode()
     with tenant_context(acme.pk):
         assert Quarantine.objects.get().state == Quarantine.State.HELD

@@ -37,12 +37,20 @@ def rows(sql: str, *arguments: Any, using: str = "owner") -> list[tuple[Any, ...
 def store_event(tenant: Tenant, name: str, at: datetime) -> None:
     with tenant_context(tenant.pk):
         Event.objects.create(
-            tenant_id=tenant.pk, ts=at, received_at=at, event_id=str(uuid7()), name=name, type="user_action", source="api"
+            tenant_id=tenant.pk,
+            ts=at,
+            received_at=at,
+            event_id=str(uuid7()),
+            name=name,
+            type="user_action",
+            source="api",
         )
 
 
 @pytest.fixture
-def two_tenants_with_events(transactional_db: None, request: pytest.FixtureRequest, t0: datetime) -> tuple[Tenant, Tenant]:
+def two_tenants_with_events(
+    transactional_db: None, request: pytest.FixtureRequest, t0: datetime
+) -> tuple[Tenant, Tenant]:
     """Acme has three events, Globex two."""
     acme, globex = request.getfixturevalue("acme"), request.getfixturevalue("globex")
     for minute in range(3):
@@ -70,7 +78,9 @@ def test_every_table_and_every_partition_is_guarded_for_every_command() -> None:
     for oid, name, _ in found:
         (guarded,) = rows("SELECT relrowsecurity AND relforcerowsecurity FROM pg_class WHERE oid = %s", oid)
         assert guarded == (True,), f"{name}: ALTER TABLE … ENABLE and FORCE ROW LEVEL SECURITY is missing"
-        policies = rows("SELECT polcmd, polwithcheck IS NOT NULL FROM pg_policy WHERE polrelid = %s AND polname = 'tenant'", oid)
+        policies = rows(
+            "SELECT polcmd, polwithcheck IS NOT NULL FROM pg_policy WHERE polrelid = %s AND polname = 'tenant'", oid
+        )
         assert policies in ([("*", True)], [(b"*", True)]), f"{name}: the policy 'tenant' for all commands is missing"
 
 
@@ -88,7 +98,10 @@ def test_partitions_cannot_be_entered_by_their_own_name(t0: datetime) -> None:
 @pytest.mark.django_db(databases=["default", "owner"])
 def test_there_are_no_materialised_views_and_no_view_that_looks_past_the_walls() -> None:
     assert rows("SELECT matviewname FROM pg_matviews WHERE schemaname = 'public'") == []
-    leaky = "SELECT relname FROM pg_class WHERE relkind = 'v' AND relnamespace = 'public'::regnamespace AND NOT coalesce(reloptions::text LIKE '%%security_invoker=true%%', false)"
+    leaky = """
+        SELECT relname FROM pg_class WHERE relkind = 'v' AND relnamespace = 'public'::regnamespace
+           AND NOT coalesce(reloptions::text LIKE '%%security_invoker=true%%', false)
+    """
     assert rows(leaky) == []
 
 
@@ -116,7 +129,13 @@ def test_without_a_tenant_nothing_is_seen_and_nothing_can_be_written(
     assert Tenant.objects.count() == 0
     with pytest.raises(ProgrammingError, match="row-level security"):
         Event.objects.create(
-            tenant_id=two_tenants_with_events[0].pk, ts=t0, received_at=t0, event_id="x", name="x", type="x", source="api"
+            tenant_id=two_tenants_with_events[0].pk,
+            ts=t0,
+            received_at=t0,
+            event_id="x",
+            name="x",
+            type="x",
+            source="api",
         )
 
 
@@ -134,9 +153,7 @@ def test_a_row_cannot_be_written_into_or_moved_to_another_tenant(
 ) -> None:
     acme, globex = two_tenants_with_events
     with pytest.raises(ProgrammingError, match="row-level security"), tenant_context(acme.pk):
-        Event.objects.create(
-            tenant_id=globex.pk, ts=t0, received_at=t0, event_id="x", name="x", type="x", source="api"
-        )
+        Event.objects.create(tenant_id=globex.pk, ts=t0, received_at=t0, event_id="x", name="x", type="x", source="api")
     with pytest.raises(ProgrammingError, match="row-level security"), tenant_context(acme.pk):
         Event.objects.update(tenant_id=globex.pk)
 
@@ -211,7 +228,8 @@ def test_a_shared_pool_never_carries_a_tenant_over(
 ) -> None:
     """T5: 16 threads on 4 connections, 8,000 questions, errors in between."""
     acme, globex = two_tenants_with_events
-    answers, wrong = {acme.pk: 3, globex.pk: 2, 0: 0}, []
+    answers = {acme.pk: 3, globex.pk: 2, 0: 0}
+    wrong: list[Any] = []
     with ConnectionPool(database_urls["DATABASE_URL"], min_size=4, max_size=4, open=True) as pool:
         threads = [threading.Thread(target=alternate, args=(pool, answers, wrong, seed)) for seed in range(16)]
         for thread in threads:
@@ -223,7 +241,12 @@ def test_a_shared_pool_never_carries_a_tenant_over(
 
 @pytest.mark.django_db(databases=["default", "owner", "ingest"])
 def test_the_ingest_role_never_reads_events_or_what_follows_from_them() -> None:
-    for sql in ("SELECT * FROM bw_event", "SELECT payload FROM bw_quarantine", "SELECT * FROM bw_bucket", "SELECT * FROM auth_user"):
+    for sql in (
+        "SELECT * FROM bw_event",
+        "SELECT payload FROM bw_quarantine",
+        "SELECT * FROM bw_bucket",
+        "SELECT * FROM auth_user",
+    ):
         with pytest.raises(ProgrammingError, match="permission denied"), transaction.atomic(using="ingest"):
             rows(sql, using="ingest")
 

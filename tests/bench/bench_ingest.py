@@ -34,12 +34,22 @@ def template(key: str, batch: int, offset: int) -> list[bytes]:
             "distinct_id": f"user-{(offset * 7919 + n * 104729) % 50_000}",
             "uuid": MARK,
             "timestamp": datetime.now(UTC).isoformat(),
-            "properties": {"country": "DE", "revenue": 12.5, "currency": "EUR", "$session_id": f"s{offset}-{n % 9}", "plan": "pro"},
+            "properties": {
+                "country": "DE",
+                "revenue": 12.5,
+                "currency": "EUR",
+                "$session_id": f"s{offset}-{n % 9}",
+                "plan": "pro",
+            },
         }
         for n in range(batch)
     ]
-    body = json.dumps({"api_key": key, "batch": events, "sent_at": datetime.now(UTC).isoformat()}, separators=(",", ":"))
-    head = f"POST /batch/ HTTP/1.1\r\nHost: bench\r\nContent-Type: application/json\r\nContent-Length: {len(body)}\r\n\r\n"
+    body = json.dumps(
+        {"api_key": key, "batch": events, "sent_at": datetime.now(UTC).isoformat()}, separators=(",", ":")
+    )
+    head = (
+        f"POST /batch/ HTTP/1.1\r\nHost: bench\r\nContent-Type: application/json\r\nContent-Length: {len(body)}\r\n\r\n"
+    )
     return (head + body).encode().split(MARK.encode())
 
 

@@ -24,14 +24,17 @@ def main() -> None:
     parser.add_argument("--freeze-seconds", type=float, default=2.0)
     parser.add_argument("--flushes", type=int, default=2, help="FLUSHALLs of Redis")
     parser.add_argument("--kill", default=",".join(KINDS), help="kinds of processes to hurt")
-    parser.add_argument("--mutants", nargs="*", choices=MUTANTS, help="run broken products instead (all, or these); each must be caught")
+    parser.add_argument(
+        "--mutants", nargs="*", choices=MUTANTS, help="run broken products instead (all, or these); each must be caught"
+    )
     parser.add_argument("--home", type=Path, help="keep the product's home and logs here")
     options = parser.parse_args()
     with tempfile.TemporaryDirectory(prefix="bw-chaos-") as folder:
         home = options.home or Path(folder) / "home"
         if options.mutants is not None:
             results = {name: mutant_run(name, home / name) for name in options.mutants or MUTANTS}
-            print(json.dumps({name: {key: result[key] for key in ("caught", "breaches")} for name, result in results.items()}))
+            told = {name: {key: result[key] for key in ("caught", "breaches")} for name, result in results.items()}
+            sys.stdout.write(json.dumps(told) + "\n")
             sys.exit(0 if all(result["caught"] for result in results.values()) else 1)
         plan = Plan(
             seed=options.seed,
@@ -45,7 +48,7 @@ def main() -> None:
             kinds=tuple(options.kill.split(",")),
         )
         result = chaos_run(plan, home)
-    print(json.dumps(result))
+    sys.stdout.write(json.dumps(result) + "\n")
     sys.exit(1 if result["breaches"] else 0)
 
 

@@ -1,7 +1,7 @@
 """One chaos run: start the product, load it, hurt it, wait for quiet, check. Prints one line of JSON.
 
-    python -m tests.chaos --seconds 60 --seed 7
-    python -m tests.chaos --events 1000000 --kills 20 --freezes 20 --freeze-seconds 10 --seconds 1800
+python -m tests.chaos --seconds 60 --seed 7
+python -m tests.chaos --events 1000000 --kills 20 --freezes 20 --freeze-seconds 10 --seconds 1800
 """
 
 from __future__ import annotations

@@ -13,6 +13,7 @@ from tests.chaos.prepare import TENANTS
 from tests.chaos.product import Product
 
 QUIET_SECONDS = 90.0
+REFUSED = "tenant_id = %s AND outcome IN ('quarantined', 'rejected')"
 Connection = psycopg.Connection[tuple[object, ...]]
 
 
@@ -53,9 +54,14 @@ def nothing_lost(evidence: Evidence) -> list[str]:
     breaches = []
     for slug in TENANTS:
         acked = {each for ledger in evidence.ledgers for tenant, each in ledger.acked if tenant == slug}
-        stored = {str(row[0]) for row in evidence.admin.execute("SELECT event_id FROM bw_event WHERE tenant_id = %s", [ids[slug]])}
+        stored = {
+            str(row[0])
+            for row in evidence.admin.execute("SELECT event_id FROM bw_event WHERE tenant_id = %s", [ids[slug]])
+        }
         if lost := acked - stored:
-            breaches.append(f"{slug}: {len(lost)} of {len(acked)} acknowledged events are lost, e.g. {sorted(lost)[:3]}")
+            breaches.append(
+                f"{slug}: {len(lost)} of {len(acked)} acknowledged events are lost, e.g. {sorted(lost)[:3]}"
+            )
         sent = set().union(*(ledger.sent for ledger in evidence.ledgers))
         if strange := stored - sent:
             breaches.append(f"{slug}: {len(strange)} stored events were never sent, e.g. {sorted(strange)[:3]}")
@@ -67,7 +73,9 @@ def nothing_doubled(evidence: Evidence) -> list[str]:
     doubled = evidence.number(
         "SELECT count(*) FROM (SELECT 1 FROM bw_event GROUP BY tenant_id, event_id HAVING count(*) > 1) d"
     )
-    shared = evidence.number("SELECT count(*) FROM (SELECT 1 FROM bw_event GROUP BY event_id HAVING count(DISTINCT tenant_id) > 1) d")
+    shared = evidence.number(
+        "SELECT count(*) FROM (SELECT 1 FROM bw_event GROUP BY event_id HAVING count(DISTINCT tenant_id) > 1) d"
+    )
     breaches = [f"{doubled} events are stored more than once"] if doubled else []
     return [*breaches, f"{shared} events stand in two tenants"] if shared else breaches
 
@@ -76,7 +84,9 @@ def everything_accounted_for(evidence: Evidence) -> list[str]:
     """R6: the outcomes of each tenant add up to what is there, and to at least what was acknowledged."""
     breaches = []
     for slug, tenant in evidence.tenant_ids().items():
-        stored = evidence.number("SELECT coalesce(sum(n), 0) FROM bw_outcome WHERE tenant_id = %s AND outcome = 'stored'", tenant)
+        stored = evidence.number(
+            "SELECT coalesce(sum(n), 0) FROM bw_outcome WHERE tenant_id = %s AND outcome = 'stored'", tenant
+        )
         events = evidence.number("SELECT count(*) FROM bw_event WHERE tenant_id = %s", tenant)
         if stored != events:
             breaches.append(f"{slug}: the ledger says {stored} stored, the table holds {events}")
@@ -85,7 +95,7 @@ def everything_accounted_for(evidence: Evidence) -> list[str]:
         if every < acked:
             breaches.append(f"{slug}: {acked} events were acknowledged, only {every} have an outcome")
         nameless = evidence.number(
-            "SELECT coalesce(sum(n), 0) FROM bw_outcome WHERE tenant_id = %s AND outcome IN ('quarantined', 'rejected') AND reason = ''",
+            f"SELECT coalesce(sum(n), 0) FROM bw_outcome WHERE {REFUSED} AND reason = ''",
             tenant,
         )
         if nameless:
@@ -99,7 +109,8 @@ def poison_isolated(evidence: Evidence) -> list[str]:
     for slug, tenant in evidence.tenant_ids().items():
         poison = sum(ledger.poison_acked[slug] for ledger in evidence.ledgers)
         refused = evidence.number(
-            "SELECT coalesce(sum(n), 0) FROM bw_outcome WHERE tenant_id = %s AND outcome IN ('quarantined', 'rejected')", tenant
+            f"SELECT coalesce(sum(n), 0) FROM bw_outcome WHERE {REFUSED}",
+            tenant,
         )
         if refused < poison:
             breaches.append(f"{slug}: {poison} bad events were acknowledged, {refused} are accounted for as refused")
@@ -139,7 +150,8 @@ def tenants_walled_off(evidence: Evidence) -> list[str]:
     """T2: row-level security is on and forced on every table of a tenant and on every partition."""
     open_tables = evidence.number(
         "SELECT count(*) FROM pg_class c JOIN pg_attribute a ON a.attrelid = c.oid AND a.attname = 'tenant_id' "
-        "WHERE c.relnamespace = 'public'::regnamespace AND c.relkind IN ('r', 'p') AND c.relname LIKE 'bw\\_%%' AND NOT (c.relrowsecurity AND c.relforcerowsecurity)"
+        "WHERE c.relnamespace = 'public'::regnamespace AND c.relkind IN ('r', 'p') AND c.relname LIKE 'bw\\_%%' "
+        "AND NOT (c.relrowsecurity AND c.relforcerowsecurity)"
     )
     return [f"{open_tables} tables of tenants are not guarded"] if open_tables else []
 

@@ -57,7 +57,9 @@ class Ledger:
 class Client(threading.Thread):
     """Sends batches to one server until told to stop, then goes on until its last batch is acknowledged."""
 
-    def __init__(self, *, port: int, keys: dict[str, str], seed: int, ledger: Ledger, budget: int, stop: threading.Event):
+    def __init__(
+        self, *, port: int, keys: dict[str, str], seed: int, ledger: Ledger, budget: int, stop: threading.Event
+    ):
         super().__init__(daemon=True)
         self._port, self._keys, self._random, self._stop_asked = port, keys, random.Random(seed), stop
         self._budget = budget

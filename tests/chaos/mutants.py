@@ -1,5 +1,6 @@
-"""Proof that the harness can fail: the product with a known fault, run for ten seconds. A mutant that is not caught is a
-hole in the checks, and "0 lost" would be no evidence.
+"""Proof that the harness can fail: the product with a known fault, run for ten seconds.
+
+A mutant that is not caught is a hole in the checks, and "0 lost" would be no evidence.
 """
 
 from __future__ import annotations

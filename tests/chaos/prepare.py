@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import sys
 
 import django
 
@@ -24,7 +25,7 @@ def main() -> None:
     for slug, (zone, currency) in TENANTS.items():
         tenant = tenant_create(slug=slug, name=slug.title(), zone=zone, base_currency=currency)
         keys[slug] = api_key_create(tenant_id=tenant.pk, kind="sk", name="chaos")[1]
-    print(json.dumps(keys))
+    sys.stdout.write(json.dumps(keys) + "\n")
 
 
 if __name__ == "__main__":

@@ -51,7 +51,12 @@ class Product:
     @property
     def _environment(self) -> dict[str, str]:
         clean = {name: value for name, value in os.environ.items() if not name.startswith(("DATABASE_", "REDIS_URL"))}
-        mine = {"BELLWETHER_HOME": str(self.home), "HOST": "127.0.0.1", "BELLWETHER_PORT": str(self.port), "PYTHONUNBUFFERED": "1"}
+        mine = {
+            "BELLWETHER_HOME": str(self.home),
+            "HOST": "127.0.0.1",
+            "BELLWETHER_PORT": str(self.port),
+            "PYTHONUNBUFFERED": "1",
+        }
         path = os.pathsep.join([str(Path(sys.executable).parent), clean.get("PATH", "")])
         return {**clean, **mine, "PATH": path, **self.environment}
 
@@ -104,7 +109,9 @@ class Product:
 
     def admin(self) -> psycopg.Connection[tuple[object, ...]]:
         """The embedded superuser: the oracle looks past row-level security."""
-        script = "from config import embedded, settings; print(embedded.admin_url(settings.BELLWETHER_HOME, 'bellwether'))"
+        script = (
+            "from config import embedded, settings; print(embedded.admin_url(settings.BELLWETHER_HOME, 'bellwether'))"
+        )
         return psycopg.connect(self.run("-c", script).stdout.strip(), autocommit=True)
 
     def redis_flush(self) -> None:

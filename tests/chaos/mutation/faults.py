@@ -38,7 +38,7 @@ def _time_in_key(module: ModuleType) -> None:
     encode = module.encode_row
 
     def timed(place: int, event: Any, uuid: Any, *, key: bytes, **rest: Any) -> bytes:
-        drifting = hashlib.md5(key + event.timestamp.isoformat().encode()).digest()  # noqa: S324
+        drifting = hashlib.md5(key + event.timestamp.isoformat().encode()).digest()
         return bytes(encode(place, event, uuid, key=drifting, **rest))
 
     module.encode_row = timed  # type: ignore[attr-defined]
@@ -71,9 +71,11 @@ def _late_commits_skipped(module: ModuleType) -> None:
 def _uncounted(module: ModuleType) -> None:
     """The last event of a batch has no outcome."""
     record = module.record_outcomes
-    module.record_outcomes = lambda cursor, events, verdicts, refusals: record(  # type: ignore[attr-defined]
-        cursor, events[:-1], verdicts[:-1], refusals
-    )
+
+    def forgetful(cursor: Any, events: Any, verdicts: Any, refusals: Any) -> None:
+        record(cursor, events[:-1], verdicts[:-1], refusals)
+
+    module.record_outcomes = forgetful  # type: ignore[attr-defined]
 
 
 def _poison_spoils_batch(module: ModuleType) -> None:

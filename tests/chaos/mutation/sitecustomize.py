@@ -1,4 +1,4 @@
-"""Breaks the product on purpose while its processes start. Python imports this by itself when this folder is on PYTHONPATH.
+"""Breaks the product on purpose. Python imports this by itself at start when this folder is on PYTHONPATH.
 
 BELLWETHER_MUTANT names the fault. The product's own files hold no trace of it.
 """
@@ -26,7 +26,7 @@ class _Spoiler(importlib.abc.MetaPathFinder):
             return None
         spec = importlib.machinery.PathFinder.find_spec(fullname, path)
         if spec is not None and spec.loader is not None:
-            spec.loader.exec_module = _then(spec.loader.exec_module, _patches[fullname])  # type: ignore[method-assign]
+            spec.loader.exec_module = _then(spec.loader.exec_module, _patches[fullname])  # type: ignore[method-assign, assignment]
         return spec
 
 

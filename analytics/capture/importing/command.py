@@ -43,8 +43,11 @@ class ImportCommand(BaseCommand):
         parser.add_argument("--resume", action="store_true", help="go on after the last committed line")
 
     def handle(self, *args: Any, **options: Any) -> None:
+        counted = ""
         try:
-            report = self.run_import(options, timezone.now())
+            report, tenant = self.run_import(options, timezone.now())
+            if not options["dry_run"]:
+                counted = self.count_up(tenant, report)
         except (ImportProblem, AccessError, UnknownTenant) as error:
             raise CommandError(str(error)) from None
         except OperationalError as error:
@@ -55,9 +58,13 @@ class ImportCommand(BaseCommand):
             message = "Interrupted. What is stored stays; run the same command with --resume to go on."
             raise CommandError(message, returncode=INTERRUPTED) from None
         if options["verbosity"] > 0:
-            self.stdout.write("\n".join(told(report, options)))
+            self.stdout.write("\n".join(filter(None, [*told(report, options, tenant.zone), counted])))
 
-    def run_import(self, options: dict[str, Any], now: datetime) -> ImportReport:
+    def count_up(self, tenant: TenantInfo, report: ImportReport) -> str:
+        """What an app above does with the events that came, in words; the roll-ups live there."""
+        return ""
+
+    def run_import(self, options: dict[str, Any], now: datetime) -> tuple[ImportReport, TenantInfo]:
         """Mapping, tenant, import."""
         loaded = load_mapping(self.mapping_path(options))
         tenant = self.tenant_of(options, loaded, now)
@@ -66,8 +73,7 @@ class ImportCommand(BaseCommand):
             tenant=tenant, path=options["file"], loaded=loaded, now=now,
             dry_run=options["dry_run"], resume=options["resume"], progress=progress,
         )  # fmt: skip
-        options["zone"] = tenant.zone
-        return report
+        return report, tenant
 
     def mapping_path(self, options: dict[str, Any]) -> Path:
         """A path, or the bare name of a mapping that comes with the product."""
@@ -98,7 +104,7 @@ class ImportCommand(BaseCommand):
         return tenant_by_slug(slug)
 
 
-def told(report: ImportReport, options: dict[str, Any]) -> list[str]:
+def told(report: ImportReport, options: dict[str, Any], zone: str) -> list[str]:
     """The report in words."""
     verb = "Plan for" if options["dry_run"] else "Imported"
     speed = f"{report.seconds:,.1f} s, {report.rows / max(report.seconds, 0.001):,.0f} lines/s"
@@ -109,9 +115,10 @@ def told(report: ImportReport, options: dict[str, Any]) -> list[str]:
     if report.skipped:
         lines.append(f"  {'(skipped by the mapping)':<28} {report.skipped:>12,}")
     if report.start and report.end:
-        zone = ZoneInfo(options["zone"])
-        ends = (moment.astimezone(zone).strftime("%Y-%m-%d %H:%M:%S") for moment in (report.start, report.end))
-        lines.append(f"From {' to '.join(ends)} ({options['zone']}).")
+        ends = (
+            moment.astimezone(ZoneInfo(zone)).strftime("%Y-%m-%d %H:%M:%S") for moment in (report.start, report.end)
+        )
+        lines.append(f"From {' to '.join(ends)} ({zone}).")
     if options["dry_run"]:
         lines += ["First events:", *(f"  {shown_event(event)}" for event in report.first_events)]
     else:

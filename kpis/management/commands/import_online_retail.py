@@ -1,11 +1,11 @@
-"""Imports the UCI Online Retail file."""
+"""Imports the UCI Online Retail file: nothing but a mapping that comes with the product."""
 
 from __future__ import annotations
 
-from analytics.capture.importing.command import ImportCommand
+from kpis.management.commands.import_events import Command as ImportEvents
 
 
-class Command(ImportCommand):
+class Command(ImportEvents):
     help = (
         "Import the UCI Online Retail file (CSV, also .gz); makes the tenant (Europe/London, GBP) if it is not there."
     )

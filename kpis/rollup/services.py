@@ -15,7 +15,7 @@ from analytics.periods import EPOCH, zone_named
 from analytics.tenancy import tenant_context
 from kpis.jobs import BACKFILL, SWITCH, backfill_params
 from kpis.models import Bucket
-from kpis.rollup.backfill import Backfill, Ledger, bounds, plan_parts, run_backfill
+from kpis.rollup.backfill import Backfill, Ledger, Part, bounds, plan_parts, run_backfill
 from kpis.rollup.dirty import lock_tenant, mark_range
 from kpis.rollup.refresh import Scope
 
@@ -37,11 +37,14 @@ def backfill_run(job: RunningJob, *, tenant_id: int, now: datetime, workers: int
 
 
 def _run(job: RunningJob, backfill: Backfill, workers: int, now: datetime) -> dict[str, Any]:
-    parts = plan_parts(backfill)
-    total = sum(part.events for part in parts)
-    done = {name: count for name, count in job.cursor.get("done", {}).items() if name in {part.name for part in parts}}
-    ledger = Ledger(total, lambda cursor, at, of: job.checkpoint(cursor, done=at, total=of), done)
-    job.progress(ledger.events, total)
+    parts = [Part(*part) for part in job.cursor.get("parts", ())] or plan_parts(backfill)
+    plan = [(part.phase, part.first, part.end, part.events) for part in parts]
+
+    def save(cursor: dict[str, Any], done: int, total: int) -> None:
+        job.checkpoint({"parts": plan, **cursor}, done=done, total=total)
+
+    ledger = Ledger.of(parts, job.cursor.get("done", {}), save)
+    save({"done": ledger.done}, ledger.events, ledger.total)
     run_backfill(backfill, parts, ledger, workers=workers, now=now)
     return {"parts": len(parts), "events": sum(part.events for part in parts if part.phase == "buckets")}
 

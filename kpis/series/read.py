@@ -7,6 +7,7 @@ from dataclasses import dataclass, field, replace
 from datetime import datetime
 from decimal import Decimal
 from functools import lru_cache
+from itertools import pairwise
 
 import psycopg
 from django.db import connection
@@ -14,10 +15,10 @@ from django.db import connection
 from analytics.contracts import Grain
 from analytics.periods import Calendar, Granularity, to_micros
 from kpis.base import measures
+from kpis.needs import Need
 from kpis.rollup.keys import cohorts, stored_dimension
 from kpis.series.context import Context
 from kpis.series.count import are_minutes_stored, cells_counted
-from kpis.needs import Need
 from kpis.series.strips import Strip, together
 
 Piece = tuple[Grain, datetime, datetime]
@@ -27,7 +28,8 @@ Window = tuple[str, str, Grain, datetime, datetime]
 BucketRow = tuple[str, bool, str, int, int, Decimal | None, bytes | None]
 
 _READ = """
-SELECT b.measure, b.dimension <> ALL(%(whole)s), b.key, (extract(epoch FROM b.start) * 1000000)::int8, b.n, b.total, b.state
+SELECT b.measure, b.dimension <> ALL(%(whole)s), b.key, (extract(epoch FROM b.start) * 1000000)::int8,
+       b.n, b.total, b.state
   FROM unnest(%(measures)s::text[], %(dimensions)s::text[], %(grains)s::int2[],
               %(starts)s::timestamptz[], %(ends)s::timestamptz[]) AS w(measure, dimension, grain, lo, hi)
   JOIN bw_bucket b
@@ -98,7 +100,7 @@ def strips_read(context: Context, needs: Iterable[Need], selection: Selection, g
     windows = sorted(
         {
             (need.measure, dimension, *piece)
-            for need in needs
+            for need in _cut(needs)
             for dimension in (whole if need.everyone or not selection.dimension else split)
             for piece in cover(context.calendar, need.start, need.end, granularity)
         }
@@ -107,6 +109,21 @@ def strips_read(context: Context, needs: Iterable[Need], selection: Selection, g
     stored_windows = [window for window in windows if window not in set(lost)] if lost else windows
     rows = _rows(context, _without_overlap(stored_windows), whole, selection.keys)
     return _shelved([*rows, *_lost_rows(context, lost, selection, whole)])
+
+
+def _cut(needs: Iterable[Need]) -> Iterator[Need]:
+    """The needs, cut wherever another one of the measure begins or ends.
+
+    Else the bucket of one that reaches over the beginning of another would count there too ("never before 10:40").
+    """
+    found = list(dict.fromkeys(needs))
+    edges: dict[str, set[datetime]] = {}
+    for need in found:
+        edges.setdefault(need.measure, set()).update((need.start, need.end))
+    for need in found:
+        inside = sorted(edge for edge in edges[need.measure] if need.start <= edge <= need.end)
+        for start, end in pairwise(inside):
+            yield replace(need, start=start, end=end)
 
 
 def _is_lost(window: Window, context: Context, whole: list[str]) -> bool:

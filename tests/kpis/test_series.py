@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from datetime import UTC, datetime, timedelta
 from decimal import Decimal
+from typing import Literal
 
 import pytest
 
@@ -74,7 +75,9 @@ def test_twice_is_counted_over_the_range_that_is_asked_for(shop: Tenant) -> None
 
 
 def test_a_result_carries_what_it_takes_to_trust_it(shop: Tenant) -> None:
-    series = metric_series(tenant_id=shop.pk, metric="orders.count", start=MONDAY, end=MONDAY + DAY, grain="day", now=NOW)
+    series = metric_series(
+        tenant_id=shop.pk, metric="orders.count", start=MONDAY, end=MONDAY + DAY, grain="day", now=NOW
+    )
     assert series.points == (Point(MONDAY, D(2), True),)
     assert (series.timezone, series.currency, series.unit) == ("Europe/Paris", "EUR", "count")
     assert (series.data_through, series.computed_at, series.executor) == (NOW, NOW, "rollup")
@@ -121,7 +124,13 @@ def test_an_imported_history_ends_with_its_last_row(acme: Tenant) -> None:
 
 def test_a_breakdown_adds_up_to_its_total(shop: Tenant) -> None:
     series = metric_series(
-        tenant_id=shop.pk, metric="revenue.gross", start=MONDAY, end=MONDAY + 3 * DAY, grain="total", by="country", now=NOW
+        tenant_id=shop.pk,
+        metric="revenue.gross",
+        start=MONDAY,
+        end=MONDAY + 3 * DAY,
+        grain="total",
+        by="country",
+        now=NOW,
     )
     assert [(part.key, part.total) for part in series.series] == [("FR", D("25.50")), ("DE", D("14.50"))]
     assert (series.total, series.executor) == (D("40.00"), "rollup")
@@ -130,12 +139,26 @@ def test_a_breakdown_adds_up_to_its_total(shop: Tenant) -> None:
 def test_other_holds_each_person_once(shop: Tenant) -> None:
     """Ann buys in both countries: cut to the top 0, the rest is Ann and Bob, not three."""
     series = metric_series(
-        tenant_id=shop.pk, metric="users.paying", start=MONDAY, end=MONDAY + 3 * DAY, grain="day", by="country", limit=1, now=NOW
+        tenant_id=shop.pk,
+        metric="users.paying",
+        start=MONDAY,
+        end=MONDAY + 3 * DAY,
+        grain="day",
+        by="country",
+        limit=1,
+        now=NOW,
     )
     assert [(part.key, part.total) for part in series.series] == [("FR", 2), (OTHER, 1)]
     assert [point.value for point in series.series[1].points] == [0, 1, 0]
     rest = metric_series(
-        tenant_id=shop.pk, metric="users.paying", start=MONDAY, end=MONDAY + 3 * DAY, grain="total", by="country", limit=0, now=NOW
+        tenant_id=shop.pk,
+        metric="users.paying",
+        start=MONDAY,
+        end=MONDAY + 3 * DAY,
+        grain="total",
+        by="country",
+        limit=0,
+        now=NOW,
     )
     assert [(part.key, part.total) for part in rest.series] == [(OTHER, 2)]
 
@@ -154,7 +177,13 @@ def test_filters_are_answered_by_whoever_can(
     shop: Tenant, filters: tuple[Condition, ...], executor: str, expected: str
 ) -> None:
     series = metric_series(
-        tenant_id=shop.pk, metric="revenue.gross", start=MONDAY, end=MONDAY + 3 * DAY, filters=filters, grain="day", now=NOW
+        tenant_id=shop.pk,
+        metric="revenue.gross",
+        start=MONDAY,
+        end=MONDAY + 3 * DAY,
+        filters=filters,
+        grain="day",
+        now=NOW,
     )
     assert (series.executor, series.total) == (executor, D(expected))
     assert sum(point.value or 0 for point in series.points) == D(expected)
@@ -162,7 +191,13 @@ def test_filters_are_answered_by_whoever_can(
 
 def test_a_breakdown_by_a_property_comes_from_the_events(shop: Tenant) -> None:
     series = metric_series(
-        tenant_id=shop.pk, metric="pageviews.count", start=MONDAY, end=MONDAY + 3 * DAY, by="properties.path", grain="total", now=NOW
+        tenant_id=shop.pk,
+        metric="pageviews.count",
+        start=MONDAY,
+        end=MONDAY + 3 * DAY,
+        by="properties.path",
+        grain="total",
+        now=NOW,
     )
     assert (series.executor, [(part.key, part.total) for part in series.series]) == ("events", [("/", 1)])
 
@@ -170,7 +205,14 @@ def test_a_breakdown_by_a_property_comes_from_the_events(shop: Tenant) -> None:
 @pytest.mark.parametrize("metric", ["revenue.gross", "users.active", "orders.repeat_rate", "users.mau", "users.new"])
 def test_both_executors_give_the_same_numbers(shop: Tenant, metric: str) -> None:
     """`country ne XX` is true for every event, but only the events can say so."""
-    asked = {"tenant_id": shop.pk, "metric": metric, "start": MONDAY, "end": MONDAY + 3 * DAY, "grain": "day", "now": NOW}
+    asked = {
+        "tenant_id": shop.pk,
+        "metric": metric,
+        "start": MONDAY,
+        "end": MONDAY + 3 * DAY,
+        "grain": "day",
+        "now": NOW,
+    }
     stored = metric_series(**asked)  # type: ignore[arg-type]
     counted = metric_series(**asked, filters=[Condition("country", "ne", "XX")])  # type: ignore[arg-type]
     assert (stored.executor, counted.executor) == ("rollup", "events")
@@ -225,7 +267,30 @@ def test_money_without_a_rate_makes_the_sum_partial(acme: Tenant) -> None:
         ({"grain": "minute", "end": MONDAY + 30 * DAY}, "at most 10000"),
     ],
 )
-def test_a_question_without_an_answer_says_what_would_do(shop: Tenant, arguments: dict[str, object], message: str) -> None:
+def test_a_question_without_an_answer_says_what_would_do(
+    shop: Tenant, arguments: dict[str, object], message: str
+) -> None:
     asked = {"tenant_id": shop.pk, "metric": "orders.count", "start": MONDAY, "end": NOW, "now": NOW} | arguments
     with pytest.raises(QuestionError, match=message):
         metric_series(**asked)  # type: ignore[arg-type]
+
+
+@pytest.mark.parametrize("grain", ["hour", "day", "total"])
+@pytest.mark.parametrize("compare", [None, "previous"])
+def test_who_comes_for_the_first_time_after_an_odd_beginning_is_new(
+    shop: Tenant, grain: str, compare: Literal["previous"] | None
+) -> None:
+    """Bob's first order is ten minutes after the range begins, in the same hour and day; Ann's was before."""
+    start, end = MONDAY + timedelta(hours=10, minutes=20), MONDAY + 2 * DAY
+    found = {
+        name: metric_series(
+            tenant_id=shop.pk, metric=name, start=start, end=end, grain=grain, compare=compare, now=NOW
+        ).total
+        for name in ("customers.new", "customers.returning", "orders.customers", "orders.repeat_customers")
+    }
+    assert found == {
+        "customers.new": 1,
+        "customers.returning": 1,
+        "orders.customers": 2,
+        "orders.repeat_customers": 0,
+    }

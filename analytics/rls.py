@@ -78,7 +78,7 @@ def role_problems(using: str = "default") -> list[str]:
                    r.rolsuper,
                    r.rolbypassrls,
                    EXISTS (SELECT 1 FROM pg_class c
-                            WHERE c.relname LIKE 'bw\\_%%' AND c.relkind IN ('r', 'p')
+                            WHERE c.relname LIKE 'bw\\_%%' AND c.relkind IN ('r', 'p') AND c.relpersistence <> 't'
                               AND pg_has_role(current_user, c.relowner, 'MEMBER')),
                    EXISTS (SELECT 1 FROM pg_roles o
                             WHERE (o.rolsuper OR o.rolbypassrls) AND o.rolname <> current_user

@@ -36,7 +36,7 @@ EVENT_FILTERS: Final = {
 }
 MAX_VALUES: Final = 100
 # Events before 1970 are never stored; arithmetic with later centuries overflows somewhere.
-EARLIEST: Final = datetime(1970, 1, 1, tzinfo=UTC)
+EARLIEST: Final = datetime(1969, 12, 31, tzinfo=UTC)  # 1970-01-01 of every zone
 LATEST: Final = datetime(2200, 1, 1, tzinfo=UTC)
 MAX_TEXT: Final = 400
 
@@ -211,7 +211,7 @@ def body(serializer: Any, data: Any) -> dict[str, Any]:
 
 
 def _out_of_range(name: str) -> NoReturn:
-    refuse(name, "out_of_range", f"`{name}` lies between the years {EARLIEST.year} and {LATEST.year}.")
+    refuse(name, "out_of_range", f"`{name}` lies between the years 1970 and {LATEST.year}.")
 
 
 def _reversed() -> NoReturn:

@@ -31,7 +31,7 @@ from analytics.registry import UnknownName
 from kpis.base import TEXT_COLUMNS, Condition
 from kpis.compare import Against
 from kpis.series import NoCalendar, QuestionError
-from kpis.series.question import INCLUDABLE, TOTAL
+from kpis.series.question import INCLUDABLE, TOTAL, WIDTHS
 
 DEFAULT_PERIOD: Final = "last_30d"
 GRANULARITIES: Final = (*(granularity.value for granularity in Granularity), TOTAL)
@@ -47,6 +47,7 @@ EVERYTHING: Final = (*RANGE, *CUT, *NARROW, *COMPARE)
 AGAINST: Final[tuple[Literal["previous", "year_ago"], ...]] = ("previous", "year_ago")
 MAX_FILTERS: Final = 20
 MAX_KEYS: Final = 1000
+MAX_CELLS: Final = 100_000
 
 
 class UnknownMetric(APIException):
@@ -109,7 +110,7 @@ def ask_of(
     calendar = calendar_of(tenant)
     _check_zone(parameters, calendar)
     with refusals():
-        return Ask(
+        ask = Ask(
             calendar=calendar,
             now=now,
             period=_period(parameters, calendar, now, default_period),
@@ -121,6 +122,8 @@ def ask_of(
             match_weekday=bool(flag_parameter(parameters, "match_weekday")),
             limit=number_parameter(parameters, "limit", default=10, most=MAX_KEYS),
         )
+    _check_size(ask)
+    return ask
 
 
 @contextmanager
@@ -165,6 +168,16 @@ def _period(parameters: Parameters, calendar: Calendar, now: datetime, default: 
     if any(parameters.get(name) for name in ("from", "to", "period")):
         refuse("days", "ambiguous_range", "Give either `days`, or `period`, or `from` and `to`.")
     return calendar.last(number_parameter(parameters, "days", default=30, most=3660), Granularity.DAY, now)
+
+
+def _check_size(ask: Ask) -> None:
+    """A breakdown has points for each of its values: many values of many points would be an answer of gigabytes."""
+    if ask.by is None or ask.grain == TOTAL:
+        return
+    points = int(ask.period.elapsed / WIDTHS[Granularity(ask.grain)]) + 1
+    if points * ask.limit > MAX_CELLS and ask.limit > 1:
+        most = max(1, MAX_CELLS // points)
+        refuse("limit", "too_many_points", f"{points} points a value leave room for {most}: lower `limit`, or widen.")
 
 
 def _grain(parameters: Parameters, default: str) -> str:

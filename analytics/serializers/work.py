@@ -98,7 +98,7 @@ class ExchangeRateSerializer(serializers.ModelSerializer[ExchangeRate]):
 
     def validate_day(self, value: date) -> date:
         if not EARLIEST.date() <= value < LATEST.date():
-            message = f"A day lies between the years {EARLIEST.year} and {LATEST.year}."
+            message = f"A day lies between the years 1970 and {LATEST.year}."
             raise serializers.ValidationError(message, code="out_of_range")
         return value
 

@@ -28,8 +28,8 @@ from kpis.base import (
     measures,
 )
 from kpis.contracts import Number
-from kpis.series.context import Context, micros
 from kpis.needs import days_after, windows_before
+from kpis.series.context import Context, micros
 from kpis.series.strips import Strip, members
 
 
@@ -78,7 +78,11 @@ class Evaluator:
                 self.shelf.strip(form.measure).prime([micros((window.start, window.end)) for window in windows])
 
     def days(self, start: datetime, end: datetime) -> list[tuple[datetime, datetime]]:
-        """The local days of a range, the first and last one cut to it."""
+        """The local days of a range that data can lie in, the first and last one cut to it."""
+        # Two centuries of days without data would cost seconds and a gigabyte to find nothing.
+        known = self.context
+        start = max(start, known.first_day or start)
+        end = min(end, known.calendar.ceil(known.known_until, Granularity.DAY))
         edges = [from_micros(edge) for edge in self.context.calendar.edges(start, end, Granularity.DAY).tolist()]
         return [(max(left, start), min(right, end)) for left, right in pairwise(edges)]
 

@@ -4,19 +4,28 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from datetime import UTC, date, datetime
+from datetime import UTC, date, datetime, timedelta
 from itertools import pairwise
 
 from analytics.periods import Calendar, Granularity, Period, from_micros
 from kpis.base import Condition, Metric, check_column, check_dimension, measures
 from kpis.compare import Against
-from kpis.rollup.keys import NONE_KEY
 from kpis.needs import measures_in
+from kpis.rollup.keys import NONE_KEY
 from kpis.series.read import Selection, stored
 
 MAX_POINTS = 10_000
 INCLUDABLE = frozenset({"bots", "internal"})
 TOTAL = "total"
+WIDTHS = {
+    Granularity.MINUTE: timedelta(minutes=1),
+    Granularity.HOUR: timedelta(hours=1),
+    Granularity.DAY: timedelta(days=1),
+    Granularity.WEEK: timedelta(weeks=1),
+    Granularity.MONTH: timedelta(days=30),
+    Granularity.QUARTER: timedelta(days=91),
+    Granularity.YEAR: timedelta(days=365),
+}
 
 
 class QuestionError(ValueError):
@@ -116,6 +125,10 @@ def slots_of(calendar: Calendar, period: Period, granularity: Granularity | None
     """The points of a range. Raises QuestionError for more than MAX_POINTS."""
     if granularity is None:
         return ()
+    # Judged by the clock before any edge is laid out: two centuries of minutes would take gigabytes to refuse.
+    about = int(period.elapsed / WIDTHS[granularity])
+    if about > MAX_POINTS * 1.1:
+        raise QuestionError(f"that is about {about} points, at most {MAX_POINTS}: take wider ones", "granularity")
     edges = calendar.edges(period.start, period.end, granularity).tolist()
     if len(edges) > MAX_POINTS + 1:
         raise QuestionError(f"that is {len(edges) - 1} points, at most {MAX_POINTS}: take wider ones", "granularity")
@@ -132,5 +145,6 @@ def instant_of(text: str, calendar: Calendar, field: str = "") -> datetime:
             return calendar.day_start(date.fromisoformat(text))
         moment = datetime.fromisoformat(text)
     except ValueError:
-        raise QuestionError(f"{text!r} is no date such as 2026-11-21, nor a time such as 2026-11-21T10:40", field) from None
+        message = f"{text!r} is no date such as 2026-11-21, nor a time such as 2026-11-21T10:40"
+        raise QuestionError(message, field) from None
     return (moment if moment.tzinfo else moment.replace(tzinfo=calendar.tz)).astimezone(UTC)

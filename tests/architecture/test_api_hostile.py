@@ -101,13 +101,13 @@ def parameters() -> list[tuple[str, str]]:
 
 
 def test_every_parameter_takes_hostile_values(api: Caller) -> None:
-    """A sample of all pairs with a fixed seed: each parameter of each route meets three of the values."""
+    """A sample of all pairs with a fixed seed: each parameter of each route meets two of the values."""
     chosen = random.Random(7)
     failed = []
     for path, name in parameters():
         address = path.replace("{metric}", "orders.count").replace("{period}", "today")
         address = address.replace("{", "").replace("}", "")
-        for value in chosen.sample(VALUES, 3):
+        for value in chosen.sample(VALUES, 2):
             answer = api.send("GET", f"{address}?{name}={quote(value, errors='surrogatepass')}")
             if answer.status_code >= 500:
                 failed.append((path, name, value[:60], answer.status_code))

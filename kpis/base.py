@@ -1,8 +1,8 @@
 """Declarations: what is counted (`Measure`) and what is shown (`Metric`).
 
-A measure is what a roll-up stores: one aggregate over events or sessions, as a state that adds. A metric is a number for
-people, made of measures: a reading, a ratio, a formula, a trailing window. Both are values in a registry; a new metric is
-a new entry in `kpis/metrics/*.py`, in a host app's `metrics.py`, or a row made in the admin.
+A measure is what a roll-up stores: one aggregate over events or sessions, as a state that adds. A metric is a number
+for people, made of measures: a reading, a ratio, a formula, a trailing window. Both are values in a registry; a new
+metric is a new entry in `kpis/metrics/*.py`, in a host app's `metrics.py`, or a row made in the admin.
 """
 
 from __future__ import annotations
@@ -25,29 +25,12 @@ Operand: TypeAlias = Scalar | tuple[str, ...] | tuple[int, ...]
 ID = re.compile(r"[a-z][a-z0-9_]*(\.[a-z][a-z0-9_]*)+\Z")
 PROPERTY = re.compile(r"properties\.[A-Za-z_$][\w$ -]{0,99}\Z")
 
-TEXT_COLUMNS = frozenset(
-    [
-        "name",
-        "type",
-        "action",
-        "source",
-        "session_id",
-        "parent_id",
-        "platform",
-        "country",
-        "campaign",
-        "channel",
-        "content_type",
-        "object_type",
-        "object_id",
-        "method",
-        "tier",
-        "reason",
-        "currency",
-        "engagement",
-        "bot_reason",
-    ]
-)
+# fmt: off
+TEXT_COLUMNS = frozenset({
+    "name", "type", "action", "source", "session_id", "parent_id", "platform", "country", "campaign", "channel",
+    "content_type", "object_type", "object_id", "method", "tier", "reason", "currency", "engagement", "bot_reason",
+})
+# fmt: on
 NUMBER_COLUMNS = frozenset({"value", "duration_ms", "amount", "amount_base", "sentiment"})
 BOOL_COLUMNS = frozenset({"is_bot", "is_internal", "is_historical", "is_clamped"})
 EVENT_COLUMNS: Mapping[str, str] = MappingProxyType(
@@ -235,8 +218,8 @@ class Thresholds:
 class Metric:
     """A number for people: what it is, how it is made, which way is good, who looks after it.
 
-    `in_words` is the formula as one would say it; `example` is a worked one. Raise `definition_version` whenever the same
-    events would give another number; the ledger then says why history moved.
+    `in_words` is the formula as one would say it; `example` is a worked one. Raise `definition_version` whenever the
+    same events would give another number; the ledger then says why history moved.
     """
 
     id: str

@@ -29,7 +29,7 @@ PEOPLE = frozenset({"distinct", "repeat"})
 
 @checks.register("bellwether")
 def metrics_check(app_configs: Sequence[Any] | None = None, **kwargs: Any) -> list[checks.CheckMessage]:
-    """Every metric refers to measures and metrics that exist, asks them for what they have, and is not made of itself."""
+    """Every metric refers to what exists, asks it for what it has, and is not made of itself."""
     return [problem for metric in metrics for problem in _problems(metric)]
 
 

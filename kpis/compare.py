@@ -16,8 +16,8 @@ Against: TypeAlias = Literal["previous", "year_ago"] | Period
 def change_of(current: Number, previous: Number, *, unit: Unit, better: Literal["up", "down"]) -> Change:
     """(current − previous) / |previous| (S4); percentage points for ratios.
 
-    0 → 0 is flat, 0 %. 0 → x has a direction but no percent (`from_zero`). Without a baseline or a value there is nothing
-    (`no_baseline`, `no_value`). `percent` is in percent: 25 means +25 %.
+    0 → 0 is flat, 0 %. 0 → x has a direction but no percent (`from_zero`). Without a baseline or a value there is
+    nothing (`no_baseline`, `no_value`). `percent` is in percent: 25 means +25 %.
     """
     if previous is None:
         return Change(None, None, None, "", "no_baseline", None)
@@ -76,7 +76,7 @@ def _by_weeks(period: Period, against: Against, calendar: Calendar) -> Period:
 
 
 def asked_period(start: datetime, end: datetime, calendar: Calendar) -> Period:
-    """The period with its unit when it is exactly one or several months, quarters or years: then "previous" means those."""
+    """The period, with its unit if it is whole months, quarters or years: then "previous" means as many of those."""
     for unit, months in ((Granularity.YEAR, 12), (Granularity.QUARTER, 3), (Granularity.MONTH, 1)):
         if calendar.floor(start, unit) == start and calendar.floor(end, unit) == end and end > start:
             first, last = calendar.local_date(start), calendar.local_date(end)

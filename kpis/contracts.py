@@ -22,7 +22,7 @@ OTHER = "__other__"
 
 @dataclass(frozen=True, slots=True)
 class Point:
-    """A bucket's value. `is_complete` is false while the bucket is open, cut off by the range, or waiting for a roll-up."""
+    """A bucket's value. `is_complete` is false while it is open, cut off by the range, or waiting for a roll-up."""
 
     start: datetime
     value: Number
@@ -142,7 +142,7 @@ class Retention:
 
 
 def written(value: Number, unit: Unit, exponent: int = 2) -> str | int | float | None:
-    """A number as JSON has it: money a decimal string rounded half up to the currency's digits, counts int, else float."""
+    """As JSON has it: money a decimal string rounded half up to the currency's digits, counts int, else float."""
     if value is None:
         return None
     if unit is Unit.MONEY:

@@ -1,8 +1,8 @@
 """The formula language of metrics: `(revenue.gross - revenue.refunds) / orders.count`.
 
-Numbers, metric ids, `+ - * / ^`, parentheses and a few functions; nothing else exists, so there is nothing to escape to.
-Arithmetic is decimal with 28 digits. A missing value makes the result missing, except in `coalesce`; so does a division
-by zero and anything too large to write down.
+Numbers, metric ids, `+ - * / ^`, parentheses and a few functions; nothing else exists, so there is nothing to escape
+to. Arithmetic is decimal with 28 digits. A missing value makes the result missing, except in `coalesce`; so does a
+division by zero and anything too large to write down.
 
     sum     = term (("+" | "-") term)*
     term    = unary (("*" | "/") unary)*

@@ -26,8 +26,8 @@ CALENDAR = "calendar"
 class Revision:
     """One published value, with the one before it and the reason for the change.
 
-    `first`; `completed`: the period was still open; `redefined`: the definition changed; `calendar`: zone, week start or
-    base currency changed; `restated`: late events, merged persons, erasures or new rates.
+    `first`; `completed`: the period was still open; `redefined`: the definition changed; `calendar`: zone or base
+    currency changed; `restated`: late events, merged persons, erasures or new rates.
     """
 
     value: Number
@@ -101,7 +101,7 @@ def ledger_as_reported(
     *, tenant_id: int, metric: str, start: datetime, at: datetime, grain: str = "total"
 ) -> Revision | None:
     """What was the published value at that time; None when nothing had been published yet."""
-    revisions = [row for row in ledger_history(tenant_id=tenant_id, metric=metric, start=start, grain=grain)]
+    revisions = ledger_history(tenant_id=tenant_id, metric=metric, start=start, grain=grain)
     return next((row for row in reversed(revisions) if row.computed_at <= at), None)
 
 

@@ -16,9 +16,9 @@ from pyroaring import FrozenBitMap
 from analytics.periods import Calendar, Granularity, Period
 from analytics.tenancy import tenant_context
 from kpis.contracts import Number, Retention, RetentionCell, RetentionRow
+from kpis.needs import Need
 from kpis.series.context import Context, context_read, micros
 from kpis.series.evaluate import share
-from kpis.needs import Need
 from kpis.series.question import QuestionError
 from kpis.series.read import Selection, Strips, strips_read
 from kpis.series.strips import EMPTY, members

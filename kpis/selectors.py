@@ -13,8 +13,8 @@ from analytics.periods import Calendar
 from analytics.tenancy import tenant_context
 from kpis.base import Metric, measures
 from kpis.catalogue import Catalogue, definition_version
-from kpis.series.context import NoCalendar
 from kpis.needs import measures_in, parts_of
+from kpis.series.context import NoCalendar
 from kpis.taxonomy import named
 
 
@@ -76,7 +76,8 @@ _COUNTED = "tenant_id = %(tenant)s AND ts >= %(start)s AND ts < %(end)s AND NOT 
 _NOW = f"""
 SELECT name, count(*) FROM (
        SELECT DISTINCT ON (object_id) name FROM bw_event
-        WHERE {_COUNTED} AND name = ANY(%(names)s) AND object_id IS NOT NULL ORDER BY object_id, ts DESC, id DESC
+        WHERE {_COUNTED} AND name = ANY(%(names)s) AND object_id IS NOT NULL
+        ORDER BY object_id, ts DESC, id DESC
        ) latest
  GROUP BY name"""
 
@@ -86,7 +87,8 @@ SELECT id, ts, name, object_id, method, country, reason, amount, currency, amoun
 
 _RETRIES = f"""
 WITH attempts AS (
-     SELECT coalesce(parent_id, object_id) AS purchase, count(*) AS tries, bool_or(name = ANY(%(settled)s)) AS is_settled
+     SELECT coalesce(parent_id, object_id) AS purchase, count(*) AS tries,
+            bool_or(name = ANY(%(settled)s)) AS is_settled
        FROM bw_event WHERE {_COUNTED} AND name = ANY(%(names)s) AND coalesce(parent_id, object_id) IS NOT NULL
       GROUP BY 1)
 SELECT tries, count(*), count(*) FILTER (WHERE is_settled) FROM attempts GROUP BY tries ORDER BY tries"""
@@ -145,7 +147,8 @@ def payments_by_hour(*, tenant_id: int, start: datetime, end: datetime, failed: 
     """Payments that came to an end (or only the failed ones) by local hour of the day: 0 to 23, all of them."""
     zone = calendar_read(tenant_id=tenant_id).zone
     names = FAILED if failed else ATTEMPTS
-    return {hour: 0 for hour in range(24)} | dict(_rows(tenant_id, _HOURS, start=start, end=end, names=names, zone=zone))
+    rows = _rows(tenant_id, _HOURS, start=start, end=end, names=names, zone=zone)
+    return dict.fromkeys(range(24), 0) | dict(rows)
 
 
 def _rows(tenant_id: int, query: str, **parameters: Any) -> list[Any]:

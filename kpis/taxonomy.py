@@ -1,8 +1,8 @@
 """The standard event names: what they mean, what they must carry, and other names the same thing goes by.
 
 Any name may be sent; these are the ones the built-in metrics understand. Names are snake_case, a noun and what happened
-to it. PostHog's own (`$pageview` …) stay as they are, and the names of the Segment e-commerce specification are aliases:
-a measure of `order_completed` counts `Order Completed` too.
+to it. PostHog's own (`$pageview` …) stay as they are, and the names of the Segment e-commerce specification are
+aliases: a measure of `order_completed` counts `Order Completed` too.
 """
 
 from __future__ import annotations

@@ -59,7 +59,7 @@ register(
     Metric(
         id="users.active",
         name="Active users",
-        help="Different people who did something of value. A day's value is DAU; a calendar month's is the calendar MAU.",
+        help="Different people who did something of value. A day's value is DAU; a calendar month's the calendar MAU.",
         in_words="distinct persons with a value event",
         example="Ann comes on Monday and Tuesday, Bob on Tuesday: 1, 2, and 2 for both days",
         form=Value("users.active"),

@@ -48,8 +48,8 @@ def retention(days: int) -> Metric:
     return Metric(
         id=f"retention.day_{days}",
         name=f"{days}-day retention",
-        help=f"Of the people whose first day ever lies in the period, the share active again exactly {days} days later, by "
-        f"calendar days. People whose {days} days are not over yet are left out.",
+        help=f"Of the people whose first day ever lies in the period, the share active again exactly {days} days "
+        f"later, by calendar days. People whose {days} days are not over yet are left out.",
         in_words=f"new persons active on day {days} / new persons whose day {days} is over",
         example="10 come on Monday, 4 of them again on the day that counts: 0.4",
         form=Retained("users.active", days),

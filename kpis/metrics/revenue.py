@@ -1,4 +1,4 @@
-"""Money: what was sold, what went back, who paid. Every amount is in the tenant's base currency at the event day's rate."""
+"""Money: what was sold, what went back, who paid. All in the tenant's base currency at the event day's rate."""
 
 from __future__ import annotations
 
@@ -102,8 +102,9 @@ register(
     Metric(
         id="revenue.gross",
         name="Gross revenue",
-        help="Everything sold, before refunds: orders, gifts, memberships and subscriptions, each once. Lines of an order, "
-        "payments and wallet top-ups are the same money again, so they are not in it. Sales without a known customer are.",
+        help="Everything sold, before refunds: orders, gifts, memberships and subscriptions, each once. Lines of an "
+        "order, payments and wallet top-ups are the same money again, so they are not in it. Sales without a known "
+        "customer are.",
         in_words="sum of the amounts of sales",
         example="orders of 20.00 and 5.50 and a gift of 1.00 make 26.50",
         form=Value("revenue.gross"),
@@ -351,7 +352,7 @@ register(
     Metric(
         id="topups.volume",
         name="Top-up volume",
-        help="Money put into wallets. It is prepaid: it becomes revenue when it is spent, so it is not in gross revenue.",
+        help="Money put into wallets. It is prepaid: it becomes revenue when spent, so it is not in gross revenue.",
         in_words="sum of the amounts of top-ups",
         example="top-ups of 10.00 and 20.00: 30.00",
         form=Value("topups.total"),

@@ -81,8 +81,8 @@ register(
     Metric(
         id="users.churn_risk_share",
         name="Users at risk of leaving",
-        help="The share of users above 70 % churn risk, as a model publishes it from time to time. A data point: it is not "
-        "counted from events, and a period shows the mean of what was published in it.",
+        help="The share of users above 70 % churn risk, as a model publishes it from time to time. A data point: it is "
+        "not counted from events, and a period shows the mean of what was published in it.",
         in_words="mean of the published values",
         example="0.10 in the morning, 0.14 in the evening: 0.12",
         form=Value("users.churn_risk", "mean"),

@@ -11,11 +11,11 @@ from kpis.base import Metric, measures
 from kpis.catalogue import definition_version
 from kpis.compare import change_of, range_before
 from kpis.contracts import OTHER, Breakdown, Comparison, Executor, Number, Point, Series
+from kpis.needs import Asked, Need, days_after, is_daily, lag_days, measures_in, needs_of
 from kpis.rollup.keys import OVERFLOW_KEY
 from kpis.series.context import Context
 from kpis.series.evaluate import Evaluator
 from kpis.series.events import strips_counted
-from kpis.needs import Asked, Need, days_after, is_daily, lag_days, measures_in, needs_of
 from kpis.series.question import Question, Slot, selection_of, slots_of
 from kpis.series.read import Strips, strips_read
 
@@ -72,7 +72,7 @@ def _before(question: Question, context: Context) -> Range | None:
 
 def _needs(question: Question, context: Context, catalogue: Mapping[str, Metric], periods: list[Period]) -> list[Need]:
     first_day = context.first_day or question.period.start
-    needs = []
+    needs: list[Need] = []
     for period in periods:
         for metric in question.metrics:
             needs += needs_of(metric, Asked(period.start, period.end, first_day, context.calendar, catalogue))

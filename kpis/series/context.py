@@ -16,7 +16,8 @@ SELECT c.id, c.zone, c.week_start, c.base_currency, b.first_day, d.oldest, d.new
   FROM bw_calendar c
   LEFT JOIN LATERAL (
        SELECT min(start) AS first_day FROM bw_bucket
-        WHERE tenant_id = c.tenant_id AND calendar_id = c.id AND measure = 'events.count' AND dimension = '' AND grain = 3
+        WHERE tenant_id = c.tenant_id AND calendar_id = c.id AND measure = 'events.count' AND dimension = ''
+          AND grain = 3
        ) b ON true
   LEFT JOIN LATERAL (
        SELECT min(minute) AS oldest, max(minute) AS newest, bool_or(minute IS NULL) AS has_people

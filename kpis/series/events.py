@@ -8,9 +8,9 @@ from typing import TYPE_CHECKING
 
 from analytics.periods import Granularity, to_micros
 from kpis.base import Measure, measures
+from kpis.needs import Need
 from kpis.series.context import Context
 from kpis.series.count import cells_counted
-from kpis.needs import Need
 from kpis.series.read import Selection, Strips, strips_read
 from kpis.series.strips import Strip
 

@@ -19,16 +19,19 @@ from kpis.series.question import instant_of
 
 
 class Command(BaseCommand):
-    help = "Print metrics of a tenant over local days: manage.py kpi revenue.net --tenant shop --from 2026-01-01 --to 2026-02-01"
+    help = (
+        "Print metrics of a tenant over its local days, for example: "
+        "manage.py kpi revenue.net orders.count --tenant shop --from 2026-01-01 --to 2026-02-01"
+    )
 
     def add_arguments(self, parser: ArgumentParser) -> None:
-        parser.add_argument("metrics", nargs="+", metavar="METRIC", help="such as revenue.net; several are read at once")
+        parser.add_argument("metrics", nargs="+", metavar="METRIC", help="such as revenue.net, as many as you like")
         parser.add_argument("--tenant", required=True, help="slug")
-        parser.add_argument("--from", dest="start", required=True, metavar="DATE", help="first day, in the tenant's zone")
-        parser.add_argument("--to", dest="end", required=True, metavar="DATE", help="the day after the last (exclusive)")
-        parser.add_argument("--by", metavar="DIM", help="break down by a column (country …) or a property (properties.x)")
-        parser.add_argument("--granularity", metavar="G", help="minute, hour, day, week, month, quarter or year: also points")
-        parser.add_argument("--limit", type=int, default=10, help="values of the breakdown before the rest is one (10)")
+        parser.add_argument("--from", dest="start", required=True, metavar="DATE", help="first day, in its zone")
+        parser.add_argument("--to", dest="end", required=True, metavar="DATE", help="the day after the last")
+        parser.add_argument("--by", metavar="DIM", help="break down by a column (country …) or properties.x")
+        parser.add_argument("--granularity", metavar="G", help="points: minute, hour, day, week, month, quarter, year")
+        parser.add_argument("--limit", type=int, default=10, help="values of a breakdown before the rest is one (10)")
         parser.add_argument("--json", action="store_true", help="JSON; alone: {metric: value}")
 
     def handle(self, *args: Any, **options: Any) -> None:

@@ -45,6 +45,7 @@ NAMES = [
     "order_completed",
     "order_refunded",
 ]
+roles = st.sampled_from(["ingest", "app"])
 cents = st.integers(-500, 9999)
 
 
@@ -61,16 +62,21 @@ class Story(RuleBasedStateMachine):
 
     # --- What happens ---
 
-    @rule(
-        data=st.data(),
-        count=st.integers(1, 5),
-        role=st.sampled_from(["ingest", "app"]),
-        skew=st.sampled_from([0, 0, 90, -4000]),
-    )
-    def send(self, data: st.DataObject, count: int, role: str, skew: int) -> None:
-        """A batch of both tenants; the sender's clock may be wrong by `skew` minutes, and then it says when it sent."""
-        batch = [(data.draw(tenants), self._message(data, data.draw(ago), skew)) for _ in range(count)]
-        self._deliver(batch, role, skew)
+    @rule(data=st.data(), count=st.integers(1, 5), role=roles)
+    def send(self, data: st.DataObject, count: int, role: str) -> None:
+        """A batch of both tenants."""
+        self._deliver([(data.draw(tenants), self._message(data, data.draw(ago), 0)) for _ in range(count)], role, 0)
+
+    @rule(data=st.data(), tenant=tenants, who=people)
+    def send_day(self, data: st.DataObject, tenant: int, who: str) -> None:
+        """What one person did today."""
+        messages = [self._message(data, data.draw(ago), 0) for _ in range(3)]
+        self._deliver([(tenant, {**message, "distinct_id": who}) for message in messages], "app", 0)
+
+    @rule(data=st.data(), tenant=tenants, role=roles, skew=st.sampled_from([90, -70, -4000]))
+    def send_with_wrong_clock(self, data: st.DataObject, tenant: int, role: str, skew: int) -> None:
+        """The sender's clock is wrong by `skew` minutes, and it says when it sent."""
+        self._deliver([(tenant, self._message(data, data.draw(ago), skew)) for _ in range(2)], role, skew)
 
     @rule(data=st.data(), tenant=tenants, before=long_ago, count=st.integers(1, 2))
     def send_late(self, data: st.DataObject, tenant: int, before: timedelta, count: int) -> None:

@@ -15,7 +15,6 @@ from hypothesis import seed
 from hypothesis.stateful import run_state_machine_as_test
 
 from analytics import components, sessions
-from analytics.capture import clocks, normalise
 from analytics.writing import merging, refusals, staging
 from kpis.rollup import refresh
 from tests.model.machine import Story
@@ -35,10 +34,6 @@ def _always_applied(forest: components._Forest, edge: components.Edge) -> str:
     return components.APPLIED
 
 
-def _without_sending(raw: Any, **rest: Any) -> clocks.EventTime:
-    return clocks.event_time(raw, **{**rest, "sent_at": None})
-
-
 def _day_of(moment: datetime) -> datetime:
     return moment.replace(hour=0, minute=0, second=0, microsecond=0)
 
@@ -55,7 +50,6 @@ FAULTS: dict[str, Fault] = {
     "an event marks nothing": _set(staging, "STORE", _marked_at("'2000-01-01'::timestamptz")),
     "an event marks the minute of its receipt": _set(staging, "STORE", _marked_at("date_trunc('minute', received_at)")),
     "a pause of 20 minutes ends a session": _set(sessions, "GAP", 20 * 60_000_000),
-    "the clock of the sender is believed": _set(normalise, "event_time", _without_sending),
     "outcomes are counted by the day": _set(refusals, "hour_of", _day_of),
     "a conflict is taken for a repetition": _set(staging, "COMPARE", COMPARE_NOTHING),
     "days are not merged again": _set(refresh, "merge_days", lambda *args, **kwargs: None),

@@ -6,6 +6,7 @@ import logging
 import os
 import threading
 import time
+from concurrent.futures import ThreadPoolExecutor
 from typing import Final
 
 from django.core.exceptions import ImproperlyConfigured
@@ -22,7 +23,9 @@ EX_CONFIG: Final = 78  # sysexits.h
 def refuse_unbound_roles() -> None:
     """Raise ImproperlyConfigured when a role is not bound. A thread asks later when the database is away."""
     try:
-        _refuse()
+        # A web server imports us inside its event loop, where Django's connections refuse to work.
+        with ThreadPoolExecutor(1) as thread:
+            thread.submit(_refuse).result()
     except Error:
         threading.Thread(target=_refuse_later, name="role-check", daemon=True).start()
 

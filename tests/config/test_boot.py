@@ -27,13 +27,25 @@ def test_the_check_is_registered_for_databases() -> None:
     assert [message for message in run_checks(databases=["default"]) if message.id == "analytics.E001"] == []
 
 
+START_IN_LOOP = "import asyncio\nasync def main():\n    import config.asgi\nasyncio.run(main())"
+
+
+def start_web(urls: dict[str, str]) -> subprocess.CompletedProcess[str]:
+    """Import the application as uvicorn does: inside its running loop."""
+    environment = {**os.environ, **urls, "DJANGO_SETTINGS_MODULE": "config.settings"}
+    return subprocess.run(
+        [sys.executable, "-c", START_IN_LOOP], cwd=ROOT, env=environment, capture_output=True, text=True, check=False
+    )
+
+
+def test_a_web_process_with_bound_roles_starts(database_urls: dict[str, str]) -> None:
+    done = start_web(database_urls)
+    assert done.returncode == 0, done.stderr
+
+
 @pytest.mark.django_db(databases=["default"])
 def test_a_web_process_that_would_run_as_the_owner_does_not_start(database_urls: dict[str, str]) -> None:
-    environment = {**os.environ, **database_urls, "DJANGO_SETTINGS_MODULE": "config.settings"}
-    environment["DATABASE_URL"] = database_urls["DATABASE_OWNER_URL"]
-    done = subprocess.run(
-        [sys.executable, "-c", "import config.asgi"], cwd=ROOT, env=environment, capture_output=True, text=True, check=False
-    )
+    done = start_web({**database_urls, "DATABASE_URL": database_urls["DATABASE_OWNER_URL"]})
     assert done.returncode != 0
     assert "owns (or may become the owner of) Bellwether's tables" in done.stderr
     assert "manage.py setup_roles" in done.stderr

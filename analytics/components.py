@@ -49,8 +49,10 @@ class Edge:
     event_id: str
 
     @property
-    def order(self) -> tuple[datetime, str, UUID]:
-        return self.ts, self.event_id, self.id
+    def order(self) -> tuple[datetime, str, bool, UUID]:
+        # What an event says of two ids comes before what it says of its own: an alias is judged by who was somebody
+        # already, not by itself.
+        return self.ts, self.event_id, self.left == self.right, self.id
 
 
 @dataclass(slots=True)

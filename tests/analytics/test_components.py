@@ -109,3 +109,15 @@ def test_ids_of_faulty_clients_never_merge(text: str) -> None:
 @pytest.mark.parametrize("text", ["user-1", "ada@example.org", "00", "x" * 400, "nullable"])
 def test_other_ids_may(text: str) -> None:
     assert not is_illegal_id(text)
+
+
+@pytest.mark.parametrize("swap", [False, True])
+def test_an_alias_is_judged_by_who_was_somebody_before_it_not_by_its_own_word(swap: bool) -> None:
+    """The event of an alias also says that its own id is somebody; which of the two rows has the lower id is chance."""
+    first, second = (3, 2) if swap else (2, 3)
+    edges = [
+        Edge(UUID(int=1), 20, 20, IDENTIFY, T0, "a"),
+        Edge(UUID(int=first), 10, 20, ALIAS, T0 + timedelta(minutes=1), "b"),
+        Edge(UUID(int=second), 10, 10, IDENTIFY, T0 + timedelta(minutes=1), "b"),
+    ]
+    assert people(components({10, 20}, edges)) == {frozenset({10, 20})}

@@ -117,10 +117,10 @@ class Reference:
         kind, key = LINKS.get(told.name, ("", ""))
         other = message["properties"].get(key)
         if kind and told.who not in ILLEGAL:
-            self._claim((told.who, told.who, "identify", ""), told.ts, message["uuid"])
             if other not in (None, told.who, *ILLEGAL, *self.erased):
                 self.seen.add(other)
                 self._claim((told.who, other, kind, ""), told.ts, message["uuid"])
+            self._claim((told.who, told.who, "identify", ""), told.ts, message["uuid"])
 
     def _claim(self, claim: Claim, ts: datetime, event_id: str) -> None:
         self.claims[claim] = min(self.claims.get(claim, (ts, event_id)), (ts, event_id))
@@ -163,7 +163,7 @@ class Reference:
         """Each id's person: claims in the order of (event time, id); who is somebody is not taken over."""
         of = {each: each for each in self.seen}
         known: set[str] = set()
-        for claim, _ in sorted(self.claims.items(), key=lambda item: item[1]):
+        for claim, _ in sorted(self.claims.items(), key=lambda item: (*item[1], item[0][0] == item[0][1])):
             left, right, kind = of[claim[0]], of[claim[1]], claim[2]
             blocked = {"identify": right in known, "alias": {left, right} <= known}.get(kind, False)
             if claim in self.undone:

@@ -16,13 +16,18 @@ find_python() {
     fail "Python 3.11 or later is missing: install it, or name it with PYTHON=/path/to/python3"
 }
 
+# bin/up replaces it by one that obeys signals at once.
+step() {
+    "$@"
+}
+
 # make_venv LIST…: the environment in .venv with these requirement files
 make_venv() {
     VENV=${BELLWETHER_VENV:-$ROOT/.venv}
     if ! "$VENV/bin/python" -c 'import pip' >/dev/null 2>&1; then
         PYTHON_FOUND=$(find_python) || exit 1
         echo "-> Python environment in $VENV ($PYTHON_FOUND)"
-        "$PYTHON_FOUND" -m venv --clear "$VENV" >/dev/null 2>&1 ||
+        step "$PYTHON_FOUND" -m venv --clear "$VENV" >/dev/null 2>&1 ||
             fail "cannot make a virtual environment; on Debian and Ubuntu: apt-get install python3-venv"
     fi
     # One stamp per list: bin/test may add its tools without making bin/up install again.
@@ -32,7 +37,7 @@ make_venv() {
         [ -f "$stamp" ] && [ "$(cat "$stamp")" = "$wanted" ] && continue
         began=$(date +%s)
         echo "-> packages of $(basename "$list")"
-        "$VENV/bin/python" -m pip install -qq --disable-pip-version-check --no-input \
+        step "$VENV/bin/python" -m pip install -qq --disable-pip-version-check --no-input \
             -r "$list" -c "$ROOT/constraints.txt" ||
             fail "packages could not be installed: is the package registry reachable? Run again to go on."
         echo "$wanted" >"$stamp"

@@ -197,7 +197,12 @@ class Services:
             time.sleep(0.05)
 
     def _report(self) -> None:
-        pids = {"supervisor": os.getpid(), "postgres": _pid(self.postgres), "redis": _pid(self.redis)}
+        pids = {
+            "supervisor": os.getpid(),
+            "parent": os.getppid(),
+            "postgres": _pid(self.postgres),
+            "redis": _pid(self.redis),
+        }
         path = self.place.home / "embedded.json"
         path.with_suffix(".tmp").write_text(json.dumps(pids))
         path.with_suffix(".tmp").replace(path)
@@ -332,9 +337,12 @@ def start(home: Path, *, follow: int | None = None) -> None:
 
 
 def wait(home: Path, *, follow: int | None = None) -> None:
-    """Return when queries answer; raises EmbeddedError when process `follow` ends before, or after a minute."""
+    """Return when services that `follow` started answer; raises EmbeddedError when it ends before, or after a minute.
+
+    Those of another run answer as well, and would end with that run.
+    """
     deadline = time.monotonic() + START_SECONDS
-    while not status(home)["ready"]:
+    while not (found := status(home))["ready"] or (follow is not None and found.get("parent") != follow):
         if time.monotonic() > deadline or (follow is not None and not process_command(follow)):
             raise EmbeddedError(f"they did not start; see {home / 'log'}")
         time.sleep(0.05)

@@ -1,6 +1,7 @@
 """Keeps one command running: started again within a second when it dies, ended with its whole family when we end.
 
     python -m config.supervise [--patience SECONDS] COMMAND [ARGUMENT …]
+    python -m config.supervise --end SECONDS PID
 
 The Procfile uses it, because honcho ends everything when one process ends. With BELLWETHER_FOLLOW in the environment it
 also ends when that process id is gone, so that a killed `bin/up` leaves nothing running. A command that exits with 78
@@ -197,8 +198,21 @@ def keep_running(command: list[str], *, patience: float = POLITE_SECONDS) -> int
     return 0
 
 
+def end(pid: int, *, seconds: float) -> None:
+    """Wait for a process that was asked to end; kill it when it takes too long."""
+    deadline = time.monotonic() + seconds
+    while process_command(pid):
+        if time.monotonic() > deadline:
+            os.kill(pid, signal.SIGKILL)
+            return
+        time.sleep(0.05)
+
+
 if __name__ == "__main__":
     arguments, allowed = sys.argv[1:], POLITE_SECONDS
+    if arguments[:1] == ["--end"]:
+        end(int(arguments[2]), seconds=float(arguments[1]))
+        sys.exit()
     if arguments[:1] == ["--patience"]:
         allowed, arguments = float(arguments[1]), arguments[2:]
     if not arguments:

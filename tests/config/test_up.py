@@ -1,0 +1,146 @@
+"""`bin/up`: everything starts, comes back after a kill, and ends without leaving anything."""
+
+from __future__ import annotations
+
+import json
+import os
+import shutil
+import signal
+import socket
+import stat
+import subprocess
+import sys
+import tempfile
+import time
+import urllib.request
+from collections.abc import Iterator
+from pathlib import Path
+
+import psutil
+import pytest
+
+ROOT = Path(__file__).resolve().parents[2]
+VENV = Path(sys.prefix)
+pytestmark = [
+    pytest.mark.slow,
+    pytest.mark.skipif(
+        not (VENV / ".installed-requirements").exists(), reason="bin/up would install packages; run by bin/test"
+    ),
+]
+
+
+class Up:
+    """A running `bin/up` in a home of its own."""
+
+    def __init__(self, home: Path) -> None:
+        self.home, self.log = home, home.with_suffix(".log")
+        with socket.socket() as free:
+            free.bind(("127.0.0.1", 0))
+            self.port = free.getsockname()[1]
+        without = ("DATABASE_URL", "DATABASE_OWNER_URL", "DATABASE_INGEST_URL", "DATABASE_ERASURE_URL", "REDIS_URL")
+        kept = {name: value for name, value in os.environ.items() if name not in (*without, "DJANGO_SETTINGS_MODULE")}
+        mine = {"BELLWETHER_HOME": str(home), "BELLWETHER_VENV": str(VENV), "PORT": str(self.port), "WEB_WORKERS": "2"}
+        self.environment = {**kept, **mine, "POSTGRES_OPTIONS": "shared_buffers=32MB"}
+        self.process = self.run()
+
+    def run(self) -> subprocess.Popen[bytes]:
+        with self.log.open("ab") as output:
+            return subprocess.Popen(
+                [str(ROOT / "bin/up"), "--no-demo"], env=self.environment, stdout=output, stderr=output
+            )
+
+    def is_ready(self) -> bool:
+        try:
+            with urllib.request.urlopen(f"http://127.0.0.1:{self.port}/health/ready", timeout=5):
+                return True
+        except OSError:
+            return False
+
+    def wait_ready(self) -> None:
+        deadline = time.monotonic() + 60
+        while not self.is_ready():
+            assert time.monotonic() < deadline, self.log.read_text()[-4000:]
+            time.sleep(0.1)
+
+    def family(self) -> list[psutil.Process]:
+        return [psutil.Process(self.process.pid), *psutil.Process(self.process.pid).children(recursive=True)]
+
+    def wait_announced(self) -> None:
+        deadline = time.monotonic() + 30
+        while "Ctrl-C stops everything" not in self.log.read_text():
+            assert time.monotonic() < deadline, self.log.read_text()[-4000:]
+            time.sleep(0.1)
+
+
+@pytest.fixture(scope="module")
+def up() -> Iterator[Up]:
+    folder = Path(tempfile.mkdtemp(prefix="bellwether-up-"))
+    folder.chmod(0o711)
+    home = folder / "home"
+    running = Up(home)
+    running.wait_ready()
+    running.wait_announced()
+    yield running
+    if running.process.poll() is None:
+        running.process.send_signal(signal.SIGTERM)
+        running.process.wait(30)
+    shutil.rmtree(folder, ignore_errors=True)
+
+
+def test_credentials_are_written_for_the_owner_alone(up: Up) -> None:
+    path = up.home / "credentials.json"
+    known = json.loads(path.read_text())
+    assert list(known) == ["url", "admin_user", "admin_password", "tenant", "pk", "sk"]
+    assert (known["url"], stat.S_IMODE(path.stat().st_mode)) == (f"http://127.0.0.1:{up.port}", 0o600)
+    assert known["sk"] in up.log.read_text()
+
+
+@pytest.mark.parametrize("name", ["postgres", "redis", "uvicorn", "worker", "beat"])
+def test_it_comes_back_when_a_process_is_killed(up: Up, name: str) -> None:
+    victims = [
+        process
+        for process in up.family()
+        if name in " ".join(process.cmdline())
+        and not {"config.supervise", "honcho"} & set(" ".join(process.cmdline()).split())
+    ]
+    victims[0].kill()
+    time.sleep(0.3)
+    up.wait_ready()
+    assert up.process.poll() is None
+
+
+def test_a_second_one_in_the_same_home_is_refused(up: Up) -> None:
+    with socket.socket() as free:
+        free.bind(("127.0.0.1", 0))
+        port = free.getsockname()[1]
+    second = subprocess.run(
+        [str(ROOT / "bin/up"), "--no-demo"],
+        env={**up.environment, "PORT": str(port)},
+        capture_output=True,
+        text=True,
+        check=False,
+        timeout=60,
+    )
+    assert second.returncode == 1
+    assert "already running" in second.stdout + second.stderr
+    assert up.is_ready()
+
+
+def test_sigterm_ends_every_process_and_a_second_start_shows_no_secrets(up: Up) -> None:
+    family = up.family()
+    up.process.send_signal(signal.SIGTERM)
+    assert up.process.wait(20) == 143
+    _, alive = psutil.wait_procs(family, timeout=2)
+    assert alive == []
+    up.log.write_text("")
+    up.process = up.run()
+    up.wait_announced()
+    assert json.loads((up.home / "credentials.json").read_text())["sk"] not in up.log.read_text()
+
+
+def test_a_killed_script_leaves_nothing_running(up: Up) -> None:
+    family = up.family()
+    up.process.kill()
+    up.process.wait()
+    _, alive = psutil.wait_procs(family, timeout=15)
+    assert [process.cmdline() for process in alive] == []

@@ -6,9 +6,10 @@ import hashlib
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field, fields, is_dataclass
 from decimal import Decimal
+from functools import lru_cache
 from typing import Any
 
-from kpis.base import Form, Formula, Kind, Metric, Thresholds, Unit, measures, metrics
+from kpis.base import Form, Formula, Kind, Measure, Metric, Thresholds, Unit, measures, metrics
 from kpis.models import MetricDefinition
 from kpis.needs import measures_in, parts_of
 
@@ -22,10 +23,8 @@ class Catalogue(Mapping[str, Metric]):
 
     def __getitem__(self, metric: str) -> Metric:
         """Raises UnknownName, which offers the nearest names."""
-        if metric in metrics:
-            return metrics[metric]
-        own = self.own()
-        return own[metric] if metric in own else metrics[metric]
+        found = metrics.get(metric) or self.own().get(metric)
+        return found if found is not None else metrics[metric]
 
     def __iter__(self) -> Iterator[str]:
         yield from metrics.names()
@@ -64,14 +63,15 @@ def _decimal(value: float | None) -> Decimal | None:
 
 def definition_version(metric: Metric, catalogue: Mapping[str, Metric]) -> str:
     """`version.fingerprint`: the fingerprint changes with anything that could change the number."""
-    described = sorted(described_form(catalogue[name].form) for name in closure(metric, catalogue))
-    described += sorted(_canonical(measures[name]) for name in measures_in(metric, catalogue))
+    described = sorted(_described(catalogue[name].form) for name in closure(metric, catalogue))
+    described += sorted(_described(measures[name]) for name in measures_in(metric, catalogue))
     digest = hashlib.blake2b("\n".join(described).encode(), digest_size=4).hexdigest()
     return f"{metric.definition_version}.{digest}"
 
 
-def described_form(form: Form) -> str:
-    return _canonical(form)
+@lru_cache(maxsize=4096)
+def _described(declaration: Form | Measure) -> str:
+    return _canonical(declaration)
 
 
 def closure(metric: Metric, catalogue: Mapping[str, Metric]) -> frozenset[str]:

@@ -46,7 +46,10 @@ class Sheet:
 def answer(question: Question, context: Context, catalogue: Mapping[str, Metric]) -> list[Series]:
     """One series for each metric of the question."""
     sheet = _sheet(question, context, catalogue)
-    return [_series(sheet, metric) for metric in question.metrics]
+    is_split = bool(question.by or question.filters)
+    # One for all metrics: many are made of the same ones.
+    whole = Evaluator(sheet.strips.shelf(sheet.strips.keys if is_split else None), context, catalogue)
+    return [_series(sheet, metric, whole) for metric in question.metrics]
 
 
 def _sheet(question: Question, context: Context, catalogue: Mapping[str, Metric]) -> Sheet:
@@ -95,10 +98,8 @@ def _strips(
     return strips_counted(question, context, needs, is_daily=days), "events"
 
 
-def _series(sheet: Sheet, metric: Metric) -> Series:
+def _series(sheet: Sheet, metric: Metric, whole: Evaluator) -> Series:
     question, context, period = sheet.question, sheet.context, sheet.question.period
-    is_split = bool(question.by or question.filters)
-    whole = Evaluator(sheet.strips.shelf(sheet.strips.keys if is_split else None), context, sheet.catalogue)
     total = whole.number(metric.id, period.start, period.end)
     end = period.end
     if lag := lag_days(metric, sheet.catalogue):

@@ -48,7 +48,7 @@ class Evaluator:
     context: Context
     catalogue: Mapping[str, Metric]
     _numbers: dict[tuple[str, datetime, datetime], Number] = field(default_factory=dict)
-    _primed: set[tuple[str, int]] = field(default_factory=set)
+    _primed: set[tuple[Trailing, datetime, datetime]] = field(default_factory=set)
 
     def number(self, metric: str, start: datetime, end: datetime) -> Number:
         """The metric over [start, end); null where nothing is known (S5)."""
@@ -71,9 +71,12 @@ class Evaluator:
 
     def prime(self, metric: Metric, ends: Sequence[datetime]) -> None:
         """Slide the metric's trailing windows over all these period ends in one go."""
+        if len(ends) <= 2:
+            return
         for form in self._trailing_forms(metric):
-            if (form.measure, form.days) not in self._primed and len(ends) > 2:
-                self._primed.add((form.measure, form.days))
+            asked = (form, ends[0], ends[-1])
+            if asked not in self._primed:
+                self._primed.add(asked)
                 windows = [windows_before(self.context.calendar, end, form.days) for end in ends]
                 self.shelf.strip(form.measure).prime([micros((window.start, window.end)) for window in windows])
 
@@ -179,6 +182,8 @@ def _formula(evaluator: Evaluator, form: Formula, start: datetime, end: datetime
 
 def _trailing(evaluator: Evaluator, form: Trailing, start: datetime, end: datetime) -> Number:
     window = windows_before(evaluator.context.calendar, end, form.days)
+    if measures[form.measure].aggregate == "distinct":
+        return Decimal(evaluator.shelf.strip(form.measure).size(micros((window.start, window.end))))
     state = evaluator.state(form.measure, window.start, window.end)
     return read(state, Value(form.measure), measures[form.measure], evaluator.context.exponent)
 

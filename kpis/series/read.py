@@ -8,9 +8,12 @@ from datetime import datetime
 from decimal import Decimal
 from functools import lru_cache
 from itertools import pairwise
+from typing import Any
 
-import psycopg
 from django.db import connection
+from psycopg.adapt import PyFormat, Transformer
+from psycopg.errors import error_from_result
+from psycopg.pq import ExecStatus, Format
 
 from analytics.contracts import Grain
 from analytics.periods import Calendar, Granularity, to_micros
@@ -27,15 +30,17 @@ Row = tuple[int, Decimal | None, bytes | None]
 Window = tuple[str, str, Grain, datetime, datetime]
 BucketRow = tuple[str, bool, str, int, int, Decimal | None, bytes | None]
 
-_READ = """
-SELECT b.measure, b.dimension <> ALL(%(whole)s), b.key, (extract(epoch FROM b.start) * 1000000)::int8,
+# Windows as five arrays ($1 measures, $2 dimensions, $3 widths, $4 starts, $5 ends), tenant, calendar, the dimensions
+# that are the whole, and the values to keep (null for all).
+_READ = b"""
+SELECT b.measure, b.dimension <> ALL($8::text[]), b.key, (extract(epoch FROM b.start) * 1000000)::int8,
        b.n, b.total, b.state
-  FROM unnest(%(measures)s::text[], %(dimensions)s::text[], %(grains)s::int2[],
-              %(starts)s::timestamptz[], %(ends)s::timestamptz[]) AS w(measure, dimension, grain, lo, hi)
+  FROM unnest($1::text[], $2::text[], $3::int2[], $4::timestamptz[], $5::timestamptz[])
+       AS w (measure, dimension, grain, lo, hi)
   JOIN bw_bucket b
-    ON b.tenant_id = %(tenant)s AND b.calendar_id = %(calendar)s AND b.measure = w.measure
+    ON b.tenant_id = $6::int4 AND b.calendar_id = $7::int4 AND b.measure = w.measure
    AND b.dimension = w.dimension AND b.grain = w.grain AND b.start >= w.lo AND b.start < w.hi
- WHERE b.dimension = ANY(%(whole)s) OR %(keys)s::text[] IS NULL OR b.key = ANY(%(keys)s::text[])
+ WHERE b.dimension = ANY($8::text[]) OR $9::text[] IS NULL OR b.key = ANY($9::text[])
 """
 
 
@@ -86,7 +91,9 @@ class KeyShelf:
         return self._joined[measure]
 
     def everyone(self, measure: str) -> Strip:
-        return self.strips.whole.setdefault(measure, _empty(measure))
+        if measure not in self.strips.whole:
+            self.strips.whole[measure] = _empty(measure)
+        return self.strips.whole[measure]
 
 
 def _empty(measure: str) -> Strip:
@@ -169,17 +176,31 @@ def _without_overlap(windows: Sequence[Window]) -> list[tuple[object, ...]]:
 
 def _rows(
     context: Context, windows: Sequence[tuple[object, ...]], whole: list[str], keys: tuple[str, ...] | None
-) -> Iterator[BucketRow]:
-    names = ("measures", "dimensions", "grains", "starts", "ends")
-    columns = zip(*windows, strict=True) if windows else [[]] * 5
-    parameters: dict[str, object] = {name: list(column) for name, column in zip(names, columns, strict=True)}
-    parameters["grains"] = [int(grain) for grain in parameters["grains"]]  # type: ignore[attr-defined]
-    parameters |= {"tenant": context.tenant_id, "calendar": context.calendar_id, "whole": whole}
-    parameters["keys"] = list(keys) if keys is not None else None
+) -> list[BucketRow]:
+    if not windows:
+        return []
+    names, dimensions, grains, starts, ends = (list(column) for column in zip(*windows, strict=True))
+    frame = [context.tenant_id, context.calendar_id, whole, list(keys) if keys is not None else None]
+    return binary_rows(_READ, [names, dimensions, [int(grain) for grain in grains], starts, ends, *frame])
+
+
+def binary_rows(query: bytes, parameters: Sequence[object]) -> list[Any]:
+    """The rows of a query with `$n` parameters, in the open transaction.
+
+    Binary, because bitmaps then come as they are and not as hexadecimal text of twice the size; and waited for inside
+    libpq, because a cursor wakes Python for every 16 kB of them. Raises what a cursor raises.
+    """
     connection.ensure_connection()
-    # Binary: bitmaps come as they are, instead of as hexadecimal text of twice the size. Django's own cursors cannot.
-    with psycopg.Cursor(connection.connection) as cursor:
-        yield from cursor.execute(_READ, parameters, binary=True)
+    transformer = Transformer(connection.connection)
+    values = transformer.dump_sequence(parameters, [PyFormat.AUTO] * len(parameters))
+    result = connection.connection.pgconn.exec_params(
+        query, values, param_types=transformer.types, param_formats=transformer.formats, result_format=Format.BINARY
+    )
+    if result.status != ExecStatus.TUPLES_OK:
+        with connection.wrap_database_errors:
+            raise error_from_result(result)
+    transformer.set_pgresult(result)
+    return transformer.load_rows(0, result.ntuples, tuple)
 
 
 def _shelved(rows: Iterable[BucketRow]) -> Strips:

@@ -15,7 +15,7 @@ handler404 = "config.problems.not_found"
 handler500 = "config.problems.server_error"
 
 urlpatterns = [
-    path("", RedirectView.as_view(pattern_name="admin:index"), name="home"),
+    path("", RedirectView.as_view(pattern_name="admin:bellwether_kpis_metricdefinition_changelist"), name="home"),
     path("admin/tenant/", tenant_switch, name="tenant-choose"),
     path("admin/", admin.site.urls),
     path("health/", include("config.health")),

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from decimal import Decimal
 from typing import Any
 
 from django import forms
@@ -170,4 +171,18 @@ def shown(value: Any, series: Series) -> str:
         return f"{written(value, series.unit, series.exponent)} {series.currency}"
     if series.unit is Unit.RATIO:
         return f"{value * 100:.1f} %"
+    if series.unit is Unit.DURATION:
+        return duration_shown(value)
     return f"{value:,.0f}" if value == value.to_integral_value() else f"{value:,.2f}"
+
+
+def duration_shown(milliseconds: Decimal) -> str:
+    """As people say it: 340 ms, 12.5 s, 2 min 30 s, 1 h 05 min."""
+    if milliseconds < 1000:
+        return f"{milliseconds:.0f} ms"
+    if milliseconds < 60_000:
+        return f"{milliseconds / 1000:.1f} s"
+    seconds = round(milliseconds / 1000)
+    if seconds < 3600:
+        return f"{seconds // 60} min {seconds % 60:02d} s"
+    return f"{seconds // 3600} h {seconds % 3600 // 60:02d} min"

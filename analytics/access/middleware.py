@@ -6,9 +6,11 @@ import re
 import uuid
 from collections.abc import Callable
 from typing import Final
+from zoneinfo import ZoneInfo
 
 from django.db import transaction
 from django.http import HttpRequest, HttpResponse
+from django.utils import timezone
 
 from analytics.access import selectors
 from analytics.tenancy import tenant_context
@@ -57,7 +59,8 @@ class AdminTenantMiddleware:
         request.tenant_role = place.role if place else ""  # type: ignore[attr-defined]
         if place is None:
             return self.get_response(request)
-        with tenant_context(place.tenant.id):
+        # Times on the pages are the tenant's, as its days are.
+        with tenant_context(place.tenant.id), timezone.override(ZoneInfo(place.tenant.zone)):
             response = self.get_response(request)
             if response.status_code >= 500:
                 transaction.set_rollback(True)  # Django has made an answer of the exception, so atomic saw none

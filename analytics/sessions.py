@@ -46,6 +46,7 @@ SELECT e.ts AT TIME ZONE 'UTC', s.person_id, e.name, e.session_id, e.is_bot, e.i
 
 # Instants are worked out before the join: row-level security keeps conditions that compute (and might leak) off the
 # index.
+# The bounds of all windows are said again as constants, for the planner may leave a person's own to a filter.
 WINDOWS = """
 WITH w AS MATERIALIZED (
     SELECT person, timestamptz 'epoch' + a * interval '1 microsecond' AS a, timestamptz 'epoch' + b * interval '1
@@ -57,6 +58,7 @@ EVENTS = f"""{WINDOWS}
   FROM w
   JOIN bw_subject s ON s.tenant_id = %(tenant)s AND s.person_id = w.person
   JOIN bw_event e ON e.tenant_id = %(tenant)s AND e.subject_id = s.id AND e.ts >= w.a AND e.ts <= w.b
+                 AND e.ts >= %(first)s AND e.ts <= %(last)s
  WHERE NOT e.name = ANY (%(ignored)s)"""
 
 EVERY_EVENT = f"""{COLUMNS}
@@ -100,6 +102,7 @@ SELECT {FIELDS} FROM bw_session WHERE tenant_id = %(tenant)s AND id = ANY (%(ids
 SELECT {", ".join(f"s.{name.strip()}" for name in FIELDS.split(","))}
   FROM w
   JOIN bw_session s ON s.tenant_id = %(tenant)s AND s.person_id = w.person AND s.start >= w.a AND s.start <= w.b
+                   AND s.start >= %(first)s AND s.start <= %(last)s
  WHERE s.sdk_id IS NULL"""
 
 STAGE = """
@@ -360,14 +363,16 @@ def _spans(spans: Sequence[Span]) -> dict[str, Any]:
     return {"starts": starts, "ends": ends, "first": min(starts), "last": max(ends)}  # bounds that the planner can see
 
 
-def _params(windows: Windows, margin: tuple[int, int]) -> dict[str, str]:
+def _params(windows: Windows, margin: tuple[int, int]) -> dict[str, Any]:
     """Arrays as PostgreSQL writes them: a list of thousands of numbers is slow to bind one by one."""
     columns = {
-        "persons": windows,
+        "persons": list(windows),
         "starts": [start - margin[0] for start, _ in windows.values()],
         "ends": [end + margin[1] for _, end in windows.values()],
     }
-    return {name: "{" + ",".join(map(str, values)) + "}" for name, values in columns.items()}
+    arrays: dict[str, Any] = {name: "{" + ",".join(map(str, values)) + "}" for name, values in columns.items()}
+    bounds = {"first": from_micros(min(columns["starts"])), "last": from_micros(max(columns["ends"]))}
+    return arrays | bounds
 
 
 def _fetch(query: str, params: Mapping[str, Any]) -> list[Any]:

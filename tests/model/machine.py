@@ -117,14 +117,15 @@ class Story(RuleBasedStateMachine):
     def poison(self, data: st.DataObject, tenant: int, kind: str) -> None:
         """A message that cannot be kept, between good neighbours."""
         bad = self._message(data, timedelta(), 0)
-        bad |= {
+        spoiled: dict[str, Message] = {
             "name": {"event": ""},
             "number": {"properties": {**bad["properties"], "n": float("nan")}},
             "currency": {"properties": {"amount": 1.5, "currency": "EURO"}},
             "who": {"distinct_id": "x" * 401},
             "early": {"timestamp": "1969-12-31T23:59:59+00:00"},
             "late": {"timestamp": (self.now + timedelta(hours=24)).isoformat()},
-        }[kind]
+        }
+        bad |= spoiled[kind]
         neighbours = [(tenant, self._message(data, data.draw(ago), 0)) for _ in range(2)]
         self._deliver([neighbours[0], (tenant, bad), neighbours[1]], "ingest", 0, is_new=kind == "number")
 

@@ -1,6 +1,6 @@
 """R22: the whole product against a model of a few lists, step by step.
 
-Inside `bin/test` it runs small. At full size (10,000 steps for each of 50 seeds, about six hours on four cores):
+Inside `bin/test` it runs small. At full size (10,000 steps for each of 50 seeds: hours):
 
     MODEL_SEEDS=50 MODEL_STORIES=200 MODEL_STEPS=50 python -m pytest tests/model -n auto
 

@@ -73,7 +73,7 @@ def test_a_thousand_transactions_that_commit_after_the_rollup_are_all_counted(
         expected[told.tenant_id][local.replace(minute=0, second=0).astimezone(UTC)] += 1
 
     for number in range(ROUNDS):
-        # The clock goes on, so that the hours are open in the first rounds and closed in the last: both ways of counting.
+        # The clock only goes on: hours are open in the first rounds and closed in the last, so both ways count.
         now = t0 + (timedelta(minutes=60 + 6 * number) if number < 25 else timedelta(hours=40))
         stories = [(writer, tell(f"{number}-{place}")) for place, writer in enumerate(writers)]
         for writer, told in stories:

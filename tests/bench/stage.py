@@ -44,5 +44,5 @@ def _end(creator: int, home: Path) -> None:
     from config import embedded
 
     embedded.stop(home)
-    if "BENCH_HOME" not in os.environ:
+    if not os.environ.get("BENCH_HOME"):
         shutil.rmtree(home, ignore_errors=True)

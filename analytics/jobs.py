@@ -25,7 +25,7 @@ from analytics.models import Job
 from analytics.registry import Registry, UnknownName
 from analytics.tenancy import platform_context, tenant_context
 
-LEASE = timedelta(seconds=60)
+LEASE = timedelta(seconds=15)  # a killed worker's job goes on this soon; a living one renews it every 5 s
 BACKOFF = timedelta(seconds=5)
 LONGEST_BACKOFF = timedelta(minutes=10)
 ACTIVE = (Job.State.QUEUED, Job.State.RUNNING)
@@ -87,10 +87,13 @@ class RunningJob:
         self._update(done=done, total=total)
 
     def checkpoint(self, cursor: Mapping[str, Any], *, done: int | None = None, total: int | None = None) -> None:
-        """Keep where to go on after a kill. Inside the handler's transaction it commits with the work it tells of."""
+        """Keep where to go on after a kill. Inside the handler's transaction it commits with the work it tells of.
+
+        A job that gets ahead has not "died too often", however often its workers are killed: attempts begin anew.
+        """
         self.cursor = dict(cursor)
         counts = {name: value for name, value in (("done", done), ("total", total)) if value is not None}
-        self._update(cursor=self.cursor, **counts)
+        self._update(cursor=self.cursor, attempts=1, **counts)
 
     def renew(self) -> None:
         """Only renew the lease."""

@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
+import logging
+
 from celery import shared_task
 from django.utils import timezone
 
 from analytics.tenancy import tenant_ids
 from kpis import due
 from kpis.rollup.dirty import dirty_tenants
+
+logger = logging.getLogger("bellwether.rollup")
 
 
 @shared_task(name="kpis.refresh", ignore_result=True, expires=10)
@@ -17,7 +21,11 @@ def refresh() -> int:
 
     waiting = dirty_tenants()
     for tenant_id in waiting:
-        refresh_tenant(tenant_id, now=timezone.now())
+        try:
+            refresh_tenant(tenant_id, now=timezone.now())
+        except Exception:
+            # Its marks are still there for the next tick, and the neighbours' numbers must not wait for it.
+            logger.exception("the minutes of tenant %s could not be counted", tenant_id)
     return len(waiting)
 
 

@@ -217,6 +217,13 @@ FUNCTIONS: dict[str, tuple[str, str]] = {
             RETURN true;
         END $$""",
     ),
+    "bw_statistics_refresh()": (
+        APP,
+        f"""RETURNS void {PLPGSQL} AS $$
+        BEGIN
+            ANALYZE bw_event, bw_event_key, bw_subject, bw_identity, bw_session, bw_dirty_mark;
+        END $$""",
+    ),
     "bw_partitions()": (
         APP,
         f"""RETURNS TABLE (name text, bounds text, bytes bigint, estimate bigint) {STABLE} AS $$

@@ -22,9 +22,10 @@ from django.db.backends.utils import CursorWrapper
 
 from analytics.periods import Calendar, Granularity, from_micros, to_micros
 from analytics.sessions import derive_persons
+from analytics.statistics import statistics_refresh
 from analytics.tenancy import tenant_context
 from kpis.rollup.cells import Cell
-from kpis.rollup.dirty import MINUTE, lock_tenant, mark_derived, take
+from kpis.rollup.dirty import MINUTE, expand_subjects, lock_tenant, mark_derived, take
 from kpis.rollup.plan import SOURCES
 from kpis.rollup.refresh import Scope, count_closed, is_hour_open, merge_whole_days, recount, retried
 from kpis.rollup.store import Store
@@ -210,9 +211,13 @@ def _is_whole(calendar: Calendar, hours: Sequence[tuple[int, int]], now: datetim
 def run_backfill(backfill: Backfill, parts: list[Part], ledger: Ledger, *, workers: int, now: datetime) -> None:
     """Run the parts that are not done, phase after phase, in `workers` processes (1: in this one)."""
     period = backfill.scope().live.days(backfill.first, backfill.end)
+    if not ledger.done:
+        statistics_refresh()  # what was just loaded is read by plans that know of it
     # A new calendar leaves sessions as they are, so marks whose sessions are stale must go on saying so.
     if backfill.with_sessions and not ledger.done:
         with tenant_context(backfill.tenant_id):
+            lock_tenant(backfill.tenant_id)
+            expand_subjects(backfill.tenant_id)  # else each merge of the range would be counted a second time
             mark_derived(backfill.tenant_id, period.start, period.end)
     for phase in ("sessions", "buckets"):
         waiting = [part for part in parts if part.phase == phase and part.name not in ledger.done]
@@ -222,7 +227,8 @@ def run_backfill(backfill: Backfill, parts: list[Part], ledger: Ledger, *, worke
 
 def _finished(backfill: Backfill, parts: list[Part], workers: int, now: datetime) -> Iterable[Part]:
     """The parts, each when it is done. The session of a forked child is its own: connections do not survive a fork."""
-    if workers <= 1 or len(parts) <= 1:
+    # A child of Celery's pool may have no children of its own.
+    if workers <= 1 or len(parts) <= 1 or multiprocessing.current_process().daemon:
         yield from (run_part(backfill, part, now) for part in parts)
         return
     connections.close_all()

@@ -161,7 +161,7 @@ def test_a_worker_that_slept_through_its_lease_can_change_nothing(acme: Tenant) 
         sleeper.checkpoint({"at": "old"})
     jobs._finish(sleeper, state=Job.State.DONE, result={"by": "sleeper"})
     second.checkpoint({"at": "new"})
-    assert (fresh(job).state, fresh(job).cursor, fresh(job).attempts) == ("running", {"at": "new"}, 2)
+    assert (fresh(job).state, fresh(job).cursor, fresh(job).attempts) == ("running", {"at": "new"}, 1)
 
 
 def test_a_cancelled_job_stops_at_its_next_sign_of_progress(acme: Tenant, globex: Tenant) -> None:

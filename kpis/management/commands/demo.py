@@ -19,9 +19,7 @@ from analytics.contracts import TenantInfo
 from analytics.demo.filling import plan_for, story_live, story_store
 from analytics.demo.simulator import story
 from analytics.demo.world import Plan
-from analytics.statistics import statistics_refresh
-from analytics.tenancy import UnknownTenant, tenant_by_slug, tenant_context
-from kpis.rollup.dirty import expand_subjects, lock_tenant
+from analytics.tenancy import UnknownTenant, tenant_by_slug
 from kpis.rollup.refresh import refresh_tenant
 
 WORTH_A_BACKFILL = 20_000
@@ -72,7 +70,7 @@ class Command(BaseCommand):
         self.stdout.write(f"{tenant.slug}: {told} in {time.monotonic() - begun:.1f} s")
         begun = time.monotonic()
         if outcomes["stored"] > WORTH_A_BACKFILL:
-            _count_whole(tenant)
+            call_command("backfill", tenant=tenant.slug, stdout=StringIO())
         refresh_tenant(tenant.id, now=timezone.now())
         self.stdout.write(f"{tenant.slug}: counted in {time.monotonic() - begun:.1f} s")
 
@@ -86,15 +84,6 @@ class Command(BaseCommand):
     def _progress(self, done: int) -> None:
         if sys.stderr.isatty():
             self.stderr.write(f"\r{done} events", ending="\r")
-
-
-def _count_whole(tenant: TenantInfo) -> None:
-    """Counts all days by a backfill. Marks of people become marks of minutes first, because it takes only those."""
-    statistics_refresh()
-    with tenant_context(tenant.id):
-        lock_tenant(tenant.id)
-        expand_subjects(tenant.id)
-    call_command("backfill", tenant=tenant.slug, stdout=StringIO())
 
 
 def _tenant(slug: str) -> TenantInfo:

@@ -2,15 +2,18 @@
 
 from __future__ import annotations
 
-from datetime import date
+from datetime import date, datetime, time
 from typing import Any
 
 from django.utils import timezone
 
 from analytics.jobs import PermanentFailure, RunningJob, job_kind
+from analytics.periods import Granularity
+from kpis.due import Schedule, schedules
 
 BACKFILL = "rollup.backfill"
 SWITCH = "rollup.switch_calendar"
+FREEZE = "ledger.freeze"
 
 
 @job_kind(BACKFILL)
@@ -31,6 +34,22 @@ def switch_calendar(job: RunningJob) -> dict[str, Any]:
     if job.tenant_id is None:
         raise PermanentFailure("a calendar needs a tenant")
     return calendar_build(job, tenant_id=job.tenant_id, now=timezone.now())
+
+
+@job_kind(FREEZE)
+def freeze(job: RunningJob) -> dict[str, Any]:
+    """Publishes the days before `due_at` (or now) into the ledger: only what is new or has moved adds a row."""
+    from kpis.ledger import days_freeze
+
+    if job.tenant_id is None:
+        raise PermanentFailure("a ledger needs a tenant")
+    due = job.params.get("due_at")
+    until = datetime.fromisoformat(due) if due else timezone.now()
+    return {"rows": days_freeze(tenant_id=job.tenant_id, until=until, now=timezone.now(), progress=job.progress)}
+
+
+# At four o'clock the phones that were offline over night have mostly told their day.
+schedules.register(Schedule(id="ledger.freeze", kind=FREEZE, every=Granularity.DAY, at=time(4), catch_up="latest"))
 
 
 def backfill_params(first: date, end: date, *, workers: int = 1) -> dict[str, Any]:

@@ -6,6 +6,7 @@ ever added; equal values are not added twice.
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import date, datetime, timedelta
 from decimal import Decimal
@@ -20,6 +21,8 @@ from kpis.series.context import context_read
 PLACES = Decimal("1e-10")
 FIRST, COMPLETED, REDEFINED, RESTATED = "first", "completed", "redefined", "restated"
 CALENDAR = "calendar"
+FROZEN_DAYS = 32
+"""How long a day is published again when it moves: 30-day retention is final only then."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -123,3 +126,19 @@ def day_freeze(*, tenant_id: int, day: date | None = None, now: datetime) -> int
         tenant_id=tenant_id, metrics=names, start=period.start, end=period.end, grain="day", compare=None, now=now
     )
     return sum(ledger_record(tenant_id=tenant_id, series=series) is not None for series in found)
+
+
+def days_freeze(
+    *, tenant_id: int, until: datetime, now: datetime, progress: Callable[[int, int], None] = lambda done, total: None
+) -> int:
+    """Publish the FROZEN_DAYS local days before `until`, oldest first; returns how many rows were added."""
+    with tenant_context(tenant_id):
+        context = context_read(tenant_id=tenant_id, now=now)
+    last = context.calendar.local_date(until)
+    first = context.calendar.local_date(context.first_day) if context.first_day else last
+    days = [day for day in (last - timedelta(days=back) for back in range(FROZEN_DAYS, 0, -1)) if day >= first]
+    added = 0
+    for number, day in enumerate(days, start=1):
+        added += day_freeze(tenant_id=tenant_id, day=day, now=now)
+        progress(number, len(days))
+    return added

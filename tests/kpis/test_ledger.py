@@ -7,6 +7,7 @@ from decimal import Decimal
 
 import pytest
 
+from analytics.jobs import enqueue, run_job
 from analytics.models import Tenant
 from analytics.tenancy import tenant_context
 from kpis.ledger import day_freeze, ledger_as_reported, ledger_history, ledger_record
@@ -82,3 +83,31 @@ def test_freezing_a_day_publishes_every_metric_once(acme: Tenant, globex: Tenant
         assert MetricValue.objects.get(metric="orders.count").start == MONDAY
     with tenant_context(globex.pk):
         assert MetricValue.objects.count() == 0
+
+
+def test_the_nightly_job_publishes_the_days_before_it_and_what_has_moved_since(acme: Tenant, globex: Tenant) -> None:
+    """Two days with orders; on the second night only the new day, late orders and newly known retention add rows."""
+    story = Story(acme)
+    story.add("order_completed", MONDAY + 9 * HOUR, "ann", amount=1000)
+    story.count(MONDAY + DAY)
+
+    def night(number: int) -> None:
+        now = MONDAY + number * DAY + 4 * HOUR
+        job = enqueue(kind="ledger.freeze", tenant_id=acme.pk, params={"due_at": now.isoformat()}, run_at=now)
+        assert run_job(job.pk)
+        with tenant_context(acme.pk):
+            job.refresh_from_db()
+        assert (job.state, job.error) == ("done", "")
+
+    def reported() -> list[tuple[datetime, Decimal | None, str]]:
+        with tenant_context(acme.pk):
+            rows = MetricValue.objects.filter(metric="orders.count").order_by("computed_at", "start")
+            return [(row.start, row.value, row.reason) for row in rows]
+
+    night(1)
+    assert reported() == [(MONDAY, 1, "first")]
+    story.add("order_completed", MONDAY + 10 * HOUR, "bob", amount=1000)
+    story.add("order_completed", MONDAY + DAY + 10 * HOUR, "bob", amount=1000)
+    story.count(MONDAY + 2 * DAY)
+    night(2)
+    assert reported() == [(MONDAY, 1, "first"), (MONDAY, 2, "restated"), (MONDAY + DAY, 1, "first")]

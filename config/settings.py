@@ -128,6 +128,8 @@ SESSION_COOKIE_HTTPONLY = True
 SESSION_COOKIE_SAMESITE = "Lax"
 SESSION_COOKIE_SECURE = CSRF_COOKIE_SECURE = env.bool("COOKIE_SECURE", default=False)
 SECURE_HSTS_SECONDS = env.int("HSTS_SECONDS", default=0)
+# The proxy that ends TLS redirects plain HTTP and speaks for its subdomains; Bellwether answers on loopback behind it.
+SILENCED_SYSTEM_CHECKS = ["security.W005", "security.W008", "security.W021"]
 CSRF_TRUSTED_ORIGINS = env.list("CSRF_TRUSTED_ORIGINS", default=[])
 LOGIN_URL = "/admin/login/"
 AUTH_PASSWORD_VALIDATORS = [

@@ -13,7 +13,7 @@ from datetime import timedelta
 from pathlib import Path
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[2]))
-from tests.bench.stocked import END, NOW, percentile, stock  # noqa: E402
+from tests.bench.stocked import END, NOW, percentile, stock
 
 DAYS = 120
 

@@ -1,4 +1,4 @@
-"""A database stocked with a counted history, for measuring the reading of it. With BENCH_HOME it is kept for next time."""
+"""A database stocked with a counted history, for measuring its reading. With BENCH_HOME it is kept for next time."""
 
 from __future__ import annotations
 
@@ -45,7 +45,8 @@ def _count(tenant_id: int, days: int) -> None:
     from analytics.tenancy import tenant_context
     from kpis.rollup.services import backfill_enqueue
 
-    job = backfill_enqueue(tenant_id=tenant_id, first=END - timedelta(days=days), end=END + timedelta(days=1), workers=4)
+    first, end = END - timedelta(days=days), END + timedelta(days=1)
+    job = backfill_enqueue(tenant_id=tenant_id, first=first, end=end, workers=4)
     run_job(job.pk)
     with tenant_context(tenant_id):
         job.refresh_from_db()

@@ -12,7 +12,7 @@ from collections import Counter
 from collections.abc import Iterator
 from contextlib import suppress
 from dataclasses import dataclass, field
-from datetime import datetime
+from datetime import date, datetime
 from hashlib import blake2b
 from pathlib import Path
 from typing import Any
@@ -44,7 +44,7 @@ MAX_PAYLOAD = 64 * 1024
 
 @dataclass
 class ImportReport:
-    """What an import did, or would do in a dry run; `outcomes` counts by the names of `Outcome`."""
+    """What an import did, or would do in a dry run; `outcomes` counts by the names of `Outcome`. `days` are UTC."""
 
     rows: int = 0
     skipped: int = 0
@@ -54,6 +54,7 @@ class ImportReport:
     reasons: Counter[str] = field(default_factory=Counter)
     problems: list[str] = field(default_factory=list)
     first_events: list[CapturedEvent] = field(default_factory=list)
+    days: set[date] = field(default_factory=set)
     start: datetime | None = None
     end: datetime | None = None
     seconds: float = 0.0
@@ -64,6 +65,7 @@ class ImportReport:
         if len(self.first_events) < SHOWN_EVENTS:
             self.first_events.append(event)
         moment = event.timestamp
+        self.days.add(moment.date())
         self.start = moment if self.start is None or moment < self.start else self.start
         self.end = moment if self.end is None or moment > self.end else self.end
 

@@ -58,7 +58,8 @@ def write(folder: Path, name: str, text: str) -> Path:
 def rows_of(tenant_id: int, query: str) -> list[tuple[Any, ...]]:
     with tenant_context(tenant_id), connection.cursor() as cursor:
         cursor.execute(query)
-        return cursor.fetchall()
+        found: list[tuple[Any, ...]] = cursor.fetchall()
+        return found
 
 
 def names_of(tenant_id: int) -> dict[str, int]:

@@ -158,7 +158,10 @@ def expected(file: Path, *, top: int = 5000) -> Expected:
         products = {row[0]: Product(*row[1:]) for row in connection.execute(PRODUCTS, {"limit": top}).fetchall()}
         countries = {row[0]: Country(*row[1:]) for row in connection.execute(COUNTRIES).fetchall()}
         names = dict(connection.execute(NAMES).fetchall())
-    return Expected(names, *totals, repeaters, months, products, countries)
+    orders, refunds_count, gross, refunds, net, payers, known_gross = totals
+    return Expected(
+        names, orders, refunds_count, gross, refunds, net, payers, known_gross, repeaters, months, products, countries
+    )
 
 
 def main() -> None:

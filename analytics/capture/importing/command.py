@@ -5,7 +5,7 @@ from __future__ import annotations
 from argparse import ArgumentParser
 from datetime import datetime
 from pathlib import Path
-from typing import Any
+from typing import Any, TextIO, cast
 from zoneinfo import ZoneInfo
 
 from django.core.management.base import BaseCommand, CommandError
@@ -68,7 +68,7 @@ class ImportCommand(BaseCommand):
         """Mapping, tenant, import."""
         loaded = load_mapping(self.mapping_path(options))
         tenant = self.tenant_of(options, loaded, now)
-        progress = ShownProgress(self.stderr._out) if options["verbosity"] > 0 else None  # type: ignore[attr-defined]
+        progress = ShownProgress(cast("TextIO", self.stderr._out)) if options["verbosity"] > 0 else None
         report = file_import(
             tenant=tenant, path=options["file"], loaded=loaded, now=now,
             dry_run=options["dry_run"], resume=options["resume"], progress=progress,

@@ -8,7 +8,7 @@ import zlib
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, BinaryIO
+from typing import TYPE_CHECKING, Any, BinaryIO
 
 from .problems import ImportProblem
 
@@ -125,7 +125,7 @@ def checked_file(path: Path) -> Path:
 
 
 @contextmanager
-def opened(path: Path, *, max_bytes: int = MAX_BYTES) -> Iterator[io.BufferedReader]:
+def opened(path: Path, *, max_bytes: int = MAX_BYTES) -> Iterator[io.BufferedReader[Any]]:
     """The plain bytes of a file, gunzipped when its first bytes say so (whatever it is called)."""
     with path.open("rb") as raw:
         is_gzip = raw.read(2) == GZIP_MAGIC

@@ -150,7 +150,7 @@ class StrictLoader(yaml.SafeLoader):
 
     def compose_node(self, parent: yaml.Node | None, index: int) -> yaml.Node | None:
         if self.check_event(yaml.AliasEvent):
-            mark = self.peek_event().start_mark
+            mark = self.peek_event().start_mark  # type: ignore[no-untyped-call]
             raise ImportProblem("references (*name) are not allowed", remedy="write it out", line=mark.line + 1)
         return super().compose_node(parent, index)
 
@@ -210,7 +210,7 @@ def note_lines(node: yaml.Node | None, path: tuple[str | int, ...], lines: Lines
             inner = (*path, str(key.value))
             if inner in lines:
                 message, remedy = "this key is given twice", "keep one of them"
-                raise ImportProblem(message, remedy=remedy, line=key.start_mark.line + 1, field=inner[-1])
+                raise ImportProblem(message, remedy=remedy, line=key.start_mark.line + 1, field=str(inner[-1]))
             lines[inner] = key.start_mark.line + 1
             note_lines(item, inner, lines)
 
@@ -278,4 +278,5 @@ def struct_at(path: tuple[str | int, ...]) -> type[Part]:
     if "set" in path:
         return Fields
     place = str(path[0]) if path else ""
-    return {"rows": RowRule, "parents": ParentRule, **PARTS}.get(place, Mapping)
+    structs: dict[str, type[Part]] = {"rows": RowRule, "parents": ParentRule, **PARTS}
+    return structs.get(place, Mapping)

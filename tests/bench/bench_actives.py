@@ -2,10 +2,10 @@
 
     python tests/bench/bench_actives.py --events 10000000 --users 500000
 
-Ours reads the bitmaps from PostgreSQL each time. DuckDB reads the same events as they are stored (instant, person, name,
-flags; sorted by time, zstd) from Parquet in the page cache, on all cores, and is asked in several ways, of which the
-fastest counts: with joins, with sums of spans, with a bit a day; the local day by the two offsets of the range, which is
-quicker than asking for the zone. The numbers must be equal; the bar is a factor of 30 over both questions together.
+Ours reads the bitmaps from PostgreSQL each time. DuckDB reads the same events as they are stored (instant, person,
+name, flags; sorted by time, zstd) from Parquet in the page cache, on all cores, and is asked in several ways, of which
+the fastest counts: with joins, with sums of spans, with a bit a day; the local day by the two offsets of the range,
+which is quicker than asking for the zone. The numbers must be equal; the bar is a factor of 30 over both together.
 """
 
 from __future__ import annotations
@@ -65,7 +65,8 @@ SELECT {sums} FROM people"""
 RETENTION_BY_JOIN = """
 WITH {valued},
 weeks AS (SELECT DISTINCT person_id,
-                 CASE WHEN day < DATE '{monday}' THEN -1 ELSE (day - DATE '{monday}') // 7 END AS week FROM valued WHERE day < DATE '{sunday}'),
+                 CASE WHEN day < DATE '{monday}' THEN -1 ELSE (day - DATE '{monday}') // 7 END AS week
+            FROM valued WHERE day < DATE '{sunday}'),
 firsts AS (SELECT person_id, min(week) AS cohort FROM weeks GROUP BY 1 HAVING min(week) >= 0)
 SELECT cohort, week - cohort AS period, count(*) FROM firsts JOIN weeks USING (person_id) GROUP BY 1, 2 ORDER BY 1, 2"""
 

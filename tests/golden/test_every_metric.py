@@ -11,9 +11,10 @@ The story, on Monday 2 March 2026 in Paris (amounts in euros):
   viewers; one battle; Dan writes 3 messages.
 - Payments: 10 are created, 2 go through a check, 1 is pending. 8 come to an end: 5 settled (amounts 10, 20, 30, 40, 50;
   1 to 5 seconds; Ann three times, Bob twice), 2 failed, 1 expired. 1 is refunded.
-- One-time codes: 4 sent, 3 verified, 1 failed. Hosts: 9 hosted, 1 cancelled. A model publishes a churn share of 0.10 and 0.14.
-- Events: Ann, Bob, Cyd and Dan look at one, Ann and Bob join it, Ann is there. Dan signs up. Eve opens one page. Gil is
-  only identified, which makes nobody active.
+- One-time codes: 4 sent, 3 verified, 1 failed. Hosts: 9 hosted, 1 cancelled. A model publishes a churn share of 0.10
+  and 0.14.
+- Events: Ann, Bob, Cyd and Dan look at one, Ann and Bob join it, Ann is there. Dan signs up. Eve opens one page. Gil
+  is only identified, which makes nobody active.
 """
 
 from __future__ import annotations

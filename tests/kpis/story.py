@@ -48,9 +48,8 @@ class Story:
                 ignore_conflicts=True,
             )
             Event.objects.bulk_create(self._events)
-            DirtyMark.objects.bulk_create(
-                [DirtyMark(tenant_id=self.tenant.pk, minute=minute, reason="event", created_at=minute) for minute in minutes]
-            )
+            marks = {"tenant_id": self.tenant.pk, "reason": "event"}
+            DirtyMark.objects.bulk_create([DirtyMark(minute=at, created_at=at, **marks) for at in minutes])
         self._events = []
 
     def count(self, now: datetime) -> None:

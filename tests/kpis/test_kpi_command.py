@@ -52,7 +52,8 @@ def test_the_end_is_exclusive_and_days_are_the_tenants(shop: Tenant) -> None:
 
 
 def test_points_and_values_of_a_dimension_come_with_their_frame(shop: Tenant) -> None:
-    answer: dict[str, Any] = json.loads(kpi("revenue.gross", *RANGE, "--by", "country", "--granularity", "day", "--json"))
+    printed = kpi("revenue.gross", *RANGE, "--by", "country", "--granularity", "day", "--json")
+    answer: dict[str, Any] = json.loads(printed)
     series = answer["revenue.gross"]
     assert [(part["key"], part["total"]) for part in series["series"]] == [("FR", "10.05"), ("DE", "10.00")]
     assert [point["value"] for point in series["points"]] == ["10.05", "10.00"]

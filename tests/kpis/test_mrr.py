@@ -59,7 +59,7 @@ def test_every_movement_of_four_months(acme: Tenant, globex: Tenant) -> None:
     found = mrr_read(tenant_id=acme.pk, start=day(1, 15), months=6, now=NOW)
 
     dan = Decimal(13) * 52 / 12
-    rows = [
+    rows: list[tuple[Decimal | int, ...]] = [
         # opening, new, expansion, reactivation, contraction, churn, closing, customers, churned, complete
         (0, 25, 0, 0, 0, 0, 25, 3, 0, True),
         (25, 30, 5, 0, 0, 0, 60, 4, 0, True),

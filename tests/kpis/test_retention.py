@@ -63,7 +63,7 @@ def test_first_ever_leaves_out_who_came_before_the_range(club: Tenant) -> None:
 
 
 def test_first_in_range_takes_everybody_at_their_first_week_of_it(club: Tenant) -> None:
-    """Ann belongs to week 0 now: 3 people, of whom 2 come in week 1 and 2 in week 2. Mean of week 1: (2 + 1)/(3 + 2)."""
+    """Ann belongs to week 0 now: 3 people, 2 of them in week 1 and 2 in week 2. Mean of week 1: (2 + 1)/(3 + 2)."""
     assert table(club, cohort="first_in_range") == (
         [(3, [3, 2, 2]), (2, [2, 1, None]), (0, [0, None, None])],
         [Decimal(1), Decimal("0.6"), Decimal("0.6667")],

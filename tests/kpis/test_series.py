@@ -50,7 +50,7 @@ def values(tenant: Tenant, metric: str, days: int = 3, grain: str = "day") -> tu
     return series.total, [point.value for point in series.points]
 
 
-def D(text: str) -> Decimal:
+def D(text: str | int) -> Decimal:
     return Decimal(text)
 
 

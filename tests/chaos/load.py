@@ -74,6 +74,7 @@ class Client(threading.Thread):
             tenant, batch = self._again() or self._fresh()
             made += len(batch)
             self._deliver(tenant, batch)
+        self._hang_up()
 
     def _again(self) -> tuple[str, list[dict[str, Any]]] | None:
         if self._past and self._random.random() < REPEAT_SHARE:

@@ -50,7 +50,9 @@ class Product:
 
     @property
     def _environment(self) -> dict[str, str]:
-        clean = {name: value for name, value in os.environ.items() if not name.startswith(("DATABASE_", "REDIS_URL"))}
+        # Nothing of a surrounding test run: its settings, servers and their fsync=off are not the product's.
+        foreign = ("DATABASE_", "REDIS_URL", "BELLWETHER_", "POSTGRES_OPTIONS", "DJANGO_SETTINGS_MODULE")
+        clean = {name: value for name, value in os.environ.items() if not name.startswith(foreign)}
         mine = {
             "BELLWETHER_HOME": str(self.home),
             "HOST": "127.0.0.1",
@@ -78,10 +80,15 @@ class Product:
         self.run("-m", "config.embedded", "start")
         self.keys = json.loads(self.run("-m", "tests.chaos.prepare").stdout.splitlines()[-1])
         for name, command in procfile().items():
-            log = (self.home / f"{name}.chaos.log").open("ab")
-            self._processes[name] = subprocess.Popen(
-                ["sh", "-c", command], cwd=ROOT, env=self._environment, stdout=log, stderr=log, start_new_session=True
-            )
+            with (self.home / f"{name}.chaos.log").open("ab") as log:
+                self._processes[name] = subprocess.Popen(
+                    ["sh", "-c", command],
+                    cwd=ROOT,
+                    env=self._environment,
+                    stdout=log,
+                    stderr=log,
+                    start_new_session=True,
+                )
         self.await_ready()
 
     def await_ready(self, seconds: float = READY_SECONDS) -> float:

@@ -293,3 +293,16 @@ def test_every_mapping_of_the_project_is_sound(path: Path) -> None:
     setting = Setting(tenant=PARIS, received_at=NOW, currency="EUR")
     assert compile_plan(loaded, setting).columns
     assert loaded.mapping.about
+
+
+def test_the_example_in_the_readme_does_what_it_says() -> None:
+    readme = (MAPPINGS.parent / "README.md").read_text(encoding="utf-8")
+    example = next(block for block in readme.split("```yaml\n")[1:] if "parents:" in block).split("```")[0]
+    line = {"order": "7", "at": "02.03.2026 09:00", "pieces": "2", "price": "1.234,50"}
+    found = events_of(example, line, {**line, "pieces": "0"}, {**line, "price": "-1"})
+    assert [item and (item.event_id, item.name, item.amount) for item in found] == [
+        ("order:7:1", "item_purchased", 246900),
+        None,
+        ("order:7:3", "item_returned", -200),
+        ("order:7", "order_completed", 246900),
+    ]

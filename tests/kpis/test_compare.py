@@ -64,9 +64,7 @@ def test_the_printed_sample_of_18_point_5_percent_is_18_point_3() -> None:
 )  # fmt: skip
 def test_a_value_at_its_limit_has_reached_it(better: Any, value: str | None, expected: str) -> None:
     limits = Thresholds(D("0.05"), D("0.10")) if better == "down" else Thresholds(D("0.10"), D("0.05"))
-    metric = Metric(
-        id="a.rate", name="", help="", in_words="", form=Value("a.rate"), better=better, thresholds=limits
-    )
+    metric = Metric(id="a.rate", name="", help="", in_words="", form=Value("a.rate"), better=better, thresholds=limits)
     assert status_of(None if value is None else D(value), metric) == expected
 
 
@@ -152,10 +150,13 @@ def test_an_overview_compares_every_metric_with_two_readings_of_the_database(
         items = metric_overview(tenant_id=acme.pk, start=MONDAY + DAY, end=now, now=now)
     changes = {item.metric: item.series.comparison.change for item in items if item.series.comparison is not None}
     found = {item.metric: (item.series.total, changes[item.metric].percent) for item in items}
-    assert found["revenue.gross"] == (30, 50)
-    assert found["orders.count"] == (2, 100)
-    assert found["users.active"] == (2, 100)
-    assert found["users.mau"] == (2, 100)
-    assert found["revenue.aov"] == (15, -25)
-    assert found["payments.success_rate"] == (None, None)
+    wanted: dict[str, tuple[int | None, int | None]] = {
+        "revenue.gross": (30, 50),
+        "orders.count": (2, 100),
+        "users.active": (2, 100),
+        "users.mau": (2, 100),
+        "revenue.aov": (15, -25),
+        "payments.success_rate": (None, None),
+    }
+    assert {name: found[name] for name in wanted} == wanted
     assert len(found) == 12

@@ -1,10 +1,10 @@
 """For the tests of host projects: what was told, without storing it.
 
-    from analytics.testing import tracked          # in conftest.py
+from analytics.testing import tracked          # in conftest.py
 
-    def test_sign_up(client, tracked):
-        client.post("/sign-up/", {...})
-        assert tracked.has("signed_up", plan="pro")
+def test_sign_up(client, tracked):
+    client.post("/sign-up/", {...})
+    assert tracked.has("signed_up", plan="pro")
 """
 
 from __future__ import annotations

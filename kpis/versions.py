@@ -5,7 +5,7 @@ from __future__ import annotations
 import hashlib
 from collections.abc import Iterable
 from datetime import datetime, timedelta
-from typing import Final
+from typing import Any, Final
 
 from django.db import connection
 
@@ -40,7 +40,7 @@ UNCONVERTED: Final = "money.unconverted"
 
 def data_version(*, tenant_id: int, measures: Iterable[str], end: datetime, now: datetime) -> str:
     """Changes whenever a bucket of these measures did that begins before `end`, or when any waits to."""
-    parameters = {
+    parameters: dict[str, Any] = {
         "tenant": tenant_id,
         "measures": sorted({*measures, UNCONVERTED}),
         "wholes": WHOLES,

@@ -1,7 +1,7 @@
 """Who is acting right now: carried by a context variable through a request, and by headers into its Celery tasks.
 
-    with acting(distinct_id="42", tenant="acme"):
-        track("order_completed", value=19.9, currency="EUR")   # belongs to user 42 of acme
+with acting(distinct_id="42", tenant="acme"):
+    track("order_completed", value=19.9, currency="EUR")   # belongs to user 42 of acme
 """
 
 from __future__ import annotations

@@ -30,6 +30,7 @@ from analytics.ids import uuid7
 
 GetResponse = Callable[[HttpRequest], Any]
 
+
 class Visit(msgspec.Struct, kw_only=True):
     """One request while it is being answered."""
 

@@ -1,11 +1,11 @@
 """Which models tell events: declared once, in an app's `analytics_events.py` or in `AppConfig.ready()`.
 
-    register(
-        Payment,
-        on_create="payment_created",
-        on_change={"status": {("pending", "settled"): "payment_settled", (ANY, "failed"): "payment_failed"}},
-        event=lambda payment: {"user": payment.payer_id, "value": payment.amount, "currency": payment.currency},
-    )
+register(
+    Payment,
+    on_create="payment_created",
+    on_change={"status": {("pending", "settled"): "payment_settled", (ANY, "failed"): "payment_failed"}},
+    event=lambda payment: {"user": payment.payer_id, "value": payment.amount, "currency": payment.currency},
+)
 """
 
 from __future__ import annotations

@@ -39,9 +39,7 @@ def plan_for(tenant: TenantInfo, *, seed: int, days: int, events: int, until: da
     return Plan(seed=seed, start=start, zone=tenant.zone, days=days, events=events)
 
 
-def story_store(
-    plan: Plan, tenant: TenantInfo, *, until: datetime, on_progress: Callable[[int], None]
-) -> Counter[str]:
+def story_store(plan: Plan, tenant: TenantInfo, *, until: datetime, on_progress: Callable[[int], None]) -> Counter[str]:
     """Stores a story up to an instant; how many events came to which outcome. Storing it again changes nothing."""
     partitions_ensure(plan, until)
     outcomes: Counter[str] = Counter()

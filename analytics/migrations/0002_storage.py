@@ -9,9 +9,22 @@ from analytics.rls import APP, ERASURE, INGEST, OWNER, EnableRLS, grant_ingest, 
 KEY_PARTITIONS = 8
 COMPOSITE = {"bw_subject": "id", "bw_identity": "digest", "bw_suppression": "digest"}
 TENANT_TABLES = (
-    "bw_calendar bw_membership bw_event bw_event_key bw_outcome bw_quarantine bw_exchange_rate bw_outbox bw_subject "
-    "bw_identity bw_identity_edge bw_profile bw_group bw_session bw_suppression"
-).split()
+    "bw_calendar",
+    "bw_membership",
+    "bw_event",
+    "bw_event_key",
+    "bw_outcome",
+    "bw_quarantine",
+    "bw_exchange_rate",
+    "bw_outbox",
+    "bw_subject",
+    "bw_identity",
+    "bw_identity_edge",
+    "bw_profile",
+    "bw_group",
+    "bw_session",
+    "bw_suppression",
+)
 CONTROL = {"bw_calendar", "bw_membership", "bw_outbox"}
 
 composite_keys = [
@@ -253,17 +266,17 @@ class Migration(migrations.Migration):
     dependencies = [("bellwether_analytics", "0001_initial")]
 
     operations = [
-        migrations.RunSQL(require_owner, migrations.RunSQL.noop),
-        migrations.RunSQL(composite_keys, migrations.RunSQL.noop),
-        migrations.RunSQL(partition_events, migrations.RunSQL.noop),
-        migrations.RunSQL(partition_keys, migrations.RunSQL.noop),
+        migrations.RunSQL(tuple(require_owner), migrations.RunSQL.noop),
+        migrations.RunSQL(tuple(composite_keys), migrations.RunSQL.noop),
+        migrations.RunSQL(tuple(partition_events), migrations.RunSQL.noop),
+        migrations.RunSQL(tuple(partition_keys), migrations.RunSQL.noop),
         EnableRLS("bw_tenant", column="id", control=True),
         EnableRLS("bw_api_key", control=True),
         EnableRLS("bw_dirty_mark", control=True),
         EnableRLS("bw_job", platform=True, control=True),
         EnableRLS("bw_due_period", platform=True, control=True),
         *[EnableRLS(table, control=table in CONTROL) for table in TENANT_TABLES],
-        migrations.RunSQL(guards, migrations.RunSQL.noop),
-        migrations.RunSQL(ingest, migrations.RunSQL.noop),
-        migrations.RunSQL(functions, drop_functions),
+        migrations.RunSQL(tuple(guards), migrations.RunSQL.noop),
+        migrations.RunSQL(tuple(ingest), migrations.RunSQL.noop),
+        migrations.RunSQL(tuple(functions), tuple(drop_functions)),
     ]

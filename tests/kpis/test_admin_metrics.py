@@ -35,7 +35,12 @@ def browser(acme: Tenant) -> Client:
 def sell(tenant: Tenant, amounts: list[int], now: datetime) -> None:
     """Orders of yesterday, in minor units of the tenant's currency."""
     at = now - timedelta(days=1)
-    money = {"name": "order_completed", "timestamp": at, "received_at": now, "currency": tenant.base_currency}
+    money: dict[str, Any] = {
+        "name": "order_completed",
+        "timestamp": at,
+        "received_at": now,
+        "currency": tenant.base_currency,
+    }
     write(tenant, [event(tenant, f"order-{amount}", amount=amount, **money) for amount in amounts], now=now)
     refresh_tenant(tenant.pk, now=now)
 

@@ -29,13 +29,13 @@ def subscription(story: Story, what: str, at: datetime, who: str, amount: int = 
 def test_every_movement_of_four_months(acme: Tenant, globex: Tenant) -> None:
     """Amounts a month:
 
-        person            January   February   March   April (open)
-        Ann (10, then 15)    10        15        15        15
-        Bob (120 a year)     10        10         0        20      cancels, comes back
-        Cyd                   -        30        20        20
-        Dan (13 a week)       -         -       56.33     56.33    13 × 52 / 12
-        Eve                   comes and goes within March
-        Fay (second plan)     5         5         5+2       7
+    person            January   February   March   April (open)
+    Ann (10, then 15)    10        15        15        15
+    Bob (120 a year)     10        10         0        20      cancels, comes back
+    Cyd                   -        30        20        20
+    Dan (13 a week)       -         -       56.33     56.33    13 × 52 / 12
+    Eve                   comes and goes within March
+    Fay (second plan)     5         5         5+2       7
     """
     neighbour = Story(globex, currency="NPR")
     subscription(neighbour, "started", day(1, 5), "ann", 999_999)

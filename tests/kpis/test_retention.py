@@ -25,12 +25,12 @@ NOW = MONDAY + 3 * WEEK
 def club(acme: Tenant, globex: Tenant) -> Tenant:
     """Who came in which week (week −1 is before the range):
 
-        week   -1   0   1   2
-        ann     x   x   x
-        bob         x   x   x
-        cyd         x       x
-        dan             x
-        eve             x   x
+    week   -1   0   1   2
+    ann     x   x   x
+    bob         x   x   x
+    cyd         x       x
+    dan             x
+    eve             x   x
     """
     neighbour = Story(globex)
     for week in range(-1, 3):
@@ -85,9 +85,7 @@ def test_on_or_after_counts_whoever_comes_back_later_still(club: Tenant) -> None
 
 
 def test_a_week_that_is_not_over_is_no_drop(club: Tenant) -> None:
-    found = retention_read(
-        tenant_id=club.pk, start=MONDAY, periods=3, unit="week", now=MONDAY + 2 * WEEK + 2 * DAY
-    )
+    found = retention_read(tenant_id=club.pk, start=MONDAY, periods=3, unit="week", now=MONDAY + 2 * WEEK + 2 * DAY)
     assert [[cell.is_complete for cell in row.cells] for row in found.rows] == [
         [True, True, False], [True, False, False], [False, False, False],
     ]  # fmt: skip

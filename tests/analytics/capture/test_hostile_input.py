@@ -53,8 +53,31 @@ SEEDS: list[bytes] = [
     b'{"events":[{"id":"1","event":"a","user":1,"object":{"type":"t","id":2},"value":3,"currency":"EUR"}]}',
     b'{"event":"$identify","distinct_id":"u","$set":{"a":[1,{"b":null}]},"offset":5,"timestamp":"2026-01-01"}',
 ]
-SPICE = [b"NaN", b"null", b"[]", b"{}", b'"\\ud800"', b'"\\u0000"', b"1e999", b"-0", b"9" * 30, b"[" * 40, b"true",
-         b'""', b"\xff", b"\x00", b'"', b"\\", b",", b":", b"}", b"]", b"2026", b'"batch"', b'"properties"']  # fmt: skip
+SPICE = [
+    b"NaN",
+    b"null",
+    b"[]",
+    b"{}",
+    b'"\\ud800"',
+    b'"\\u0000"',
+    b"1e999",
+    b"-0",
+    b"9" * 30,
+    b"[" * 40,
+    b"true",
+    b'""',
+    b"\xff",
+    b"\x00",
+    b'"',
+    b"\\",
+    b",",
+    b":",
+    b"}",
+    b"]",
+    b"2026",
+    b'"batch"',
+    b'"properties"',
+]
 PATHS = ["/batch/", "/e/", "/engage", "/i/v1/analytics/events", "/v1/batch", "/v1/t", "/api/v1/events/"]
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 from argparse import ArgumentParser
 from typing import Any
+from zoneinfo import ZoneInfo
 
 from django.core.management.base import BaseCommand, CommandError
 from django.utils import timezone
@@ -70,9 +71,12 @@ def _lines(series: Series) -> list[str]:
     currency = f" {series.currency}" if series.unit == "money" else ""
     note = "" if series.is_complete else "   (not complete)"
     lines = [f"{series.metric:<32} {_text(series, series.total):>18}{currency}{note}"]
+    zone = ZoneInfo(series.timezone)
+    shape = "%Y-%m-%d %H:%M" if series.granularity in ("minute", "hour") else "%Y-%m-%d"
     for point in series.points:
         mark = "" if point.is_complete else "   (not complete)"
-        lines.append(f"  {point.start:%Y-%m-%d %H:%M}{'':<14} {_text(series, point.value):>18}{currency}{mark}")
+        start = point.start.astimezone(zone).strftime(shape)
+        lines.append(f"  {start:<30} {_text(series, point.value):>18}{currency}{mark}")
     lines += [f"  {part.key:<30} {_text(series, part.total):>18}{currency}" for part in series.series]
     return lines
 

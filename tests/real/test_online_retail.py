@@ -23,7 +23,7 @@ from analytics.access.services import tenant_create
 from analytics.tenancy import tenant_by_slug, tenant_context
 from tests.conftest import _truncate_as_owner
 
-pytestmark = [pytest.mark.slow, pytest.mark.django_db, pytest.mark.xdist_group("online_retail")]
+pytestmark = [pytest.mark.slow, pytest.mark.django_db]
 
 YEAR = {"start": "2010-12-01", "end": "2011-12-10"}
 LONDON = ZoneInfo("Europe/London")

@@ -18,7 +18,7 @@ from analytics.access.services import tenant_create
 from analytics.tenancy import tenant_by_slug, tenant_context
 from tests.conftest import _truncate_as_owner
 
-pytestmark = [pytest.mark.django_db, pytest.mark.slow, pytest.mark.xdist_group("other_files")]
+pytestmark = [pytest.mark.django_db, pytest.mark.slow]
 
 # By mapping: the words of the first and of the second import.
 Said = dict[str, tuple[str, str]]

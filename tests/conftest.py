@@ -20,6 +20,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
+import hypothesis
 import psycopg
 import pytest
 from django.conf import settings
@@ -33,6 +34,9 @@ from pytest_django.plugin import DjangoDbBlocker
 from analytics.models import Tenant
 from config import embedded
 from config.roles import APP, ERASURE, INGEST, OWNER, roles_setup, url_of
+
+hypothesis.settings.register_profile("bellwether", deadline=None)  # speed is for benchmarks: machines of tests are busy
+hypothesis.settings.load_profile("bellwether")
 
 T0 = datetime(2026, 3, 2, tzinfo=UTC)  # a Monday
 ALIASES = {"default": APP, "owner": OWNER, "ingest": INGEST, "erasure": ERASURE}

@@ -46,7 +46,9 @@ MUTANTS: dict[str, Mutant] = {
     "commit_not_durable": Mutant(
         frozenset({"nothing_lost"}),
         plan=replace(SHORT, kills=3, kinds=("postgres",)),
-        environment={"POSTGRES_OPTIONS": "synchronous_commit=off wal_writer_delay=10s"},
+        environment={
+            "POSTGRES_OPTIONS": "synchronous_commit=off wal_writer_delay=10s wal_writer_flush_after=0 wal_buffers=64MB"
+        },
     ),
     "no_dedupe": Mutant(frozenset({"nothing_doubled"})),
     "time_in_key": Mutant(frozenset({"nothing_doubled"})),

@@ -20,5 +20,6 @@ def test_no_role_is_special(alias: str) -> None:
 @pytest.mark.parametrize("alias", ["default", "ingest", "erasure"])
 def test_roles_of_the_running_product_own_nothing(alias: str) -> None:
     with connections[alias].cursor() as cursor:
-        cursor.execute("SELECT relname FROM pg_class WHERE relowner = current_user::regrole")
+        # Temporary tables (and their TOAST) belong to whoever is writing just now.
+        cursor.execute("SELECT relname FROM pg_class WHERE relowner = current_user::regrole AND relpersistence <> 't'")
         assert cursor.fetchall() == []

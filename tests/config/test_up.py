@@ -95,14 +95,18 @@ def test_credentials_are_written_for_the_owner_alone(up: Up) -> None:
     assert known["sk"] in up.log.read_text()
 
 
+def is_of_kind(process: psutil.Process, name: str) -> bool:
+    """Whether its command names the kind and is no supervisor; one that is just ending is of no kind."""
+    try:
+        command = process.cmdline()
+    except psutil.Error:
+        return False
+    return name in " ".join(command) and not {"config.supervise", "honcho"} & set(command)
+
+
 @pytest.mark.parametrize("name", ["postgres", "redis", "uvicorn", "worker", "beat"])
 def test_it_comes_back_when_a_process_is_killed(up: Up, name: str) -> None:
-    victims = [
-        process
-        for process in up.family()
-        if name in " ".join(process.cmdline())
-        and not {"config.supervise", "honcho"} & set(" ".join(process.cmdline()).split())
-    ]
+    victims = [process for process in up.family() if is_of_kind(process, name)]
     victims[0].kill()
     time.sleep(0.3)
     up.wait_ready()

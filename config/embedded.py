@@ -32,6 +32,7 @@ __all__ = [
     "passwords",
     "place",
     "ready",
+    "remove",
     "secrets",
     "start",
     "status",
@@ -357,6 +358,14 @@ def stop(home: Path) -> None:
     deadline = time.monotonic() + START_SECONDS
     while process_command(pid) and time.monotonic() < deadline:
         time.sleep(0.02)
+
+
+def remove(home: Path) -> None:
+    """Stop the services and delete the home with all its data, wherever they lie. For homes of tests only."""
+    where = place(home)
+    stop(home)
+    for folder in (where.sockets, where.base, home):
+        shutil.rmtree(folder, ignore_errors=True)
 
 
 def status(home: Path) -> dict[str, int | bool | None]:

@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import atexit
 import os
-import shutil
 import tempfile
 from pathlib import Path
 
@@ -18,10 +17,7 @@ def _remove_home(home: Path, creator: int) -> None:
         return
     from config import embedded
 
-    embedded.stop(home)
-    where = embedded.place(home)
-    for folder in (where.sockets, where.base, home):
-        shutil.rmtree(folder, ignore_errors=True)
+    embedded.remove(home)
 
 
 for _name in ("DATABASE_URL", "DATABASE_OWNER_URL", "DATABASE_INGEST_URL", "DATABASE_ERASURE_URL", "REDIS_URL"):

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import shutil
 import signal
 import socket
 import subprocess
@@ -77,7 +78,7 @@ class Product:
     def start(self) -> None:
         """Everything up and answering, with two tenants and their keys."""
         self.home.mkdir(parents=True, exist_ok=True)
-        self.run("-m", "config.embedded", "start")
+        self.run("-m", "config.embedded", "start", f"--follow={os.getpid()}")
         self.keys = json.loads(self.run("-m", "tests.chaos.prepare").stdout.splitlines()[-1])
         for name, command in procfile().items():
             with (self.home / f"{name}.chaos.log").open("ab") as log:
@@ -144,3 +145,6 @@ class Product:
             except subprocess.TimeoutExpired:
                 os.killpg(process.pid, signal.SIGKILL)
         self.run("-m", "config.embedded", "stop", check=False)
+        moved = self.home / "services"  # as root under a closed temporary folder the data lie elsewhere
+        if moved.is_symlink():
+            shutil.rmtree(moved.resolve(), ignore_errors=True)

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import os
-import shutil
 import signal
 import stat
 import subprocess
@@ -37,10 +36,7 @@ def home() -> Iterator[Path]:
     else:
         os.environ["POSTGRES_OPTIONS"] = before
     yield folder
-    where = embedded.place(folder)
-    embedded.stop(folder)
-    for path in (where.sockets, where.base, folder):
-        shutil.rmtree(path, ignore_errors=True)
+    embedded.remove(folder)
 
 
 def _pid(home: Path, name: str) -> int:

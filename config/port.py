@@ -36,7 +36,8 @@ class OwnWriter:
     def get(self) -> EventWriter:
         """The writer, started when it was not."""
         if self._writer is None:
-            self._writer = EventWriter()
+            # One at a time: several processes write already, and a second writer here waits more than it writes.
+            self._writer = EventWriter(workers=1)
         return self._writer
 
     def close(self) -> None:

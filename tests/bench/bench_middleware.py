@@ -16,7 +16,7 @@ from collections.abc import Callable
 from time import perf_counter_ns
 from typing import Any
 
-import django
+from tests.bench.stage import prepare
 
 FIREFOX = "Mozilla/5.0 (X11; Linux x86_64; rv:140.0) Gecko/20100101 Firefox/140.0"
 Handler = Callable[[], Any]
@@ -78,9 +78,8 @@ def main() -> None:
     parser.add_argument("--requests", type=int, default=20_000)
     parser.add_argument("--tenant", default="bench")
     arguments = parser.parse_args()
-    os.environ.setdefault("DJANGO_SETTINGS_MODULE", "config.settings")
     os.environ["ANALYTICS_TENANT"] = arguments.tenant
-    django.setup()
+    prepare()
     from django.conf import settings
     from django.db import connections
 

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
+from typing import Any
 
+import msgspec
 from django.db import connections, transaction
 
 from analytics.contracts import TenantInfo
@@ -77,9 +79,13 @@ def current_tenant_id(*, using: str = "default") -> int | None:
 _COLUMNS = "id, slug, zone, base_currency, week_start, settings"
 
 
-def tenant_info(row: tuple[int, str, str, str, int, dict[str, list[str]]]) -> TenantInfo:
-    """The value that capture carries, from (id, slug, zone, base_currency, week_start, settings)."""
-    id_, slug, zone, currency, week_start, settings = row
+def tenant_info(row: Sequence[Any]) -> TenantInfo:
+    """The value that capture carries, from (id, slug, zone, base_currency, week_start, settings).
+
+    Django's cursors hand jsonb over as text, psycopg's own as a dict; both are taken.
+    """
+    id_, slug, zone, currency, week_start, raw = row
+    settings: dict[str, list[str]] = msgspec.json.decode(raw) if isinstance(raw, str) else raw
     return TenantInfo(
         id=id_,
         slug=slug,
@@ -98,25 +104,16 @@ def tenant_by_slug(slug: str, *, using: str = "default") -> TenantInfo:
         row = cursor.fetchone()
     if row is None:
         raise UnknownTenant(f"There is no tenant {slug!r}. `manage.py create_tenant {slug}` makes it.")
-    return tenant_info(_parsed(row))
+    return tenant_info(row)
 
 
 def tenants(*, using: str = "default") -> list[TenantInfo]:
     """Every tenant, by id."""
     with connections[using].cursor() as cursor:
         cursor.execute(f"SELECT {_COLUMNS} FROM bw_tenants() ORDER BY id")
-        return [tenant_info(_parsed(row)) for row in cursor.fetchall()]
+        return [tenant_info(row) for row in cursor.fetchall()]
 
 
 def tenant_ids(*, using: str = "default") -> list[int]:
     """The ids of every tenant, in order."""
     return [tenant.id for tenant in tenants(using=using)]
-
-
-def _parsed(row: tuple[int, str, str, str, int, object]) -> tuple[int, str, str, str, int, dict[str, list[str]]]:
-    """Raw cursors of Django give jsonb as text; parse it once, here."""
-    import json
-
-    *head, settings = row
-    parsed = json.loads(settings) if isinstance(settings, str) else settings
-    return (*head, parsed)  # type: ignore[return-value]

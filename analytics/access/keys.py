@@ -225,14 +225,7 @@ def _info(row: KeyRow) -> KeyInfo:
 def key_row(row: Row) -> KeyRow:
     """A row of `LOOKUP`, typed."""
     key_id, kind, scopes, expires_at = row[:4]
-    return KeyRow(key_id, kind, tuple(scopes), expires_at, tenant_of_row(row[4:]))
-
-
-def tenant_of_row(row: Row) -> TenantInfo:
-    """A tenant from (id, slug, zone, base_currency, week_start, settings); Django hands jsonb over as text."""
-    *head, settings = row
-    parsed = msgspec.json.decode(settings) if isinstance(settings, str) else settings
-    return tenant_info((*head, parsed))
+    return KeyRow(key_id, kind, tuple(scopes), expires_at, tenant_info(row[4:]))
 
 
 class DirectKeys:

@@ -8,9 +8,9 @@ import msgspec
 from django.contrib.auth.models import AbstractBaseUser, AnonymousUser
 from django.db import OperationalError, connections
 
-from analytics.access.keys import LOOKUP, KeyRow, KeysUnavailable, key_row, tenant_of_row
+from analytics.access.keys import LOOKUP, KeyRow, KeysUnavailable, key_row
 from analytics.contracts import TenantInfo
-from analytics.tenancy import tenants
+from analytics.tenancy import tenant_info, tenants
 
 PLACES: Final = """
 SELECT t.id, t.slug, t.zone, t.base_currency, t.week_start, t.settings, m.role
@@ -34,7 +34,7 @@ def places_of_user(user: AbstractBaseUser | AnonymousUser) -> list[Place]:
         return [Place(tenant, "owner") for tenant in sorted(tenants(), key=lambda tenant: tenant.slug)]
     with connections["default"].cursor() as cursor:
         cursor.execute(PLACES, [user.pk])
-        return [Place(tenant_of_row(row[:-1]), row[-1]) for row in cursor.fetchall()]
+        return [Place(tenant_info(row[:-1]), row[-1]) for row in cursor.fetchall()]
 
 
 def api_key_lookup(digest: bytes) -> KeyRow | None:

@@ -22,12 +22,4 @@ def tenants_of(cursor: psycopg.Cursor[Any], tenant_ids: Iterable[int]) -> dict[i
     if not wanted:
         return {}
     cursor.execute(FIND, [wire.int4s(wanted)])
-    return {row[0]: tenant_info((*row[:5], _parsed(row[5]))) for row in cursor.fetchall()}
-
-
-def _parsed(settings: Any) -> dict[str, list[str]]:
-    """Django's connections leave jsonb as text."""
-    import json
-
-    parsed: dict[str, list[str]] = json.loads(settings) if isinstance(settings, str) else settings
-    return parsed
+    return {row[0]: tenant_info(row) for row in cursor.fetchall()}

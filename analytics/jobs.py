@@ -16,7 +16,8 @@ from datetime import datetime, timedelta
 from functools import partial
 from typing import Any
 
-from django.db import IntegrityError, connections, transaction
+import psycopg
+from django.db import IntegrityError, InterfaceError, OperationalError, connections, transaction
 from django.db.models import F
 from django.utils import timezone
 from django.utils.module_loading import autodiscover_modules
@@ -28,6 +29,7 @@ from analytics.tenancy import platform_context, tenant_context
 LEASE = timedelta(seconds=15)  # a killed worker's job goes on this soon; a living one renews it every 5 s
 BACKOFF = timedelta(seconds=5)
 LONGEST_BACKOFF = timedelta(minutes=10)
+GONE = ("08", "57P")  # SQLSTATE: connection exceptions; shutdown, crash, starting up
 ACTIVE = (Job.State.QUEUED, Job.State.RUNNING)
 
 
@@ -241,7 +243,10 @@ def run_due(*, only: list[str] | None = None, limit: int | None = None, using: s
 
 
 def run_claimed(job: RunningJob) -> None:
-    """Call the handler and write down how it ended. Failures wait longer each time, and stop after max_attempts."""
+    """Call the handler and write down how it ended. Failures wait longer each time, and stop after max_attempts.
+
+    A database that went away is nobody's failure: the job waits a little and the attempt does not count.
+    """
     try:
         with _heartbeat(job):
             result = kind_named(job.kind).handler(job)
@@ -252,9 +257,21 @@ def run_claimed(job: RunningJob) -> None:
     except PermanentFailure as error:
         _finish(job, state=Job.State.FAILED, error=str(error))
     except Exception as error:
+        if is_server_gone(error):
+            later = timezone.now() + BACKOFF
+            _settle(job, state=Job.State.QUEUED, error=str(error), run_at=later, attempts=F("attempts") - 1)
+            return
         _fail(job, f"{type(error).__name__}: {error}")
     else:
         _finish(job, state=Job.State.DONE, result=result or {}, error="")
+
+
+def is_server_gone(error: BaseException) -> bool:
+    """Whether the statement failed because PostgreSQL went away, was shut down or killed our session."""
+    if not isinstance(error, OperationalError | InterfaceError | psycopg.OperationalError):
+        return False
+    states = [getattr(each, "sqlstate", None) or "" for each in (error, error.__cause__) if each is not None]
+    return not any(states) or any(state.startswith(GONE) for state in states)
 
 
 def _fail(job: RunningJob, error: str) -> None:

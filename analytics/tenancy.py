@@ -8,6 +8,9 @@ from typing import Any
 
 import msgspec
 from django.db import connections, transaction
+from psycopg.errors import error_from_result
+from psycopg.pq import Escaping, ExecStatus
+from psycopg.pq.abc import PGconn
 
 from analytics.contracts import TenantInfo
 
@@ -32,6 +35,24 @@ def _write(name: str, value: str, using: str) -> None:
         cursor.execute("SELECT set_config(%s, %s, true)", [name, value])
 
 
+def _begin_with(name: str, value: str, using: str) -> None:
+    """Begin the transaction that Django has just promised, with the setting: one way to the server instead of two.
+
+    psycopg sends its own BEGIN only while the connection is idle, so it finds the transaction open and goes on.
+    """
+    connection = connections[using]
+    pgconn = connection.connection.pgconn
+    query = f"BEGIN; SELECT set_config({_literal(pgconn, name)}, {_literal(pgconn, value)}, true)"
+    result = pgconn.exec_(query.encode())
+    if result.status != ExecStatus.TUPLES_OK:
+        with connection.wrap_database_errors:
+            raise error_from_result(result)
+
+
+def _literal(pgconn: PGconn, text: str) -> str:
+    return Escaping(pgconn).escape_literal(text.encode()).decode()
+
+
 @contextmanager
 def _setting(name: str, value: str, using: str) -> Iterator[None]:
     """A transaction-local setting for the length of a block.
@@ -45,7 +66,7 @@ def _setting(name: str, value: str, using: str) -> Iterator[None]:
         before = _read(name, using) if is_nested else ""
         if before not in ("", value):
             raise WrongTenant(f"{name} is {before!r} here and cannot become {value!r}.")
-        _write(name, value, using)
+        (_write if is_nested else _begin_with)(name, value, using)
         yield
         if is_nested and before != value and not connection.needs_rollback:
             _write(name, before, using)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from datetime import UTC, datetime
+from datetime import datetime
 
 from django.db import connection
 
@@ -11,25 +11,9 @@ from analytics.capture.money import exponents
 from analytics.contracts import Source
 from analytics.periods import Calendar, to_micros
 
-_COUNTED = """
-SELECT c.id, c.zone, c.week_start, c.base_currency, b.first_day, b.last_day, d.oldest, d.newest, d.has_people
-  FROM bw_calendar c
-  LEFT JOIN LATERAL (
-       SELECT min(start) AS first_day, max(start) AS last_day FROM bw_bucket
-        WHERE tenant_id = c.tenant_id AND calendar_id = c.id AND measure = 'events.count' AND dimension = ''
-          AND grain = 3
-       ) b ON true
-  LEFT JOIN LATERAL (
-       SELECT min(minute) AS oldest, max(minute) AS newest, bool_or(minute IS NULL) AS has_people
-         FROM bw_dirty_mark WHERE tenant_id = c.tenant_id
-       ) d ON true
- WHERE c.tenant_id = %(tenant)s AND c.state = 'live'
-"""
-
-# With a literal bound, the planner looks at the newest partitions only instead of at all of them.
-_NEWEST = """
-SELECT ts, source FROM bw_event WHERE tenant_id = %(tenant)s AND ts >= %(since)s ORDER BY ts DESC LIMIT 1
-"""
+_COUNTING = """
+SELECT calendar_id, zone, week_start, base_currency, first_day, oldest, newest, has_people, last_at, last_source
+  FROM bw_counting(%s)"""
 
 
 class NoCalendar(LookupError):
@@ -74,13 +58,11 @@ class Context:
 def context_read(*, tenant_id: int, now: datetime) -> Context:
     """The context of the tenant that is set in the open transaction. Raises NoCalendar."""
     with connection.cursor() as cursor:
-        cursor.execute(_COUNTED, {"tenant": tenant_id})
+        cursor.execute(_COUNTING, [tenant_id])
         row = cursor.fetchone()
-        if row is None:
-            raise NoCalendar("The tenant has no live calendar; nothing was counted yet.")
-        id_, zone, week_start, currency, first_day, last_day, oldest, newest, has_people = row
-        cursor.execute(_NEWEST, {"tenant": tenant_id, "since": last_day or datetime.min.replace(tzinfo=UTC)})
-        last_at, last_source = cursor.fetchone() or (now, "")
+    if row is None:
+        raise NoCalendar("The tenant has no live calendar; nothing was counted yet.")
+    id_, zone, week_start, currency, first_day, oldest, newest, has_people, last_at, last_source = row
     known_until = last_at if last_source == Source.IMPORT and last_at < now else now
     if has_people:  # a merge or an erasure whose days are not known yet may touch any of them
         oldest, newest = first_day or oldest or now, now

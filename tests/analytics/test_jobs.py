@@ -10,6 +10,7 @@ import uuid
 from datetime import datetime, timedelta
 from typing import Any
 
+import psycopg
 import pytest
 from django.core.management import call_command
 from django.db import connections
@@ -51,6 +52,12 @@ def refuse(job: RunningJob) -> None:
     raise PermanentFailure("Give it a tenant.")
 
 
+def sever(job: RunningJob) -> None:
+    """Works on a connection of its own, which the server ends."""
+    with psycopg.connect(**connections["owner"].get_connection_params()) as own:
+        own.execute("SELECT pg_terminate_backend(pg_backend_pid())")
+
+
 def count_to_five(job: RunningJob) -> dict[str, Any]:
     """Five steps, each with a checkpoint; the process is killed at the step that params name, the first time."""
     for step in range(job.cursor.get("next", 0), 5):
@@ -65,6 +72,7 @@ for _name, _handler in (
     ("test.fail", fail),
     ("test.refuse", refuse),
     ("test.count", count_to_five),
+    ("test.sever", sever),
 ):
     kinds.register(JobKind(_name, _handler))
 
@@ -141,6 +149,24 @@ def test_failures_pause_longer_each_time_and_end_at_the_limit(acme: Tenant) -> N
         pauses.append(round((job.run_at - begun).total_seconds()))
         change(job, run_at=begun)
     assert (job.state, job.error, job.attempts, pauses[:2]) == ("failed", "ValueError: the disk is full", 3, [5, 10])
+
+
+def test_a_job_whose_database_went_away_waits_and_loses_no_attempt(acme: Tenant) -> None:
+    job = enqueue(kind="test.sever", tenant_id=acme.pk, max_attempts=1)
+    for _ in range(3):
+        assert run_job(job.pk)
+        assert (fresh(job).state, fresh(job).attempts) == ("queued", 0)
+        change(job, run_at=timezone.now())
+    assert "terminating connection" in fresh(job).error
+
+
+def test_a_job_may_lose_three_times_as_many_workers_as_it_may_fail(acme: Tenant) -> None:
+    job = enqueue(kind="test.note", tenant_id=acme.pk, max_attempts=2)
+    deaths = 0
+    while claim(now=timezone.now(), job_id=job.pk) is not None:
+        deaths += 1
+        change(job, lease_until=timezone.now() - timedelta(seconds=1))
+    assert (deaths, fresh(job).state, fresh(job).error) == (6, "failed", "The worker died too often.")
 
 
 def test_a_permanent_failure_is_not_tried_again(acme: Tenant) -> None:

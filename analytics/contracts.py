@@ -34,11 +34,12 @@ class Source(StrEnum):
 
 
 class Grain(IntEnum):
-    """Widths of a stored bucket. Wider ones are unions of days, so they are never stored."""
+    """Widths of a stored bucket. Weeks are kept for sets of people only; everything else that is wide is added up."""
 
     MINUTE = 1
     HOUR = 2
     DAY = 3
+    WEEK = 4
 
 
 class LinkKind(StrEnum):

@@ -52,7 +52,8 @@ def retention_read(
         history = min(context.first_day or edges[0], edges[0])
         first = history if cohort == "first_ever" else edges[0]
         needs = {Need(measure, first, edges[-1], everyone=True), Need(back, edges[0], edges[-1], everyone=True)}
-        strips = strips_read(context, needs, Selection(), Granularity.DAY)
+        by_week = granularity is Granularity.WEEK
+        strips = strips_read(context, needs, Selection(), Granularity.DAY, by_week=by_week)
     came = active_in(strips, measure, edges)
     before = members(strips.shelf().strip(measure).merged(micros((history, edges[0])))) if history < edges[0] else EMPTY
     cohorts = cohorts_of(came[:periods], cohort, before)

@@ -31,10 +31,15 @@ def refresh() -> int:
 
 @shared_task(name="kpis.close_hours", ignore_result=True, expires=60)
 def close_hours() -> int:
-    """Let go of the minutes of hours that have closed; how many rows."""
+    """Let go of the minutes of hours that have closed, and unite the weeks that have; how many rows went."""
     from kpis.rollup.refresh import close_hours as close
+    from kpis.rollup.refresh import keep_weeks
 
-    return sum(close(tenant_id, now=timezone.now()) for tenant_id in tenant_ids())
+    dropped = 0
+    for tenant_id in tenant_ids():
+        dropped += close(tenant_id, now=timezone.now())
+        keep_weeks(tenant_id, now=timezone.now())
+    return dropped
 
 
 @shared_task(name="kpis.enqueue_due", ignore_result=True, expires=30)

@@ -27,7 +27,7 @@ from analytics.tenancy import tenant_context
 from kpis.rollup.cells import Cell
 from kpis.rollup.dirty import MINUTE, expand_subjects, lock_tenant, mark_derived, take
 from kpis.rollup.plan import SOURCES
-from kpis.rollup.refresh import Scope, count_closed, is_hour_open, merge_whole_days, recount, retried
+from kpis.rollup.refresh import Scope, count_closed, is_hour_open, keep_weeks, merge_whole_days, recount, retried
 from kpis.rollup.store import Store
 
 EVENTS_A_PART = 60_000
@@ -223,6 +223,8 @@ def run_backfill(backfill: Backfill, parts: list[Part], ledger: Ledger, *, worke
         waiting = [part for part in parts if part.phase == phase and part.name not in ledger.done]
         for part in _finished(backfill, waiting, workers, now):
             ledger.add(part)
+    while keep_weeks(backfill.tenant_id, now=now):
+        pass
 
 
 def _finished(backfill: Backfill, parts: list[Part], workers: int, now: datetime) -> Iterable[Part]:

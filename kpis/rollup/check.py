@@ -20,8 +20,9 @@ from kpis.rollup.cells import Cell, merge_up
 from kpis.rollup.dirty import MINUTE, lock_tenant
 from kpis.rollup.group import Ints, group
 from kpis.rollup.plan import SOURCES
-from kpis.rollup.refresh import Scope, are_minutes_kept, close_hours, is_hour_open, read, refresh_tenant
+from kpis.rollup.refresh import Scope, are_minutes_kept, close_hours, is_hour_open, keep_weeks, read, refresh_tenant
 from kpis.rollup.store import Store
+from kpis.rollup.weeks import united, united_pairs, week_of
 
 ALL_EVENTS = f"""{COLUMNS}
   FROM bw_event e JOIN bw_subject s ON s.tenant_id = e.tenant_id AND s.id = e.subject_id
@@ -60,6 +61,7 @@ def check_buckets(tenant_id: int, first: date, end: date, *, now: datetime) -> I
             while day < end:
                 yield from _check_day(scope, scope.store(calendar_id), calendar, day, now)
                 day += timedelta(days=1)
+            yield from _check_weeks(scope, calendar_id, calendar, first, end)
 
 
 def check_sessions(tenant_id: int) -> list[str]:
@@ -87,6 +89,18 @@ def _check_day(scope: Scope, store: Store, calendar: Calendar, day: date, now: d
     kept = [cell for cell in minutes if _is_kept(cell, hours, now)]
     for grain, cells in ((Grain.MINUTE, kept), (Grain.HOUR, expected_hours), (Grain.DAY, expected_day)):
         yield from differences(scope, grain, cells, store.read(grain, start, end))
+
+
+def _check_weeks(scope: Scope, calendar_id: int, calendar: Calendar, first: date, end: date) -> Iterator[Difference]:
+    """Weeks that are kept and hold one of the days, against their days as stored, which were checked above."""
+    weeks = Store(scope.tenant_id, calendar_id, united_pairs(scope.plan))
+    since, until = to_micros(calendar.day_start(first - timedelta(days=6))), to_micros(calendar.day_start(end))
+    stored = weeks.read(Grain.WEEK, since, until)
+    for start in sorted({cell.start for cell in stored}):
+        here = [cell for cell in stored if cell.start == start]
+        expected = united(weeks, scope.plan, *week_of(calendar, start))
+        known = {cell[:4] for cell in here}
+        yield from differences(scope, Grain.WEEK, [cell for cell in expected if cell[:4] in known], here)
 
 
 def _expected_minutes(scope: Scope, hours: Sequence[tuple[int, int]], now: datetime) -> list[Cell]:
@@ -141,6 +155,7 @@ def check_tenant(
     if refresh:
         refresh_tenant(tenant_id, now=now)
         close_hours(tenant_id, now=now)
+        keep_weeks(tenant_id, now=now)
         refresh_tenant(tenant_id, now=now)
     span = bounds(tenant_id)
     if span is None and first is None:

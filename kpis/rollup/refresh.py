@@ -44,6 +44,7 @@ from kpis.rollup.keys import OVERFLOW_KEY
 from kpis.rollup.plan import Plan, plan_for
 from kpis.rollup.read import read_events, read_sessions
 from kpis.rollup.store import Store
+from kpis.rollup.weeks import let_go, unite_weeks
 from kpis.taxonomy import named
 
 CLOSE_AFTER = timedelta(hours=1)
@@ -254,6 +255,7 @@ def merge_days(scope: Scope, store: Store, calendar: Calendar, hours: Sequence[i
         cells = store.read(Grain.HOUR, start, end)
         merged = merge_up(scope.plan.aggregates, cells, {cell.start: start for cell in cells})
         store.replace(Grain.DAY, [start], merged, now=now)
+        let_go(store, scope.plan, calendar, [day])
 
 
 def merge_whole_days(
@@ -263,6 +265,7 @@ def merge_whole_days(
     day_of = {hour: to_micros(calendar.floor(from_micros(hour), Granularity.DAY)) for hour in hours}
     merged = merge_up(scope.plan.aggregates, cells, day_of)
     store.replace(Grain.DAY, sorted(set(day_of.values())), merged, now=now)
+    let_go(store, scope.plan, calendar, {calendar.local_date(from_micros(start)) for start in day_of.values()})
 
 
 def close_hours(tenant_id: int, *, now: datetime, using: str = "default") -> int:
@@ -274,6 +277,17 @@ def close_hours(tenant_id: int, *, now: datetime, using: str = "default") -> int
         lock_tenant(tenant_id, using=using)
         scope = Scope.of(tenant_id, using=using)
         return sum(_close(scope, calendar_id, calendar, now) for calendar_id, calendar in scope.calendars)
+
+
+def keep_weeks(tenant_id: int, *, now: datetime, using: str = "default") -> int:
+    """Unite the closed weeks that are not kept yet; how many it did. Call again until it is none."""
+    with tenant_context(tenant_id, using=using):
+        lock_tenant(tenant_id, using=using)
+        scope = Scope.of(tenant_id, using=using)
+        return sum(
+            unite_weeks(scope.store(calendar_id), scope.plan, calendar, now - CLOSE_AFTER, now=now)
+            for calendar_id, calendar in scope.calendars
+        )
 
 
 def _close(scope: Scope, calendar_id: int, calendar: Calendar, now: datetime) -> int:

@@ -6,7 +6,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import UTC, datetime
 from typing import Any
 
 from django.db import connections
@@ -100,6 +100,17 @@ class Store:
         with self._cursor() as cursor:
             cursor.execute(f"{query} AND b.key = %(key)s", params)
             return {to_micros(start) for (start,) in cursor.fetchall()}
+
+    def counts(self, grain: Grain) -> dict[int, int]:
+        """How many of the pairs have a bucket of this width, by its start."""
+        query = READ.replace(
+            "b.measure, b.dimension, b.key, date_part('epoch', b.start)::int8, b.n, b.total, b.state",
+            "b.start, count(*)",
+        )
+        params = self._params(grain, self.pairs) | {"first": from_micros(0), "end": datetime.max.replace(tzinfo=UTC)}
+        with self._cursor() as cursor:
+            cursor.execute(f"{query} GROUP BY 1", params)
+            return {to_micros(start): count for start, count in cursor.fetchall()}
 
     def drop(self, grain: Grain, start: int, end: int, *, pairs: Sequence[tuple[str, str]]) -> int:
         """Delete the rows of these pairs in the buckets with start <= their start < end; how many they were."""

@@ -20,6 +20,7 @@ from analytics.periods import Calendar, Granularity, to_micros
 from kpis.base import measures
 from kpis.needs import Need
 from kpis.rollup.keys import cohorts, stored_dimension
+from kpis.rollup.weeks import SETS
 from kpis.series.context import Context
 from kpis.series.count import are_minutes_stored, cells_counted
 from kpis.series.strips import Strip, together
@@ -100,8 +101,13 @@ def _empty(measure: str) -> Strip:
     return Strip(measures[measure].aggregate)
 
 
-def strips_read(context: Context, needs: Iterable[Need], selection: Selection, granularity: Granularity) -> Strips:
-    """All states of the needs, in one statement. The range is cut as fine as the granularity, and no finer."""
+def strips_read(
+    context: Context, needs: Iterable[Need], selection: Selection, granularity: Granularity, *, by_week: bool = False
+) -> Strips:
+    """All states of the needs, in one statement. The range is cut as fine as the granularity, and no finer.
+
+    `by_week` promises that no range asked of the strips cuts a week, so that weeks of people are read as they are kept.
+    """
     whole = [stored_dimension("", cohort) for cohort in cohorts(selection.include)]
     split = [stored_dimension(selection.dimension, cohort) for cohort in cohorts(selection.include)]
     windows = sorted(
@@ -114,7 +120,11 @@ def strips_read(context: Context, needs: Iterable[Need], selection: Selection, g
     )
     lost = [window for window in windows if _is_lost(window, context, whole)]
     stored_windows = [window for window in windows if window not in set(lost)] if lost else windows
-    rows = _rows(context, _without_overlap(stored_windows), whole, selection.keys)
+    wide, narrow = weeks_in(context.calendar, stored_windows, context.now) if by_week else ([], stored_windows)
+    rows = _rows(context, _without_overlap([*wide, *narrow]), whole, selection.keys)
+    found = {(measure, start) for measure, _, _, start, *_ in rows}
+    missing = [_days_of(week) for week in wide if (week[0], to_micros(week[3])) not in found]
+    rows += _rows(context, _without_overlap(missing), whole, selection.keys)
     return _shelved([*rows, *_lost_rows(context, lost, selection, whole)])
 
 
@@ -131,6 +141,30 @@ def _cut(needs: Iterable[Need]) -> Iterator[Need]:
         inside = sorted(edge for edge in edges[need.measure] if need.start <= edge <= need.end)
         for start, end in pairwise(inside):
             yield replace(need, start=start, end=end)
+
+
+def weeks_in(calendar: Calendar, windows: Sequence[Window], now: datetime) -> tuple[list[Window], list[Window]]:
+    """The windows with their whole weeks that are over as windows of their own: (weeks, the rest), each sorted."""
+    weeks: list[Window] = []
+    rest: list[Window] = []
+    for window in windows:
+        measure, dimension, grain, start, end = window
+        if grain is not Grain.DAY or dimension or measures[measure].aggregate not in SETS:
+            rest.append(window)
+            continue
+        first = calendar.floor(start, Granularity.WEEK)
+        first = start if first == start else calendar.ceil(start, Granularity.WEEK)
+        last = first
+        while (until := calendar.ceil(last, Granularity.WEEK)) <= min(end, now):
+            weeks.append((measure, dimension, Grain.WEEK, last, until))
+            last = until
+        around = ((start, min(first, end)), (last, end)) if last > first else ((start, end),)
+        rest.extend((measure, dimension, grain, *span) for span in around if span[0] < span[1])
+    return weeks, sorted(rest)
+
+
+def _days_of(week: Window) -> Window:
+    return (*week[:2], Grain.DAY, *week[3:])
 
 
 def _is_lost(window: Window, context: Context, whole: list[str]) -> bool:

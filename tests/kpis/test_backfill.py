@@ -20,7 +20,7 @@ from analytics.tenancy import tenant_context
 from kpis.models import Bucket
 from kpis.rollup import backfill
 from kpis.rollup.check import check_tenant
-from kpis.rollup.refresh import refresh_tenant
+from kpis.rollup.refresh import keep_weeks, refresh_tenant
 from kpis.rollup.services import backfill_enqueue
 from tests.kpis.telling import event, store
 from tests.kpis.test_check_rollups import some_events
@@ -47,6 +47,7 @@ def test_a_backfill_makes_what_refreshes_made(
     store(*some_events(acme, t0, random.Random(1), 60))
     store(*some_events(globex, t0, random.Random(2), 10))
     refresh_tenant(acme.pk, now=timezone.now())
+    keep_weeks(acme.pk, now=timezone.now())
     refreshed = rows(acme)
     with tenant_context(acme.pk):
         Bucket.objects.all().delete()
@@ -142,6 +143,7 @@ def test_four_processes_make_what_one_makes(acme: Tenant, globex: Tenant, t0: da
     for day in range(6):
         store(*some_events(acme, t0 + timedelta(days=day), random.Random(day), 30))
     refresh_tenant(acme.pk, now=timezone.now())
+    keep_weeks(acme.pk, now=timezone.now())
     refreshed = rows(acme)
     with tenant_context(acme.pk):
         Bucket.objects.all().delete()

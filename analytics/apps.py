@@ -16,8 +16,10 @@ class AnalyticsConfig(AppConfig):
         from django.utils.module_loading import autodiscover_modules
 
         from analytics import upkeep  # noqa: F401  registers its kinds of jobs
+        from analytics.cache.listening import listen
         from analytics.capture import celery, forward, signals  # noqa: F401  forward registers its kind of job
 
+        listen()
         celery.connect()
         signals.connect_logins()
         autodiscover_modules("analytics_events")

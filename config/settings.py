@@ -180,6 +180,10 @@ CELERY_RESULT_BACKEND = env.str("CELERY_RESULT_BACKEND", default="") or None
 CELERY_BEAT_SCHEDULER = "django_celery_beat.schedulers:DatabaseScheduler"
 DJANGO_CELERY_BEAT_TZ_AWARE = True
 
+# --- Answers that are remembered (analytics/cache) -----------------------------------------------------------------
+CACHE_ENABLED = env.bool("CACHE_ENABLED", default=True)
+CACHE_PROCESS_BYTES = env.int("CACHE_PROCESS_BYTES", default=16 * 1024 * 1024)  # of memory, in each process
+
 # --- API -------------------------------------------------------------------------------------------------------------
 REST_FRAMEWORK: dict[str, Any] = {
     "DEFAULT_AUTHENTICATION_CLASSES": [

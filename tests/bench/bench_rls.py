@@ -19,6 +19,8 @@ from datetime import timedelta
 from pathlib import Path
 from typing import Any
 
+import psycopg
+
 sys.path.insert(0, str(Path(__file__).resolve().parents[2]))
 from tests.bench.stocked import END, NOW, percentile, stock
 
@@ -153,20 +155,25 @@ def _free_role() -> Iterator[None]:
     """For the length of the benchmark: a role that reads all tables and that row-level security lets pass."""
     import os
 
-    import psycopg
-
     from config import embedded
 
     admin_url = embedded.admin_url(Path(os.environ["BELLWETHER_HOME"]))
     with psycopg.connect(admin_url, dbname="bellwether", autocommit=True) as admin:
-        admin.execute(f"DROP ROLE IF EXISTS {FREE}")
+        _drop(admin)
         admin.execute(f"CREATE ROLE {FREE} NOLOGIN BYPASSRLS")
         admin.execute(f"GRANT pg_read_all_data TO {FREE}")
+        admin.execute(f"GRANT EXECUTE ON ALL FUNCTIONS IN SCHEMA public TO {FREE}")
         admin.execute(f"GRANT {FREE} TO bellwether_app")
         try:
             yield
         finally:
-            admin.execute(f"DROP ROLE IF EXISTS {FREE}")
+            _drop(admin)
+
+
+def _drop(admin: psycopg.Connection[Any]) -> None:
+    if admin.execute("SELECT 1 FROM pg_roles WHERE rolname = %s", [FREE]).fetchone():
+        admin.execute(f"DROP OWNED BY {FREE}")
+        admin.execute(f"DROP ROLE {FREE}")
 
 
 def main() -> None:

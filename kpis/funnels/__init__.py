@@ -1,0 +1,82 @@
+"""Funnels: who passes a series of steps, who does not, and who still may (S13).
+
+`funnel_read(source, question)` answers over an open event store; `question.py` says what can be asked.
+"""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from datetime import datetime
+from typing import Final
+
+from pyroaring import BitMap
+
+from analytics.periods import to_micros
+from kpis.explore.stamp import EventSource, Stamp, fingerprint
+from kpis.funnels.answer import FunnelAnswer, FunnelComparison
+from kpis.funnels.engines import attempts_read
+from kpis.funnels.question import Exclusion, Funnel, Step
+from kpis.funnels.reading import reading_of
+from kpis.funnels.rows import columns_of
+from kpis.funnels.summary import changes_of, parts_of, steps_of, who
+
+__all__ = ["Exclusion", "Funnel", "FunnelAnswer", "Step", "columns_of", "funnel_people", "funnel_read"]
+
+VERSION: Final = 1
+"""Of the rules above; a change of what a funnel means raises it."""
+
+
+def funnel_read(
+    source: EventSource, funnel: Funnel, *, timezone: str, now: datetime, executor: str = ""
+) -> FunnelAnswer:
+    """The answer, with the same funnel over `against` beside it. `executor` "kernel" or "plan" instead of the best."""
+    through = to_micros(source.data_through)
+    attempts, engine = attempts_read(source, funnel, through, executor)
+    steps = steps_of(attempts, funnel, through)
+    excluded = int(attempts.excluded.sum())
+    other = _other(source, funnel, steps, timezone, now, executor)
+    return FunnelAnswer(
+        question=funnel,
+        entered=steps[0].reached,
+        converted=steps[funnel.required[-1]].reached,
+        excluded=excluded,
+        steps=steps,
+        breakdown=tuple(parts_of(attempts, funnel, through)),
+        comparison=other,
+        reading=reading_of(funnel, steps, excluded, other),
+        stamp=_stamp(source, funnel, timezone, now, engine),
+    )
+
+
+def funnel_people(source: EventSource, funnel: Funnel, *, step: int, outcome: str = "reached") -> BitMap:
+    """The people behind a bar: "reached", or of those "dropped" or "still_open" at that step."""
+    through = to_micros(source.data_through)
+    attempts, _ = attempts_read(source, funnel, through, "")
+    return BitMap(who(attempts, funnel, step, outcome, through).tolist())
+
+
+def _other(
+    source: EventSource, funnel: Funnel, steps: tuple[object, ...], timezone: str, now: datetime, executor: str
+) -> FunnelComparison | None:
+    if funnel.against is None:
+        return None
+    start, end = funnel.against
+    before = funnel_read(
+        source, replace(funnel, start=start, end=end, against=None), timezone=timezone, now=now, executor=executor
+    )
+    return FunnelComparison(before, changes_of(steps, before.steps))  # type: ignore[arg-type]
+
+
+def _stamp(source: EventSource, funnel: Funnel, timezone: str, now: datetime, engine: str) -> Stamp:
+    return Stamp(
+        timezone=timezone,
+        start=funnel.start,
+        end=funnel.end,
+        filters=funnel.filters,
+        include=funnel.include,
+        definition_version=fingerprint(VERSION, ""),
+        data_through=source.data_through,
+        is_complete=source.data_through > funnel.end + funnel.window,
+        computed_at=now,
+        executor=engine,
+    )

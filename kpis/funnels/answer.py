@@ -1,0 +1,92 @@
+"""What a funnel answers."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from kpis.explore.intervals import Interval
+from kpis.explore.stamp import Stamp
+from kpis.funnels.question import Funnel
+
+
+@dataclass(frozen=True, slots=True)
+class Percentiles:
+    """Seconds, interpolated between neighbours (continuous, R's type 7); `n` is how many there were."""
+
+    n: int
+    p25: float
+    p50: float
+    p75: float
+    p90: float
+    p95: float
+
+
+@dataclass(frozen=True, slots=True)
+class FunnelStep:
+    """People at one step.
+
+    `reached` = `dropped` + `still_open` + reached the next step that is not optional. `dropped` and `still_open` are of
+    those who got here and not further; the last step has neither. `rate` is of those who reached the step before (of
+    an optional step: the nearest one that is not), `rate_total` of all who entered. The settled ones leave out
+    everybody whose window is not over, so that young attempts neither count for nor against.
+    """
+
+    index: int
+    label: str
+    is_optional: bool
+    reached: int
+    dropped: int
+    still_open: int
+    rate: float | None
+    rate_interval: Interval | None
+    rate_total: float | None
+    rate_total_interval: Interval | None
+    settled_entered: int
+    settled_reached: int
+    settled_rate_total: float | None
+    settled_interval: Interval | None
+    from_previous: Percentiles | None
+    from_start: Percentiles | None
+
+
+@dataclass(frozen=True, slots=True)
+class FunnelPart:
+    """One value of the breakdown; OTHER for those beyond the limit, '' where the event has none."""
+
+    key: str
+    steps: tuple[FunnelStep, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class StepChange:
+    """The share of all who entered, now against the other range, with the interval of the difference."""
+
+    index: int
+    rate_total: float | None
+    rate_total_before: float | None
+    difference: float | None
+    interval: Interval | None
+    is_clear: bool
+
+
+@dataclass(frozen=True, slots=True)
+class FunnelComparison:
+    """The same funnel over another range."""
+
+    answer: FunnelAnswer
+    changes: tuple[StepChange, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class FunnelAnswer:
+    """`entered` people are in the bars; `excluded` ones did what an exclusion names and are in none."""
+
+    question: Funnel
+    entered: int
+    converted: int
+    excluded: int
+    steps: tuple[FunnelStep, ...]
+    breakdown: tuple[FunnelPart, ...]
+    comparison: FunnelComparison | None
+    reading: str
+    stamp: Stamp

@@ -1,0 +1,108 @@
+"""Kernel, plan and the plain definition give the same attempts, for funnels of every kind over random events."""
+
+from __future__ import annotations
+
+import random
+from datetime import UTC, datetime, timedelta
+from typing import Any
+
+import numpy as np
+import pytest
+
+from analytics.periods import to_micros
+from kpis.base import Condition
+from kpis.explore.picks import EventPick
+from kpis.funnels import Exclusion, Funnel, Step
+from kpis.funnels.attempts import Attempts
+from kpis.funnels.engines import attempts_read
+from tests.kpis.explore import reference
+from tests.lake_tables import lake_store
+
+START = datetime(2026, 3, 2, tzinfo=UTC)
+HOUR = timedelta(hours=1)
+
+
+def events_of(seed: int, count: int = 260) -> list[dict[str, Any]]:
+    """Few people, few names and many equal times, so that every border is met."""
+    dice = random.Random(seed)
+    rows = []
+    for number in range(count):
+        rows.append(
+            {
+                "name": dice.choice("abcdx"),
+                "person_id": dice.randrange(1, 16),
+                "ts": to_micros(START + dice.randrange(60) * HOUR),
+                "seq": number,
+                "country": dice.choice(["FR", "DE", None]),
+                "object_id": dice.choice(["o1", "o2", None]),
+            }
+        )
+    return rows
+
+
+def step(*names: str, **more: Any) -> Step:
+    return Step(EventPick(names), **more)
+
+
+def a_funnel(seed: int) -> Funnel:
+    """A random question that is allowed."""
+    dice = random.Random(seed)
+    order = dice.choice(["ordered", "ordered", "ordered", "strict", "any"])
+    names = [dice.choice("abcd") for _ in range(dice.randrange(2, 5))]
+    steps = [step(name) for name in names]
+    if order == "any" and dice.random() < 0.4:
+        steps[0] = step("a", "b")
+    if order != "any":
+        steps = [step(*s.pick.names, within=dice.choice([None, None, 3 * HOUR])) for s in steps]
+    if order == "ordered" and dice.random() < 0.5:
+        place = dice.randrange(1, len(steps) + 1)
+        steps.insert(place, step("x", is_optional=True, within=dice.choice([None, 2 * HOUR])))
+        if dice.random() < 0.5:
+            steps.insert(place, step(dice.choice("xa"), is_optional=True))
+    if dice.random() < 0.3:
+        steps[-1] = Step(EventPick(steps[-1].pick.names, (Condition("country", "eq", "FR"),)), steps[-1].label,
+                         steps[-1].is_optional, steps[-1].within)  # fmt: skip
+    required = [index for index, one in enumerate(steps) if not one.is_optional]
+    exclusions = ()
+    if order == "ordered" and dice.random() < 0.4:
+        left, right = sorted(dice.sample(required, 2))
+        exclusions = (Exclusion(EventPick(("x",)), left, right),)
+    return Funnel(
+        steps=tuple(steps),
+        start=START + 10 * HOUR,
+        end=START + 40 * HOUR,
+        window=dice.choice([5, 12, 30]) * HOUR,
+        order=order,  # type: ignore[arg-type]
+        entry=dice.choice(["best", "first"]),  # type: ignore[arg-type]
+        exclusions=exclusions,
+        hold=dice.choice([None, None, "object_id"]),
+        by=dice.choice([None, "country"]),
+        at=dice.choice(["first", "last", 1]),
+    )
+
+
+def shown(found: Attempts) -> dict[int, Any]:
+    return {
+        int(person): (
+            tuple(int(column[row]) for column in found.at),
+            None if found.key is None or found.key[row] < 0 else found.keys[found.key[row]],
+            bool(found.excluded[row]),
+            int(found.deadline[row]),
+        )
+        for row, person in enumerate(found.person)
+    }
+
+
+@pytest.mark.parametrize("block", range(6))
+def test_kernel_and_plan_give_what_the_definition_says(block: int) -> None:
+    for seed in range(block * 20, block * 20 + 20):
+        funnel, rows = a_funnel(seed), events_of(seed)
+        through = START + 45 * HOUR
+        store = lake_store(rows)
+        expected = reference.attempts(funnel, rows, to_micros(through))
+        ways = ["kernel"] if funnel.order == "any" else ["kernel", "plan"]
+        for way in ways:
+            found, _ = attempts_read(store, funnel, to_micros(through), way)
+
+            assert shown(found) == expected, (seed, way, funnel)
+            assert np.all(found.person[1:] > found.person[:-1])

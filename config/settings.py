@@ -7,6 +7,7 @@ secrets follow from BELLWETHER_HOME, and nothing is started by reading this file
 from __future__ import annotations
 
 import hashlib
+import os
 from datetime import timedelta
 from pathlib import Path
 from typing import Any
@@ -65,7 +66,8 @@ INSTALLED_APPS = [
     "django.contrib.sessions",
     "django.contrib.messages",
     "whitenoise.runserver_nostatic",
-    "django.contrib.staticfiles",
+    "config.static.StaticFilesConfig",
+    "django_htmx",
     "rest_framework",
     "django_filters",
     "drf_spectacular",
@@ -103,6 +105,7 @@ TEMPLATES: list[dict[str, Any]] = [
                 "django.template.context_processors.request",
                 "django.contrib.auth.context_processors.auth",
                 "django.contrib.messages.context_processors.messages",
+                "reports.dashboard.context.page",
             ],
         },
     },
@@ -110,6 +113,8 @@ TEMPLATES: list[dict[str, Any]] = [
 
 STATIC_URL = "/static/"
 STATIC_ROOT = BELLWETHER_HOME / "static"
+NODE_MODULES = BASE_DIR / "node_modules"  # `npm ci` fills it: bin/up and bin/test see to that
+STATICFILES_DIRS = [("echarts", NODE_MODULES / "echarts" / "dist")]
 STORAGES = {
     "default": {"BACKEND": "django.core.files.storage.FileSystemStorage"},
     "staticfiles": {"BACKEND": "whitenoise.storage.CompressedStaticFilesStorage"},
@@ -131,7 +136,8 @@ SECURE_HSTS_SECONDS = env.int("HSTS_SECONDS", default=0)
 # The proxy that ends TLS redirects plain HTTP and speaks for its subdomains; Bellwether answers on loopback behind it.
 SILENCED_SYSTEM_CHECKS = ["security.W005", "security.W008", "security.W021"]
 CSRF_TRUSTED_ORIGINS = env.list("CSRF_TRUSTED_ORIGINS", default=[])
-LOGIN_URL = "/admin/login/"
+LOGIN_URL = "/login/"
+LOGIN_REDIRECT_URL = "/"
 AUTH_PASSWORD_VALIDATORS = [
     {"NAME": f"django.contrib.auth.password_validation.{name}"}
     for name in ("UserAttributeSimilarityValidator", "MinimumLengthValidator", "CommonPasswordValidator")
@@ -237,6 +243,15 @@ ANALYTICS_ENABLED = env.bool("ANALYTICS_ENABLED", default=True)
 ANALYTICS_TENANT = env.str("ANALYTICS_TENANT", default="")
 ANALYTICS_BATCH_SIZE = env.int("ANALYTICS_BATCH_SIZE", default=5000)
 ANALYTICS_RETENTION_DAYS = env.int("ANALYTICS_RETENTION_DAYS", default=0)
+# The lake: a local folder or an address of fsspec such as s3://bucket/prefix; and who answers questions about it.
+ANALYTICS_LAKE_URL = env.str("ANALYTICS_LAKE_URL", default="") or str(BELLWETHER_HOME / "lake")
+ANALYTICS_LAKE_CACHE_BYTES = env.int("ANALYTICS_LAKE_CACHE_BYTES", default=10 * 1024**3)
+ANALYTICS_LAKE_GRACE_SECONDS = env.int("ANALYTICS_LAKE_GRACE_SECONDS", default=3600)
+ANALYTICS_SEAL_WORKERS = env.int("ANALYTICS_SEAL_WORKERS", default=0) or min(4, os.cpu_count() or 1)
+ANALYTICS_ENGINE = env.str("ANALYTICS_ENGINE", default="duckdb")
+ANALYTICS_ENGINE_MEMORY = env.str("ANALYTICS_ENGINE_MEMORY", default="1GB")
+ANALYTICS_ENGINE_THREADS = env.int("ANALYTICS_ENGINE_THREADS", default=0) or min(4, os.cpu_count() or 1)
+ANALYTICS_ENGINE_TIMEOUT = env.float("ANALYTICS_ENGINE_TIMEOUT", default=60.0)
 ANALYTICS_SPOOL_MAX_BYTES = env.int("ANALYTICS_SPOOL_MAX_BYTES", default=256 * 1024 * 1024)
 ANALYTICS_EXCLUDE_PATHS = env.list("ANALYTICS_EXCLUDE_PATHS", default=["/static/", "/health/", "/metrics"])
 ANALYTICS_SAMPLE_RATE = env.float("ANALYTICS_SAMPLE_RATE", default=1.0)

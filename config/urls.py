@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from django.contrib import admin
 from django.urls import include, path
-from django.views.generic import RedirectView
 from drf_spectacular.views import SpectacularAPIView, SpectacularSwaggerSplitView
 
 from analytics.admin.switch import tenant_switch
@@ -15,12 +14,13 @@ handler404 = "config.problems.not_found"
 handler500 = "config.problems.server_error"
 
 urlpatterns = [
-    path("", RedirectView.as_view(pattern_name="admin:bellwether_kpis_metricdefinition_changelist"), name="home"),
+    path("", include("reports.urls")),
     path("admin/tenant/", tenant_switch, name="tenant-choose"),
     path("admin/", admin.site.urls),
     path("health/", include("config.health")),
     path("api/v1/", include("analytics.urls")),
     path("api/v1/", include("kpis.urls")),
+    path("api/v1/", include("reports.api")),
     path("api/schema/", SpectacularAPIView.as_view(), name="schema"),
     path("api/docs/", SpectacularSwaggerSplitView.as_view(template_name="config/api_docs.html"), name="docs"),
 ]

@@ -19,6 +19,7 @@ from typing import TYPE_CHECKING, Any, Final
 import msgspec
 import redis
 from django.conf import settings
+from django.http import HttpRequest
 from rest_framework.request import Request
 from rest_framework.throttling import BaseThrottle
 
@@ -173,15 +174,18 @@ class LoginThrottle(TenantThrottle):
     """Ten log-ins a minute for an address and for a name, so that passwords cannot be tried at speed."""
 
     def limits(self, request: Request) -> list[Limit]:
-        forwarded = request.META.get("HTTP_X_FORWARDED_FOR", "")
-        address = client_address(
-            request.META.get("REMOTE_ADDR", ""), forwarded, networks_parse(settings.TRUSTED_PROXIES)
-        )
         name = request.data.get("username", "") if isinstance(request.data, dict) else ""
-        return [
-            Limit(f"login:address:{address}", LOGINS_PER_MINUTE, MINUTE),
-            Limit(f"login:name:{str(name)[:150].casefold()}", LOGINS_PER_MINUTE, MINUTE),
-        ]
+        return login_limits(request, str(name))
+
+
+def login_limits(request: Request | HttpRequest, name: str) -> list[Limit]:
+    """The buckets of a log-in, of an address and of a name; the sign-in page counts into the same ones."""
+    forwarded = request.META.get("HTTP_X_FORWARDED_FOR", "")
+    address = client_address(request.META.get("REMOTE_ADDR", ""), forwarded, networks_parse(settings.TRUSTED_PROXIES))
+    return [
+        Limit(f"login:address:{address}", LOGINS_PER_MINUTE, MINUTE),
+        Limit(f"login:name:{name[:150].casefold()}", LOGINS_PER_MINUTE, MINUTE),
+    ]
 
 
 def rate_headers(limit: Limit | None = None, decision: Decision | None = None) -> dict[str, str]:

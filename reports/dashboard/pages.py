@@ -1,0 +1,89 @@
+"""The view models of the pages made of cards: overview and areas."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+
+from kpis.catalogue import Catalogue
+from reports.dashboard import shown
+from reports.dashboard.areas import Area
+from reports.dashboard.cards import (
+    ChartCard,
+    TableCard,
+    Tile,
+    chart_of,
+    metric_path,
+    table_of,
+    tile_missing,
+    tile_of,
+)
+from reports.dashboard.question import PageQuestion
+from reports.dashboard.reading import Numbers, broken_down, numbers_read
+from reports.dashboard.toolbar import Toolbar, toolbar_of
+
+
+@dataclass(frozen=True, slots=True)
+class CardPage:
+    """A page of tiles, charts and tables. `is_empty` before the tenant's first event is counted."""
+
+    title: str
+    intro: str
+    toolbar: Toolbar
+    tiles: tuple[Tile, ...] = ()
+    charts: tuple[ChartCard, ...] = ()
+    tables: tuple[TableCard, ...] = ()
+    data_through: str = ""
+    is_empty: bool = False
+    complaints: list[str] = field(default_factory=list)
+
+
+def card_page(area: Area, question: PageQuestion) -> CardPage:
+    """The area over the question's range: tiles and charts out of one reading. Needs the tenant's context."""
+    tenant_id = question.tenant.id
+    numbers = numbers_read([*area.tiles, *area.charts], question.ask, tenant_id=tenant_id)
+    return CardPage(
+        title=area.title,
+        intro=area.intro,
+        toolbar=toolbar_of(question),
+        tiles=tuple(tile_for(name, numbers, question) for name in area.tiles),
+        charts=tuple(chart_for(name, numbers, question) for name in area.charts),
+        tables=() if numbers.is_empty else tuple(table_for(*each, question, numbers.catalogue) for each in area.tables),
+        data_through=data_through_of(numbers, question),
+        is_empty=numbers.is_empty or not any(series.points for series in numbers.series.values()),
+        complaints=[complaint.message for complaint in question.complaints],
+    )
+
+
+def tile_for(name: str, numbers: Numbers, question: PageQuestion) -> Tile:
+    """The tile of a metric that was read, or why there is none."""
+    metric = numbers.catalogue.get(name)
+    if metric is None or name not in numbers.series:
+        return tile_missing(metric, name, numbers.missing.get(name, ""), question)
+    return tile_of(metric, numbers.series[name], question)
+
+
+def chart_for(name: str, numbers: Numbers, question: PageQuestion) -> ChartCard:
+    """The chart of a metric that was read, or why there is none."""
+    metric = numbers.catalogue.get(name)
+    if metric is None or name not in numbers.series:
+        title, text = (metric.name, metric.help) if metric else (name, "")
+        href = question.href(metric_path(name))
+        return ChartCard(f"chart-{name}", name, title, text, href, problem=numbers.missing.get(name, ""))
+    return chart_of(metric, numbers.series[name], question)
+
+
+def table_for(name: str, by: str, question: PageQuestion, catalogue: Catalogue) -> TableCard:
+    """A metric by a dimension, or why it cannot be."""
+    numbers = broken_down(name, by, question.ask, tenant_id=question.tenant.id, catalogue=catalogue)
+    if name in numbers.series:
+        return table_of(catalogue[name], numbers.series[name], question)
+    metric = catalogue.get(name)
+    title = f"{metric.name if metric else name} by {shown.dimension_shown(by)}"
+    href = question.href(metric_path(name), by=by)
+    return TableCard(f"table-{name}-{by}", name, title, by, href, problem=numbers.missing.get(name, ""))
+
+
+def data_through_of(numbers: Numbers, question: PageQuestion) -> str:
+    """Up to when everything received is counted, on the tenant's clock."""
+    found = next(iter(numbers.series.values()), None)
+    return shown.moment_shown(found.data_through, question.ask.calendar) if found else ""

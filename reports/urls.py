@@ -1,0 +1,20 @@
+"""The pages. Included at the root of the site; names are `dashboard:…`."""
+
+from __future__ import annotations
+
+from django.urls import path, re_path
+
+from reports.dashboard import signin, views
+from reports.dashboard.areas import AREAS
+
+app_name = "dashboard"
+
+urlpatterns = [
+    path("login/", signin.LoginView.as_view(), name="login"),
+    path("logout/", signin.LogoutView.as_view(), name="logout"),
+    path("tenant/", views.tenant_switch, name="tenant"),
+    path("theme/", views.theme, name="theme"),
+    path("range/", views.range_choose, name="range"),
+    path("", views.overview, name="overview"),
+    re_path(rf"^(?P<slug>{'|'.join(AREAS)})/$", views.area, name="area"),
+]

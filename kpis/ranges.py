@@ -12,10 +12,11 @@ from datetime import datetime
 
 from analytics.periods import Granularity, Period
 from analytics.tenancy import tenant_context
-from kpis.base import Condition, Metric
+from kpis.base import Condition, DailyMean, Formula, Metric, Newcomers, Ratio, Share, Trailing, Value
 from kpis.catalogue import Catalogue
 from kpis.contracts import Number
-from kpis.needs import Asked, Need, is_daily, measures_in, needs_of
+from kpis.needs import Asked, Need, is_daily, measures_in, needs_of, parts_of
+from kpis.rollup.keys import OVERFLOW_KEY
 from kpis.series.context import Context, context_read
 from kpis.series.evaluate import Evaluator
 from kpis.series.events import strips_counted
@@ -23,6 +24,8 @@ from kpis.series.question import Question, check, selection_of
 from kpis.series.read import Strips, strips_read
 
 Span = tuple[datetime, datetime]
+INWARD = (Value, Ratio, Formula, Share, DailyMean, Trailing, Newcomers)
+"""Forms of which any range can be worked out from the days in it (and those before it)."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -51,11 +54,15 @@ def ranges_read(
     spans: Sequence[Span],
     filters: Sequence[Condition] = (),
     by: str | None = None,
+    context: Context | None = None,
     now: datetime,
 ) -> Reading:
-    """Read what the metrics need over the spans. Raises UnknownName, QuestionError, NoCalendar."""
+    """Read what the metrics need over the spans; a `context` that was read before saves a statement.
+
+    Raises UnknownName, QuestionError, NoCalendar.
+    """
     with tenant_context(tenant_id):
-        context = context_read(tenant_id=tenant_id, now=now)
+        context = context or context_read(tenant_id=tenant_id, now=now)
         catalogue = Catalogue(tenant_id)
         asked = tuple(catalogue[name] for name in metrics)
         hull = Period(min(start for start, _ in spans), max(end for _, end in spans))
@@ -72,9 +79,21 @@ def _strips(question: Question, context: Context, catalogue: Catalogue, spans: S
     wanted = frozenset[str]().union(*(measures_in(metric, catalogue) for metric in question.metrics))
     selection = selection_of(question, wanted)
     if selection is not None:
-        return strips_read(context, needs, selection, Granularity.DAY)
+        strips = strips_read(context, needs, selection, Granularity.DAY)
+        if OVERFLOW_KEY not in strips.keys:
+            return strips
     days = any(is_daily(metric, catalogue) for metric in question.metrics)
     return strips_counted(question, context, needs, is_daily=days)
+
+
+def looks_aside(metric: Metric, catalogue: Catalogue) -> bool:
+    """Whether it also looks at another range that follows from the one asked for (growth against the one before).
+
+    Such a metric can only be worked out over spans that were asked for, not over any range within them.
+    """
+    if not isinstance(metric.form, INWARD):
+        return True
+    return any(looks_aside(catalogue[part], catalogue) for part in parts_of(metric))
 
 
 def _needs(metrics: Sequence[Metric], context: Context, catalogue: Catalogue, spans: Sequence[Span]) -> list[Need]:
@@ -83,5 +102,5 @@ def _needs(metrics: Sequence[Metric], context: Context, catalogue: Catalogue, sp
     for start, end in spans:
         first_day = context.first_day or start
         for metric in metrics:
-            found += needs_of(metric, Asked(start, end, first_day, context.calendar, catalogue))
+            found += needs_of(metric, Asked(start, end, first_day, context.known_until, context.calendar, catalogue))
     return list(dict.fromkeys(found))

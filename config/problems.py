@@ -19,17 +19,19 @@ from django.core.exceptions import PermissionDenied, SuspiciousOperation
 from django.core.signals import got_request_exception
 from django.db import DataError, Error, InterfaceError, OperationalError
 from django.http import Http404, HttpRequest, HttpResponse, JsonResponse
-from django.views import defaults
 from rest_framework import exceptions, status
 from rest_framework.response import Response
 from rest_framework.settings import api_settings
 
 from analytics.access.keys import KeysUnavailable
+from reports.dashboard.problems import problem_page
 
 logger = logging.getLogger(__name__)
 
 MEDIA_TYPE: Final = "application/problem+json"
 API_PATH: Final = "/api/"
+BROKE: Final = "Something broke on our side. It is logged."
+NO_PAGE: Final = "There is no such page, or not for you."
 NOT_FOUND: Final = "There is nothing here for this credential."
 RETRY_SECONDS: Final = 5
 BUSY: Final = "The database does not answer just now; nothing was lost. Try again."
@@ -43,7 +45,7 @@ def problem_response(exception: Exception, context: Mapping[str, Any]) -> Respon
     if known is None:
         logger.exception("request %s failed: %s %s", _request_id(request), request.method, request.path)
         got_request_exception.send(sender=context.get("view"), request=request)
-        known = exceptions.APIException(code="internal_error", detail="Something broke on our side. It is logged.")
+        known = exceptions.APIException(code="internal_error", detail=BROKE)
     response = Response(
         problem_body(
             status_code=known.status_code,
@@ -78,29 +80,31 @@ def problem_body(
 def bad_request(request: HttpRequest, exception: Exception) -> HttpResponse:
     """`handler400`: requests that Django itself refuses."""
     if not _is_api(request):
-        return defaults.bad_request(request, exception)
+        return problem_page(request, status=400, title="Bad request", message="The request is malformed.")
     return _plain(request, 400, "bad_request", "The request is malformed.")
 
 
 def permission_denied(request: HttpRequest, exception: Exception) -> HttpResponse:
     """`handler403`."""
     if not _is_api(request):
-        return defaults.permission_denied(request, exception)
+        return problem_page(
+            request, status=403, title="Not allowed", message=_reason(exception) or "This is not allowed."
+        )
     return _plain(request, 403, "permission_denied", "This is not allowed.")
 
 
 def not_found(request: HttpRequest, exception: Exception) -> HttpResponse:
     """`handler404`: paths that no route knows."""
     if not _is_api(request):
-        return defaults.page_not_found(request, exception)
+        return problem_page(request, status=404, title="Nothing here", message=NO_PAGE)
     return _plain(request, 404, "not_found", NOT_FOUND)
 
 
 def server_error(request: HttpRequest) -> HttpResponse:
     """`handler500`: what breaks outside the REST framework, for example in a middleware."""
     if not _is_api(request):
-        return defaults.server_error(request)
-    return _plain(request, 500, "internal_error", "Something broke on our side. It is logged.")
+        return problem_page(request, status=500, title="Something broke", message=BROKE)
+    return _plain(request, 500, "internal_error", BROKE)
 
 
 def _plain(request: HttpRequest, status_code: int, code: str, detail: str) -> HttpResponse:
@@ -204,6 +208,11 @@ def _headers(exception: exceptions.APIException) -> dict[str, str]:
 
 def _request_id(request: HttpRequest) -> str:
     return getattr(request, "request_id", "")
+
+
+def _reason(exception: Exception) -> str:
+    """Our own words for people (`PermissionDenied("…")`)."""
+    return str(exception) if isinstance(exception, PermissionDenied) else ""
 
 
 def _is_api(request: HttpRequest) -> bool:

@@ -14,7 +14,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass, field
 from decimal import Context, Decimal
 from enum import StrEnum
-from typing import ClassVar, Protocol, Self
+from typing import ClassVar, NamedTuple, Protocol, Self
 
 import numpy as np
 import numpy.typing as npt
@@ -37,6 +37,7 @@ class Aggregate(StrEnum):
     DISTINCT = "distinct"
     REPEAT = "repeat"
     QUANTILES = "quantiles"
+    PRICES = "prices"
 
 
 class State(Protocol):
@@ -332,8 +333,77 @@ class Quantiles:
         return cls(tuple(zip(index, count, strict=True)))
 
 
-AnyState = Count | Total | Moments | Extremes | Distinct | DistinctKeys | Quantiles | Repeat
-AGGREGATES: dict[str, type[Count | Total | Moments | Extremes | Distinct | Quantiles | Repeat]] = {
+INTERVALS = ("day", "week", "month", "quarter", "year")
+
+
+class Price(NamedTuple):
+    """The last word on one subscription: `amount` of its own currency (`base` of the base currency), in minor units,
+    for `intervals` intervals; 0 when it has ended. `key` is a hash of the subscription's id, `at` is in microseconds.
+    """
+
+    person: int
+    key: int
+    at: int
+    base: int
+    amount: int
+    currency: str
+    interval: int
+    intervals: int
+    was_paid: bool
+
+    @property
+    def name(self) -> tuple[int, int]:
+        return self.person, self.key
+
+    def later(self, other: Price) -> Price:
+        """The one that was said last, of equal times the greater; it remembers whether either was ever paid."""
+        last = max(self[:-1], other[:-1])
+        return Price(*last, self.was_paid or other.was_paid)
+
+
+_PRICE = struct.Struct("<IQqqq3sBH?")
+
+
+@dataclass(frozen=True, slots=True)
+class Prices:
+    """What each subscription costs from then on: the later word wins, so states of any stretches of time add.
+
+    Entries are sorted by person and key, one for each.
+    """
+
+    entries: tuple[Price, ...] = ()
+
+    @property
+    def n(self) -> int:
+        return len(self.entries)
+
+    def __add__(self, other: Prices) -> Prices:
+        return self.united([self, other])
+
+    @classmethod
+    def united(cls, states: Iterable[Prices]) -> Prices:
+        return cls.of(price for state in states for price in state.entries)
+
+    @classmethod
+    def of(cls, prices: Iterable[Price]) -> Prices:
+        found: dict[tuple[int, int], Price] = {}
+        for price in prices:
+            known = found.get(price.name)
+            found[price.name] = price if known is None else known.later(price)
+        return cls(tuple(found[name] for name in sorted(found)))
+
+    def encode(self) -> Encoded:
+        packed = (_PRICE.pack(*price[:5], price.currency.encode(), *price[6:]) for price in self.entries)
+        return self.n, None, b"".join(packed)
+
+    @classmethod
+    def decode(cls, n: int, total: Decimal | None = None, state: bytes | None = None) -> Prices:
+        rows = _PRICE.iter_unpack(state or b"")
+        return cls(tuple(Price._make((*row[:5], row[5].rstrip(b"\0").decode(), *row[6:])) for row in rows))
+
+
+AnyState = Count | Total | Moments | Extremes | Distinct | DistinctKeys | Quantiles | Repeat | Prices
+AGGREGATES: dict[str, type[Count | Total | Moments | Extremes | Distinct | Quantiles | Repeat | Prices]] = {
     Aggregate.COUNT: Count,
     Aggregate.TOTAL: Total,
     Aggregate.MOMENTS: Moments,
@@ -341,6 +411,7 @@ AGGREGATES: dict[str, type[Count | Total | Moments | Extremes | Distinct | Quant
     Aggregate.DISTINCT: Distinct,
     Aggregate.REPEAT: Repeat,
     Aggregate.QUANTILES: Quantiles,
+    Aggregate.PRICES: Prices,
 }
 
 
@@ -369,6 +440,8 @@ def _is_keys(state: bytes | None) -> bool:
 
 
 def _sum_states(states: list[AnyState]) -> AnyState:
+    if isinstance(states[0], Prices):
+        return Prices.united(state for state in states if isinstance(state, Prices))
     first, *rest = states
     for state in rest:
         first = first + state  # type: ignore[operator]  # states of one aggregate add to each other

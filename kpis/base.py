@@ -8,16 +8,17 @@ metric is a new entry in `kpis/metrics/*.py`, in a host app's `metrics.py`, or a
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from decimal import Decimal
+from difflib import get_close_matches
 from enum import StrEnum
 from types import MappingProxyType
 from typing import Literal, TypeAlias
 
 from analytics.registry import Registry
 
-Aggregate: TypeAlias = Literal["count", "total", "moments", "extremes", "distinct", "quantiles", "repeat"]
+Aggregate: TypeAlias = Literal["count", "total", "moments", "extremes", "distinct", "quantiles", "repeat", "prices"]
 Operator: TypeAlias = Literal["eq", "ne", "in", "gt", "lt", "is_null"]
 Scalar: TypeAlias = str | int | float | bool
 Operand: TypeAlias = Scalar | tuple[str, ...] | tuple[int, ...]
@@ -52,6 +53,9 @@ COLUMNS: Mapping[str, Mapping[str, str]] = MappingProxyType({"events": EVENT_COL
 
 FIELDLESS: frozenset[str] = frozenset({"count", "distinct", "repeat"})
 """Aggregates that look at no column: they count rows, or the members named by `Measure.over`."""
+PRICE_COLUMNS: tuple[str, ...] = ("amount", "currency", "object_id")
+PRICE_PROPERTIES: tuple[str, ...] = ("properties.interval", "properties.interval_count")
+"""What `prices` reads besides its field: what a subscription costs from then on, in which currency, how often."""
 
 
 class Unit(StrEnum):
@@ -178,10 +182,15 @@ class DailyMean:
 
 @dataclass(frozen=True, slots=True)
 class Share:
-    """Persons in both measures / persons in `among`; both are `distinct` over persons."""
+    """Persons in both measures / persons in `among`; both are `distinct` over persons.
+
+    `of_everyone`: the denominator stays whole in a breakdown (who uses this feature / everybody); such a
+    metric is not filtered.
+    """
 
     who: str
     among: str
+    of_everyone: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -203,7 +212,55 @@ class Retained:
     days: int
 
 
-Form: TypeAlias = Value | Ratio | Formula | Trailing | DailyMean | Share | Newcomers | Retained
+@dataclass(frozen=True, slots=True)
+class Kept:
+    """Of the members of a `distinct` measure in the period before: the share that is in this period too."""
+
+    measure: str
+
+
+@dataclass(frozen=True, slots=True)
+class Growth:
+    """(the metric now - in the period before) / |in the period before| over equal elapsed time (S3, S4).
+
+    Null where the period before had nothing: growth from zero has no percentage.
+    """
+
+    metric: str
+
+
+@dataclass(frozen=True, slots=True)
+class PerMinute:
+    """The metric / the minutes of the period that have passed and that data cover."""
+
+    metric: str
+
+
+@dataclass(frozen=True, slots=True)
+class Recurring:
+    """One of the movements of recurring revenue between the start and the end of the period (S18, `kpis/mrr.py`).
+
+    `part` is a field of `kpis.mrr.Movement`. Worked out customer by customer from every price since the first.
+    """
+
+    measure: str
+    part: str
+
+
+Form: TypeAlias = (
+    Value
+    | Ratio
+    | Formula
+    | Trailing
+    | DailyMean
+    | Share
+    | Newcomers
+    | Retained
+    | Kept
+    | Growth
+    | PerMinute
+    | Recurring
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -254,14 +311,20 @@ def check_column(name: str, source: str, *, owner: str) -> None:
     """Raise ValueError unless the source has the column (or, for events, it is a property)."""
     is_property = source == "events" and PROPERTY.match(name) is not None
     if name not in COLUMNS[source] and not is_property:
-        raise ValueError(f"{owner}: {source} have no column `{name}`")
+        raise ValueError(f"{owner}: {source} have no column `{name}`{_hint(name, COLUMNS[source])}")
 
 
 def check_dimension(name: str, source: str, *, owner: str) -> None:
     """Raise ValueError unless the source can be broken down by it: a text column, or a property of events."""
     is_property = source == "events" and PROPERTY.match(name) is not None
     if COLUMNS[source].get(name) != "text" and not is_property:
-        raise ValueError(f"{owner}: `{name}` is no text column of {source}, so no dimension")
+        texts = [column for column, kind in COLUMNS[source].items() if kind == "text"]
+        raise ValueError(f"{owner}: `{name}` is no text column of {source}, so no dimension{_hint(name, texts)}")
+
+
+def _hint(name: str, names: Iterable[str]) -> str:
+    near = get_close_matches(name, list(names), n=1)
+    return f"; did you mean `{near[0]}`?" if near else ""
 
 
 measures: Registry[Measure] = Registry(Measure)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 from typing import Any
 
@@ -12,14 +12,19 @@ from kpis import formula
 from kpis.base import (
     DailyMean,
     Formula,
+    Growth,
+    Kept,
     Metric,
     Newcomers,
+    PerMinute,
     Ratio,
+    Recurring,
     Retained,
     Share,
     Trailing,
     Value,
 )
+from kpis.compare import asked_period, range_before
 
 
 @dataclass(frozen=True, slots=True)
@@ -34,13 +39,19 @@ class Need:
 
 @dataclass(frozen=True, slots=True)
 class Asked:
-    """A range to answer, with what is needed to widen it. `first_day` is the start of the tenant's data."""
+    """A range to answer, with what is needed to widen it: where the tenant's data begin and how far they reach."""
 
     start: datetime
     end: datetime
     first_day: datetime
+    through: datetime
     calendar: Calendar
     catalogue: Mapping[str, Metric]
+
+    def before(self) -> Asked:
+        """The same for the period before, over equal elapsed time."""
+        earlier = period_before(self.calendar, self.start, self.end, self.through)
+        return replace(self, start=earlier.start, end=earlier.end)
 
 
 def needs_of(metric: Metric, asked: Asked) -> Iterator[Need]:
@@ -54,6 +65,11 @@ def windows_before(calendar: Calendar, end: datetime, days: int) -> Period:
     return Period(calendar.day_start(last - timedelta(days=days - 1)), end)
 
 
+def period_before(calendar: Calendar, start: datetime, end: datetime, through: datetime) -> Period:
+    """The period that growth over [start, end) looks back to (S3)."""
+    return range_before(asked_period(start, end, calendar), "previous", calendar, through=through)
+
+
 def days_after(calendar: Calendar, instant: datetime, days: int) -> datetime:
     return calendar.day_start(calendar.local_date(instant - timedelta(microseconds=1)) + timedelta(days=days + 1))
 
@@ -63,13 +79,15 @@ def parts_of(metric: Metric) -> tuple[str, ...]:
     form = metric.form
     if isinstance(form, Formula):
         return formula.parse(form.text).names
+    if isinstance(form, Growth | PerMinute):
+        return (form.metric,)
     return (form.numerator, form.denominator) if isinstance(form, Ratio | DailyMean) else ()
 
 
 def measures_in(metric: Metric, catalogue: Mapping[str, Metric]) -> frozenset[str]:
     """Every measure behind the metric."""
     form = metric.form
-    if isinstance(form, Value | Trailing | Newcomers | Retained):
+    if isinstance(form, Value | Trailing | Newcomers | Retained | Kept | Recurring):
         return frozenset({form.measure})
     if isinstance(form, Share):
         return frozenset({form.who, form.among})
@@ -93,6 +111,15 @@ def _own(form: Value, asked: Asked) -> Iterator[Need]:
     yield Need(form.measure, asked.start, asked.end)
 
 
+def _growth(form: Growth, asked: Asked) -> Iterator[Need]:
+    yield from needs_of(asked.catalogue[form.metric], asked)
+    yield from needs_of(asked.catalogue[form.metric], asked.before())
+
+
+def _per_minute(form: PerMinute, asked: Asked) -> Iterator[Need]:
+    yield from needs_of(asked.catalogue[form.metric], asked)
+
+
 def _parts(form: Ratio | DailyMean, asked: Asked) -> Iterator[Need]:
     for part in (form.numerator, form.denominator):
         yield from needs_of(asked.catalogue[part], asked)
@@ -110,12 +137,23 @@ def _trailing(form: Trailing, asked: Asked) -> Iterator[Need]:
 
 def _share(form: Share, asked: Asked) -> Iterator[Need]:
     yield Need(form.who, asked.start, asked.end)
-    yield Need(form.among, asked.start, asked.end)
+    yield Need(form.among, asked.start, asked.end, everyone=form.of_everyone)
 
 
 def _newcomers(form: Newcomers, asked: Asked) -> Iterator[Need]:
     yield Need(form.measure, asked.start, asked.end)
     yield Need(form.measure, min(asked.first_day, asked.start), asked.end, everyone=True)
+
+
+def _kept(form: Kept, asked: Asked) -> Iterator[Need]:
+    earlier = asked.before()
+    yield Need(form.measure, asked.start, asked.end)
+    yield Need(form.measure, earlier.start, earlier.end)
+
+
+def _recurring(form: Recurring, asked: Asked) -> Iterator[Need]:
+    yield Need(form.measure, min(asked.first_day, asked.start), asked.start, everyone=True)
+    yield Need(form.measure, asked.start, asked.end, everyone=True)
 
 
 def _retained(form: Retained, asked: Asked) -> Iterator[Need]:
@@ -132,5 +170,9 @@ _NEEDS: Mapping[type, Callable[[Any, Asked], Iterator[Need]]] = {
     Trailing: _trailing,
     Share: _share,
     Newcomers: _newcomers,
+    Kept: _kept,
+    Growth: _growth,
+    PerMinute: _per_minute,
+    Recurring: _recurring,
     Retained: _retained,
 }

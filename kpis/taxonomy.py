@@ -7,6 +7,7 @@ aliases: a measure of `order_completed` counts `Order Completed` too.
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from types import MappingProxyType
 
@@ -47,12 +48,20 @@ COMMERCE = (
 )
 
 CREATORS = (
-    StandardEvent("gift_sent", "A viewer pays a creator with a gift.", (*_MONEY, "object_id")),
+    StandardEvent(
+        "gift_sent",
+        "A viewer pays a creator with a gift; the object is the creator.",
+        (*_MONEY, "object_type = creator", "object_id"),
+    ),
     StandardEvent("top_up_completed", "A wallet is filled. Prepaid money: revenue only when it is spent.", _MONEY),
-    StandardEvent("membership_purchased", "A membership is bought, or bought again.", (*_MONEY, "tier")),
-    StandardEvent("stream_started", "A creator goes live.", ("object_id",)),
+    StandardEvent(
+        "membership_purchased",
+        "A membership is bought, or bought again; of a creator's, when the object is one.",
+        (*_MONEY, "tier", "object_type = creator", "object_id"),
+    ),
+    StandardEvent("stream_started", "A creator goes live; the object is the creator.", ("object_id",)),
     StandardEvent("stream_ended", "A stream is over.", ("duration_ms", "properties.viewers", "object_id")),
-    StandardEvent("battle_started", "Two creators begin a battle."),
+    StandardEvent("battle_started", "Two creators begin a battle.", ("object_id",)),
     StandardEvent("message_sent", "A chat message is sent."),
     StandardEvent("event_hosted", "An event takes place as promised.", ("object_id",)),
     StandardEvent("event_cancelled", "The host calls an event off.", ("object_id",), ("event_canceled",)),
@@ -89,18 +98,115 @@ PAYMENTS = (
 PEOPLE = (
     StandardEvent("signed_up", "A person makes an account.", ("channel",), ("Signed Up", "user_signed_up")),
     StandardEvent("logged_in", "A person signs in.", (), ("Signed In", "user_logged_in")),
+    StandardEvent("verification_started", "A person begins to prove an identity or address."),
+    StandardEvent("verification_completed", "The proof is complete."),
     StandardEvent("otp_sent", "A one-time code is sent."),
     StandardEvent("otp_verified", "A one-time code is right."),
     StandardEvent("otp_failed", "A one-time code is wrong or too late.", ("reason",)),
     StandardEvent("page_view", "A page is shown.", ("properties.path",), ("$pageview", "$screen")),
-    StandardEvent("event_viewed", "A page of something one can join is opened.", ("object_id",), ("listing_viewed",)),
+    StandardEvent("event_viewed", "A page of something one can join is opened.", ("object_id",)),
     StandardEvent("event_joined", "A person signs up for it.", ("object_id",), ("joined", "Joined")),
     StandardEvent("event_attended", "A person is there.", ("object_id",), ("attended", "Attended")),
 )
 
+SAFETY = (
+    StandardEvent(
+        "content_flagged",
+        "Somebody, or a filter, reports content; the object is the content.",
+        ("object_id", "content_type", "reason"),
+    ),
+    StandardEvent(
+        "moderation_action",
+        "A moderator decides on it: `action` is warn, remove, restrict, dismiss …; `duration_ms` is the time since the "
+        "flag.",
+        ("action", "object_id", "content_type", "duration_ms"),
+    ),
+    StandardEvent("user_banned", "A person is shut out.", ("reason",)),
+    StandardEvent("user_unbanned", "A person may come back."),
+    StandardEvent("appeal_opened", "A person objects to a decision.", ("object_id", "reason")),
+    StandardEvent("appeal_granted", "The decision is taken back.", ("object_id",)),
+    StandardEvent("appeal_rejected", "The decision stands.", ("object_id",)),
+)
+
+GAMING = (
+    StandardEvent("game_started", "A round begins; `content_type` is the game.", ("content_type",)),
+    StandardEvent(
+        "game_ended",
+        "A round is over: `value` is the score, `properties.score_band` what to group scores by.",
+        ("content_type", "duration_ms", "value", "properties.score_band"),
+    ),
+    StandardEvent(
+        "stake_placed",
+        "A stake is paid in. With `properties.free_play = true` it is play money and counts nowhere.",
+        (*_MONEY, "content_type", "properties.free_play"),
+    ),
+    StandardEvent("payout_made", "A stake is paid out, as much as the player gets.", (*_MONEY, "content_type")),
+)
+
+PRODUCT = (
+    StandardEvent("feature_used", "A feature is used; the object is the feature.", ("object_id",)),
+    StandardEvent(
+        "automation_completed",
+        "A run of an automation ends without anybody's help; `value` is the hours of work that it saved.",
+        ("object_id", "value", "duration_ms"),
+    ),
+    StandardEvent("automation_failed", "A run of an automation needs somebody.", ("object_id", "reason")),
+    StandardEvent("content_created", "Something is made: a video, a page, a picture.", ("object_type", "content_type")),
+    StandardEvent("event_created", "An event is announced.", ("object_id",)),
+    StandardEvent("post_published", "A post goes out on a platform.", ("platform", "campaign", "content_type")),
+    StandardEvent(
+        "post_engaged",
+        "Somebody reacts to a post: `action` is like, share, comment …",
+        ("platform", "campaign", "content_type", "action"),
+    ),
+)
+
+MARKETING = (
+    StandardEvent("ad_shown", "An advertisement is shown.", ("campaign", "content_type")),
+    StandardEvent("ad_clicked", "An advertisement is clicked.", ("campaign", "content_type")),
+    StandardEvent("lead_created", "Somebody leaves an address.", ("campaign", "content_type")),
+    StandardEvent("lead_converted", "A lead becomes a customer.", ("campaign", "content_type")),
+    StandardEvent("campaign_charged", "What a campaign has cost.", (*_MONEY, "campaign", "content_type")),
+)
+
+DIRECTORY = (
+    StandardEvent(
+        "listing_created", "Something is listed; `content_type` is its category.", ("object_id", "content_type")
+    ),
+    StandardEvent(
+        "listing_viewed",
+        "A listing's page is opened.",
+        ("object_id", "content_type", "country", "properties.city"),
+    ),
+    StandardEvent("listing_contacted", "Somebody asks about a listing.", ("object_id", "content_type")),
+)
+
+TRADING = (
+    StandardEvent(
+        "trade_opened", "A position is opened; the object is the instrument.", ("object_id", "properties.strategy")
+    ),
+    StandardEvent(
+        "trade_closed",
+        "A position is closed: the amount is its profit, or its loss with a minus sign.",
+        (*_MONEY, "object_id", "properties.strategy", "duration_ms"),
+    ),
+)
+
 SYSTEM = (
-    StandardEvent("webhook_delivered", "A webhook reached its receiver.", ("duration_ms",)),
-    StandardEvent("webhook_failed", "A webhook was given up or refused.", ("reason",)),
+    StandardEvent(
+        "request_completed",
+        "The middleware answered a request that is no page; pages come as `page_view` with the same properties.",
+        ("duration_ms", "properties.path", "properties.status"),
+    ),
+    StandardEvent(
+        "webhook_queued",
+        "A webhook is to be delivered; `content_type` is the type of event.",
+        ("content_type", "object_id"),
+    ),
+    StandardEvent("webhook_delivered", "A webhook reached its receiver.", ("content_type", "object_id", "duration_ms")),
+    StandardEvent("webhook_failed", "A webhook was given up or refused.", ("content_type", "object_id", "reason")),
+    StandardEvent("generation_completed", "A job made content.", ("content_type", "duration_ms")),
+    StandardEvent("generation_failed", "A job that was to make content gave up.", ("content_type", "reason")),
     StandardEvent(
         "data_point",
         "A number published by a job or a model; the object names the metric.",
@@ -108,9 +214,30 @@ SYSTEM = (
     ),
 )
 
-STANDARD_EVENTS = MappingProxyType(
-    {event.name: event for group in (COMMERCE, CREATORS, SUBSCRIPTIONS, PAYMENTS, PEOPLE, SYSTEM) for event in group}
+GROUPS: Mapping[str, tuple[StandardEvent, ...]] = MappingProxyType(
+    {
+        "Commerce": COMMERCE,
+        "Creators": CREATORS,
+        "Subscriptions": SUBSCRIPTIONS,
+        "Payments": PAYMENTS,
+        "People": PEOPLE,
+        "Safety": SAFETY,
+        "Gaming": GAMING,
+        "Product": PRODUCT,
+        "Marketing": MARKETING,
+        "Directory": DIRECTORY,
+        "Trading": TRADING,
+        "System": SYSTEM,
+    }
 )
+"""The standard events by area, in the order in which people read them."""
+
+STANDARD_EVENTS = MappingProxyType({event.name: event for group in GROUPS.values() for event in group})
+
+STANDARD_NAMES: Mapping[str, str] = MappingProxyType(
+    {name: event.name for event in STANDARD_EVENTS.values() for name in (event.name, *event.aliases)}
+)
+"""Each name that has a meaning, standard or alias, to its standard name."""
 
 REVENUE_EVENTS = (
     "order_completed",

@@ -2,6 +2,34 @@
 
 from __future__ import annotations
 
-from kpis.metrics import engagement, payments, product, revenue, risk
+from kpis.metrics import (
+    creators,
+    engagement,
+    gaming,
+    payments,
+    platforms,
+    product,
+    recurring,
+    results,
+    revenue,
+    risk,
+    safety,
+    system,
+    webhooks,
+)
 
-__all__ = ["engagement", "payments", "product", "revenue", "risk"]
+__all__ = [
+    "creators",
+    "engagement",
+    "gaming",
+    "payments",
+    "platforms",
+    "product",
+    "recurring",
+    "results",
+    "revenue",
+    "risk",
+    "safety",
+    "system",
+    "webhooks",
+]

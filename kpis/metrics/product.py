@@ -1,8 +1,11 @@
-"""Product: do people come back, and do those who look also join and turn up."""
+"""Product: do people come back, do those who look also join and turn up, which features are used, what automations
+save, how posts do.
+"""
 
 from __future__ import annotations
 
 from kpis.base import Additivity, Measure, Metric, Retained, Share, Unit, Value, register
+from kpis.metrics.shapes import Family
 from kpis.taxonomy import named
 
 STEPS = {
@@ -10,10 +13,17 @@ STEPS = {
     "joiners": ("Joiners", "event_joined", "signed up for something"),
     "attendees": ("Attendees", "event_attended", "turned up"),
 }
+ALSO = {"event_viewed": ("listing_viewed",)}
+"""A listing is something that one can join."""
 
 register(
     *(
-        Measure(id=f"conversion.{step}", aggregate="distinct", events=named(event), dimensions=("country", "platform"))
+        Measure(
+            id=f"conversion.{step}",
+            aggregate="distinct",
+            events=named(event, *ALSO.get(event, ())),
+            dimensions=("country", "platform"),
+        )
         for step, (_, event, _) in STEPS.items()
     )
 )
@@ -64,4 +74,74 @@ register(
     conversion("attendees", "viewers"),
     retention(7),
     retention(30),
+)
+
+features = Family(owner="product", by=("object_id", "platform"))
+features.counted("features.used", "Uses of features", "How often features were used.", "feature_used")
+features.people("features.users", "Users of features", "Different people who used a feature.", "feature_used")
+features.share(
+    "features.adoption",
+    "Feature adoption",
+    "The share of all active people who used a feature; broken down by object, of each feature. Everybody active stays "
+    "the denominator, so it is broken down but not filtered.",
+    Share("features.users", "users.active", of_everyone=True),
+    in_words="active persons with feature_used / active users",
+    example="2 of 10 active people use search: 0.2",
+)
+
+automation = Family(owner="operations", by=("object_id",))
+automation.counted("automation.completed", "Automated runs", "Runs that needed nobody.", "automation_completed")
+automation.counted(
+    "automation.failed",
+    "Failed automations",
+    "Runs that needed somebody.",
+    "automation_failed",
+    by=("object_id", "reason"),
+    better="down",
+)
+automation.counted(
+    "automation.runs",
+    "Runs of automations",
+    "Runs that ended, with help or without.",
+    "automation_completed",
+    "automation_failed",
+)
+automation.summed(
+    "automation.hours_saved",
+    "Hours saved",
+    "Hours of work that automated runs took off people, as the property `value` of each says.",
+    "automation_completed",
+    field="value",
+    unit=Unit.NUMBER,
+    example="runs that saved 0.5 and 1.5 hours: 2",
+)
+automation.ratio(
+    "automation.efficiency",
+    "Automation efficiency",
+    "The share of runs that ended without anybody's help.",
+    "automation.completed",
+    "automation.runs",
+    in_words="automation_completed / (completed + failed)",
+    example="9 of 10: 0.9",
+    limits=("0.9", "0.7"),
+)
+
+posts = Family(owner="marketing", by=("platform", "campaign", "content_type"))
+posts.counted("posts.count", "Posts", "Posts that went out.", "post_published")
+posts.counted(
+    "posts.engagements",
+    "Reactions to posts",
+    "Likes, shares, comments and the like.",
+    "post_engaged",
+    by=("platform", "campaign", "content_type", "action"),
+)
+posts.ratio(
+    "posts.engagement_per_post",
+    "Reactions per post",
+    "Reactions of the period for each post of the period; reactions to older posts are in it.",
+    "posts.engagements",
+    "posts.count",
+    in_words="reactions / posts",
+    example="6 reactions, 2 posts: 3",
+    unit=Unit.NUMBER,
 )

@@ -8,6 +8,7 @@ from kpis.base import (
     Additivity,
     Condition,
     Formula,
+    Growth,
     Kind,
     Measure,
     Metric,
@@ -23,7 +24,7 @@ from kpis.taxonomy import REFUND_EVENTS, REVENUE_EVENTS, named
 
 SALES = named(*REVENUE_EVENTS)
 ORDERS = named("order_completed")
-BY = ("country", "channel", "campaign", "method", "tier", "platform", "content_type", "source")
+BY = ("country", "channel", "campaign", "method", "tier", "platform", "content_type", "source", "object_type")
 BY_PERSON = ("country", "channel", "platform")
 KNOWN = Condition("subject_id", "is_null", False)
 
@@ -134,6 +135,16 @@ register(
         unit=Unit.MONEY,
         owner="finance",
         additivity=Additivity.ADDITIVE,
+    ),
+    Metric(
+        id="revenue.growth",
+        name="Revenue growth",
+        help="How much more is sold than in the period before, over equal elapsed time; refunds are not taken off.",
+        in_words="(gross revenue - gross revenue of the period before) / gross revenue of the period before",
+        example="12.00 this month, 10.00 last month: 0.2",
+        form=Growth("revenue.gross"),
+        unit=Unit.RATIO,
+        owner="finance",
     ),
     Metric(
         id="revenue.known",
@@ -379,6 +390,16 @@ register(
         unit=Unit.MONEY,
         owner="finance",
         additivity=Additivity.ADDITIVE,
+    ),
+    Metric(
+        id="memberships.buyers",
+        name="Members who paid",
+        help="Different people who bought a membership, or bought it again.",
+        in_words="distinct persons with membership_purchased",
+        example="Ann twice, Bob once: 2",
+        form=Value("memberships.buyers"),
+        owner="finance",
+        additivity=Additivity.UNION,
     ),
     Metric(
         id="memberships.conversion",

@@ -6,7 +6,6 @@ exact: see `sums`.
 
 from __future__ import annotations
 
-import hashlib
 import itertools
 from array import array
 from collections.abc import Iterator
@@ -32,8 +31,9 @@ from analytics.aggregates import (
 from analytics.columns import Block, Numbers, Rows, Texts
 from kpis.base import Condition, Measure
 from kpis.rollup.cells import Cell, cap
-from kpis.rollup.keys import COHORTS, KEYS_PER_BUCKET, NONE_KEY, stored_dimension
+from kpis.rollup.keys import COHORTS, KEYS_PER_BUCKET, NONE_KEY, key_hash, stored_dimension
 from kpis.rollup.plan import Plan, Selection
+from kpis.rollup.prices import prices
 from kpis.rollup.read import numbers_of
 
 Ints = npt.NDArray[np.int64]
@@ -150,6 +150,8 @@ class _Grouping:
             return [(n, None, None) for n in groups.sizes.tolist()]
         if measure.aggregate in ("distinct", "repeat"):
             return self._members(measure, groups)
+        if measure.aggregate == "prices":
+            return prices(self._block, groups.rows, groups.of_row, len(groups.ids), self._plan.names)
         numbers = self._numbers(measure)
         taken = ~numbers.is_null[groups.rows]
         values, of_row = numbers.values[groups.rows][taken], groups.of_row[taken]
@@ -182,11 +184,6 @@ class _Grouping:
         members = hashes[pairs & 0xFFFF_FFFF] if len(pairs) else hashes[:0]
         sets = [np.unique(members[a:b]) for a, b in itertools.pairwise(bounds)]
         return [(len(keys), None, DistinctKeys.MAGIC + keys.tobytes()) for keys in sets]
-
-
-def key_hash(text: str) -> int:
-    """64 bits of BLAKE2b: what stands for a text in a distinct set."""
-    return int.from_bytes(hashlib.blake2b(text.encode(), digest_size=8).digest(), "little")
 
 
 def compact(numbers: Ints, bound: int) -> tuple[Ints, Ints]:

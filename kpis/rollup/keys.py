@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 from collections.abc import Collection
 
 NONE_KEY = "__none__"
@@ -26,3 +27,8 @@ def cohorts(include: Collection[str] = ()) -> tuple[str, ...]:
     """The cohorts whose states to add for `include=bots,internal`; a row that is both needs both."""
     wanted = set(include)
     return tuple(cohort for cohort in COHORTS if set(filter(None, cohort.split("+"))) <= wanted)
+
+
+def key_hash(text: str) -> int:
+    """64 bits of BLAKE2b: what stands for a text in a set."""
+    return int.from_bytes(hashlib.blake2b(text.encode(), digest_size=8).digest(), "little")

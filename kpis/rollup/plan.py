@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
-from dataclasses import dataclass
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field
 from functools import cached_property
 
 from analytics.columns import Kind
-from kpis.base import SESSION_COLUMNS, Condition, Measure
+from kpis.base import PRICE_COLUMNS, PRICE_PROPERTIES, SESSION_COLUMNS, Condition, Measure
 from kpis.base import measures as registered
 from kpis.rollup.keys import COHORTS, stored_dimension
 from kpis.taxonomy import NOT_ACTIVITY
@@ -45,12 +45,14 @@ class Selection:
 class Plan:
     """The measures to compute for one tenant, and the event names its settings exclude from activity (S9).
 
-    `is_capped` False keeps every key of a breakdown, which answers from events need and buckets cannot afford.
+    `is_capped` False keeps every key of a breakdown, which answers from events need and buckets cannot afford. `names`
+    are the tenant's own names of events with the standard ones that they stand for.
     """
 
     measures: tuple[Measure, ...]
     not_activity: frozenset[str] = NOT_ACTIVITY
     is_capped: bool = True
+    names: Mapping[str, str] = field(default_factory=dict)
 
     def of_source(self, source: str) -> tuple[Measure, ...]:
         return tuple(measure for measure in self.measures if measure.source == source)
@@ -113,4 +115,5 @@ def session_columns() -> dict[str, Kind]:
 
 def _fields(measure: Measure) -> set[str]:
     own = {measure.field} if measure.field else set()
-    return {*measure.dimensions, *(condition.field for condition in measure.where), *own}
+    prices = {*PRICE_COLUMNS, *PRICE_PROPERTIES} if measure.aggregate == "prices" else set()
+    return {*measure.dimensions, *(condition.field for condition in measure.where), *own, *prices}

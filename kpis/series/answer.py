@@ -55,9 +55,15 @@ def answer(question: Question, context: Context, catalogue: Mapping[str, Metric]
 def _sheet(question: Question, context: Context, catalogue: Mapping[str, Metric]) -> Sheet:
     asked = Range(question.period, slots_of(context.calendar, question.period, question.granularity))
     before = _before(question, context)
-    needs = _needs(question, context, catalogue, [asked.period, *([before.period] if before else [])])
+    periods = [asked.period, *([before.period] if before else []), *_open_points(context, asked)]
+    needs = _needs(question, context, catalogue, periods)
     strips, executor = _strips(question, context, catalogue, needs)
     return Sheet(question, context, catalogue, asked, before, strips, executor)
+
+
+def _open_points(context: Context, asked: Range) -> list[Period]:
+    """The point that is not over: what it is measured against ends in the middle of an earlier one (S3)."""
+    return [Period(slot.start, slot.end) for slot in asked.slots if slot.start < context.known_until < slot.end]
 
 
 def _before(question: Question, context: Context) -> Range | None:
@@ -77,8 +83,9 @@ def _needs(question: Question, context: Context, catalogue: Mapping[str, Metric]
     first_day = context.first_day or question.period.start
     needs: list[Need] = []
     for period in periods:
+        asked = Asked(period.start, period.end, first_day, context.known_until, context.calendar, catalogue)
         for metric in question.metrics:
-            needs += needs_of(metric, Asked(period.start, period.end, first_day, context.calendar, catalogue))
+            needs += needs_of(metric, asked)
             if _has_money(metric, catalogue):
                 needs.append(Need(UNCONVERTED, period.start, period.end, everyone=True))
     return needs

@@ -11,16 +11,20 @@ from typing import Any, Protocol
 
 from pyroaring import FrozenBitMap
 
-from analytics.aggregates import AnyState, Extremes, Moments, Quantiles, Repeat, Total
-from analytics.periods import Granularity, from_micros, to_micros
+from analytics.aggregates import AnyState, Extremes, Moments, Prices, Quantiles, Repeat, Total
+from analytics.periods import Granularity, Period, from_micros, to_micros
 from kpis import formula
 from kpis.base import (
     DailyMean,
     Formula,
+    Growth,
+    Kept,
     Measure,
     Metric,
     Newcomers,
+    PerMinute,
     Ratio,
+    Recurring,
     Retained,
     Share,
     Trailing,
@@ -28,7 +32,8 @@ from kpis.base import (
     measures,
 )
 from kpis.contracts import Number
-from kpis.needs import days_after, windows_before
+from kpis.mrr import Movement, movement_of
+from kpis.needs import days_after, period_before, windows_before
 from kpis.series.context import Context, micros
 from kpis.series.strips import Strip, members
 
@@ -49,6 +54,8 @@ class Evaluator:
     catalogue: Mapping[str, Metric]
     _numbers: dict[tuple[str, datetime, datetime], Number] = field(default_factory=dict)
     _primed: set[tuple[Trailing, datetime, datetime]] = field(default_factory=set)
+    _prices: dict[tuple[str, datetime], Prices] = field(default_factory=dict)
+    _movements: dict[tuple[str, datetime, datetime], Movement] = field(default_factory=dict)
 
     def number(self, metric: str, start: datetime, end: datetime) -> Number:
         """The metric over [start, end); null where nothing is known (S5)."""
@@ -68,6 +75,29 @@ class Evaluator:
     def people_before(self, measure: str, start: datetime) -> FrozenBitMap:
         """Everyone ever seen before `start`, in whatever dimension."""
         return members(self.shelf.everyone(measure).merged((0, to_micros(start))))
+
+    def before(self, start: datetime, end: datetime) -> Period:
+        """The period before this one, over equal elapsed time."""
+        return period_before(self.context.calendar, start, end, self.context.known_until)
+
+    def movement(self, measure: str, start: datetime, end: datetime) -> Movement:
+        """How recurring revenue moved between two instants."""
+        asked = (measure, start, end)
+        if asked not in self._movements:
+            found = movement_of(self.prices_at(measure, start), self.prices_at(measure, end))
+            self._movements[asked] = found.in_units(self.context.exponent)
+        return self._movements[asked]
+
+    def prices_at(self, measure: str, instant: datetime) -> Prices:
+        """The last word on every subscription before an instant, going on from the nearest earlier one asked for."""
+        asked = (measure, instant)
+        if asked not in self._prices:
+            known = [at for name, at in self._prices if name == measure and at < instant]
+            since = max(known, default=None)
+            later = self.shelf.everyone(measure).merged((to_micros(since) if since else 0, to_micros(instant)))
+            assert isinstance(later, Prices)
+            self._prices[asked] = self._prices[measure, since] + later if since else later
+        return self._prices[asked]
 
     def prime(self, metric: Metric, ends: Sequence[datetime]) -> None:
         """Slide the metric's trailing windows over all these period ends in one go."""
@@ -148,6 +178,7 @@ _OBVIOUS: Mapping[str, str] = {
     "distinct": "count",
     "quantiles": "quantile",
     "repeat": "once",
+    "prices": "count",
 }
 STATISTICS: Mapping[str, frozenset[str]] = {
     "count": frozenset({"count"}),
@@ -157,6 +188,7 @@ STATISTICS: Mapping[str, frozenset[str]] = {
     "distinct": frozenset({"count"}),
     "quantiles": frozenset({"count", "quantile"}),
     "repeat": frozenset({"count", "once", "twice"}),
+    "prices": frozenset({"count"}),
 }
 """Which statistics each aggregate has."""
 
@@ -197,7 +229,9 @@ def _daily_mean(evaluator: Evaluator, form: DailyMean, start: datetime, end: dat
 
 
 def _share(evaluator: Evaluator, form: Share, start: datetime, end: datetime) -> Number:
-    among = evaluator.people(form.among, start, end)
+    shelf = evaluator.shelf
+    strip = shelf.everyone(form.among) if form.of_everyone else shelf.strip(form.among)
+    among = members(strip.merged(micros((start, end))))
     both = evaluator.people(form.who, start, end).intersection_cardinality(among)
     return share(Decimal(both), Decimal(len(among)))
 
@@ -206,6 +240,30 @@ def _newcomers(evaluator: Evaluator, form: Newcomers, start: datetime, end: date
     now = evaluator.people(form.measure, start, end)
     known = now.intersection_cardinality(evaluator.people_before(form.measure, start))
     return Decimal(known if form.is_returning else len(now) - known)
+
+
+def _kept(evaluator: Evaluator, form: Kept, start: datetime, end: datetime) -> Number:
+    earlier = evaluator.before(start, end)
+    before = evaluator.people(form.measure, earlier.start, earlier.end)
+    still = before.intersection_cardinality(evaluator.people(form.measure, start, end))
+    return share(Decimal(still), Decimal(len(before)))
+
+
+def _growth(evaluator: Evaluator, form: Growth, start: datetime, end: datetime) -> Number:
+    earlier = evaluator.before(start, end)
+    now, before = evaluator.number(form.metric, start, end), evaluator.number(form.metric, earlier.start, earlier.end)
+    return (now - before) / abs(before) if now is not None and before else None
+
+
+def _per_minute(evaluator: Evaluator, form: PerMinute, start: datetime, end: datetime) -> Number:
+    known = evaluator.context
+    first, last = max(start, known.first_day or start), min(end, known.known_until)
+    minutes = Decimal(to_micros(last) - to_micros(first)) / 60_000_000
+    return share(evaluator.number(form.metric, start, end), minutes)
+
+
+def _recurring(evaluator: Evaluator, form: Recurring, start: datetime, end: datetime) -> Number:
+    return Decimal(getattr(evaluator.movement(form.measure, start, end), form.part))
 
 
 def _retained(evaluator: Evaluator, form: Retained, start: datetime, end: datetime) -> Number:
@@ -231,5 +289,9 @@ _FORMS: Mapping[type, Callable[[Evaluator, Any, datetime, datetime], Number]] = 
     DailyMean: _daily_mean,
     Share: _share,
     Newcomers: _newcomers,
+    Kept: _kept,
+    Growth: _growth,
+    PerMinute: _per_minute,
+    Recurring: _recurring,
     Retained: _retained,
 }

@@ -8,7 +8,8 @@ from datetime import UTC, date, datetime, timedelta
 from itertools import pairwise
 
 from analytics.periods import Calendar, Granularity, Period, from_micros
-from kpis.base import Condition, Metric, check_column, check_dimension, measures
+from kpis.base import Condition, Measure, Metric, Share, check_column, check_dimension, measures
+from kpis.catalogue import closure
 from kpis.compare import Against
 from kpis.needs import measures_in
 from kpis.rollup.keys import NONE_KEY
@@ -72,10 +73,22 @@ def check(question: Question, catalogue: Mapping[str, Metric]) -> None:
         )
     for metric in question.metrics:
         for name in measures_in(metric, catalogue):
-            _check_measure(question, metric, measures[name].source)
+            _check_measure(question, metric, measures[name])
+        if question.filters and any(_is_of_everyone(catalogue[name]) for name in closure(metric, catalogue)):
+            raise QuestionError(f"{metric.id} is a share of everybody: it can be broken down, not filtered", "filters")
 
 
-def _check_measure(question: Question, metric: Metric, source: str) -> None:
+def _is_of_everyone(metric: Metric) -> bool:
+    return isinstance(metric.form, Share) and metric.form.of_everyone
+
+
+def _check_measure(question: Question, metric: Metric, measure: Measure) -> None:
+    source = measure.source
+    if measure.aggregate == "prices" and (question.by or question.filters):
+        raise QuestionError(
+            f"{metric.id} follows each customer through all plans: it is neither broken down nor filtered",
+            "by" if question.by else "filters",
+        )
     try:
         for condition in question.filters:
             check_column(condition.field, source, owner=metric.id)

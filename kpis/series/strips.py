@@ -9,7 +9,7 @@ from decimal import Decimal
 
 from pyroaring import BitMap, FrozenBitMap
 
-from analytics.aggregates import AGGREGATES, AnyState, Count, Distinct, Repeat, Total, decode
+from analytics.aggregates import AGGREGATES, AnyState, Count, Distinct, Prices, Repeat, Total, decode
 
 Span = tuple[int, int]
 EMPTY = FrozenBitMap()
@@ -111,6 +111,8 @@ def add_up(aggregate: str, states: Sequence[AnyState]) -> AnyState:
         return Distinct(FrozenBitMap.union(*(members(state) for state in states)))
     if aggregate == "total":
         return _sum_totals([state for state in states if isinstance(state, Total)])
+    if aggregate == "prices":
+        return Prices.united(state for state in states if isinstance(state, Prices))
     total = states[0]
     for state in states[1:]:
         total = total + state  # type: ignore[operator]  # states of one aggregate add to each other

@@ -18,6 +18,8 @@ from analytics.aggregates import (
     DistinctKeys,
     Extremes,
     Moments,
+    Price,
+    Prices,
     Quantiles,
     Repeat,
     Total,
@@ -42,6 +44,20 @@ def moments_of(values: list[int], places: int) -> Moments:
     return Moments(len(values), sum(values), sum(v * v for v in values), places)
 
 
+price = st.builds(
+    Price,
+    st.integers(0, 3),
+    st.sampled_from((7, 2**64 - 1)),
+    st.integers(0, 3),
+    st.sampled_from((0, 900, -(2**40))),
+    st.sampled_from((0, 1000)),
+    st.sampled_from(("", "EUR", "USD")),
+    st.integers(0, 4),
+    st.integers(1, 999),
+    st.booleans(),
+)
+
+
 STATES: dict[str, st.SearchStrategy[Any]] = {
     "count": st.builds(Count, st.integers(0, 2**62)),
     "total": st.builds(Total, st.integers(0, 2**31), st.integers(-(2**90), 2**90), st.sampled_from((0, 6))),
@@ -50,6 +66,7 @@ STATES: dict[str, st.SearchStrategy[Any]] = {
     "distinct": st.builds(Distinct.of, ids),
     "repeat": st.builds(repeat_of, ids),
     "quantiles": st.builds(Quantiles.of, st.lists(floats, max_size=20)),
+    "prices": st.builds(Prices.of, st.lists(price, max_size=6)),
 }
 KEYS = st.builds(DistinctKeys, st.frozensets(st.integers(0, 2**64 - 1), max_size=20))
 

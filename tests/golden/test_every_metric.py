@@ -13,6 +13,7 @@ The story, on Monday 2 March 2026 in Paris (amounts in euros):
   1 to 5 seconds; Ann three times, Bob twice), 2 failed, 1 expired. 1 is refunded.
 - One-time codes: 4 sent, 3 verified, 1 failed. Hosts: 9 hosted, 1 cancelled. A model publishes a churn share of 0.10
   and 0.14.
+- Everything else happens in `areas.py`; Gil hosts on Sunday.
 - Events: Ann, Bob, Cyd and Dan look at one, Ann and Bob join it, Ann is there. Dan signs up. Eve opens one page. Gil
   is only identified, which makes nobody active.
 """
@@ -28,6 +29,7 @@ from analytics.models import Tenant
 from kpis.base import metrics
 from kpis.contracts import written
 from kpis.series import metrics_series
+from tests.golden.areas import EXPECTED_OF_AREAS, tell_areas
 from tests.kpis.story import Story
 
 pytestmark = pytest.mark.django_db
@@ -39,10 +41,11 @@ NOW = MONDAY + 40 * DAY
 
 
 def tell(story: Story) -> None:
+    tell_areas(story, MONDAY)
     story.add("event_viewed", MONDAY - DAY, "ann")
     story.add("order_completed", MONDAY - DAY, "ann", amount=900)
 
-    story.add("order_completed", NOON, "ann", amount=2000)
+    story.add("order_completed", NOON, "ann", amount=2000, campaign="spring")
     for quantity, amount in ((6, 1200), (2, 500)):
         story.add("item_purchased", NOON, "ann", amount=amount, properties={"quantity": quantity})
     story.add("fee_charged", NOON, "ann", amount=300)
@@ -53,7 +56,7 @@ def tell(story: Story) -> None:
     story.add("order_refunded", NOON, "bob", amount=-550)
 
     for amount in (100, 250):
-        story.add("gift_sent", NOON, "cyd", amount=amount)
+        story.add("gift_sent", NOON, "cyd", amount=amount, object_type="creator", object_id="zoe")
     for amount in (3000, 1000):
         story.add("top_up_completed", NOON, "cyd", amount=amount)
     story.add("membership_purchased", NOON, "dan", amount=500)
@@ -75,9 +78,11 @@ def tell(story: Story) -> None:
     for reason in ("insufficient_funds", "expired_card"):
         story.add("payment_failed", NOON, amount=700, reason=reason)
 
-    for name in ("sent", "sent", "sent", "sent", "verified", "verified", "verified", "failed"):
-        story.add(f"otp_{name}", NOON)
-    for name in ["hosted"] * 9 + ["cancelled"]:
+    for who in ("ann", "bob", "cyd", "dan"):
+        story.add("otp_sent", NOON, who)
+        story.add("otp_failed" if who == "dan" else "otp_verified", NOON, who)
+    story.add("event_hosted", NOON, "ann")
+    for name in ["hosted"] * 8 + ["cancelled"]:
         story.add(f"event_{name}", NOON)
     for hour, value in ((8, 0.10), (20, 0.14)):
         at = MONDAY + timedelta(hours=hour)
@@ -101,6 +106,7 @@ EXPECTED = {
     "revenue.gross": "66.50",
     "revenue.refunds": "5.50",
     "revenue.net": "61.00",
+    "revenue.growth": 57.5 / 9,  # 9.00 on Sunday
     "revenue.known": "62.00",  # without the 4.50
     "revenue.aov": "8.00",  # 40 / 5
     "revenue.arppu": "10.33",  # 62 / 6
@@ -126,23 +132,26 @@ EXPECTED = {
     "topups.volume": "40.00",
     "topups.count": 2,
     "revenue.memberships": "5.00",
+    "memberships.buyers": 1,
     "memberships.conversion": 1 / 6,
     "revenue.subscriptions": "18.00",
-    "events.count": 81,  # 85 told, of which 2 on Sunday and 2 weeks later
+    "events.count": 240,  # 81 told here, 159 in areas.py
     "users.active": 6,
-    "users.wau": 6,
-    "users.mau": 6,
-    "users.stickiness": 1.0,
+    "users.growth": 2.0,  # Ann and Gil on Sunday
+    "users.wau": 7,  # and Gil
+    "users.mau": 7,
+    "users.stickiness": 6 / 7,
     "users.new": 5,
     "users.returning": 1,
     "users.signups": 1,
-    "pageviews.count": 1,
+    "pageviews.count": 2,  # Eve's, and one of nobody that the middleware timed
     # Everybody did everything at noon: one session each; Fay's is a single event.
     "sessions.count": 6,
     "sessions.mean_duration": 0.0,
     "sessions.bounced": 1,
     "sessions.bounce_rate": 1 / 6,
     "streams.count": 2,
+    "streams.air_time": 7_200_000.0,
     "streams.mean_duration": 3_600_000.0,
     "streams.mean_viewers": 20.0,
     "battles.count": 1,
@@ -183,6 +192,7 @@ EXPECTED = {
     # Newcomers: Bob, Cyd, Dan, Eve, Fay. Bob is back after exactly 7 days, Cyd after 30.
     "retention.day_7": 0.2,
     "retention.day_30": 0.2,
+    **EXPECTED_OF_AREAS,
 }
 
 

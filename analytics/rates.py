@@ -47,6 +47,9 @@ WITH news AS (
 ), marked AS (
     INSERT INTO bw_dirty_mark (tenant_id, minute, reason, created_at)
     SELECT DISTINCT %(tenant)s, date_trunc('minute', ts), 'rate', %(now)s::timestamptz FROM changed
+), lake AS (
+    INSERT INTO bw_lake_mark (tenant_id, hour, reason, created_at)
+    SELECT DISTINCT %(tenant)s, date_trunc('hour', ts, 'UTC'), 'rate', %(now)s::timestamptz FROM changed
 )
 SELECT count(*) FROM changed
 """

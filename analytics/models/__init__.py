@@ -1,6 +1,7 @@
 """The tables of what is recorded, by theme. Import models from here."""
 
 from analytics.models.events import Event, EventKey, ExchangeRate, Outbox, OutcomeCount, Quarantine
+from analytics.models.lake import LakeMark, LakePiece
 from analytics.models.people import Group, Identity, IdentityEdge, Profile, Session, Subject, Suppression
 from analytics.models.tenants import ApiKey, Calendar, Membership, Tenant
 from analytics.models.work import DirtyMark, DuePeriod, Job
@@ -17,6 +18,8 @@ __all__ = [
     "Identity",
     "IdentityEdge",
     "Job",
+    "LakeMark",
+    "LakePiece",
     "Membership",
     "Outbox",
     "OutcomeCount",

@@ -71,6 +71,7 @@ MARK: Final = """
 INSERT INTO bw_dirty_mark (tenant_id, subject_id, reason, created_at)
 SELECT %s, unnest(%s::int4[]), %s, %s
 """
+MARK_LAKE: Final = MARK.replace("bw_dirty_mark", "bw_lake_mark")
 
 # Claims by (tenant, event time, event id) and what they say: (left, right, kind, verdict).
 Claim = tuple[bytes, int, int, int, str, datetime, str, str]
@@ -183,4 +184,5 @@ def _save_persons(
     cursor.execute(SET_PERSONS, [wire.int4s(changed), persons, known, tenant_id])
     moved = [id_ for id_ in changed if before[id_][0] != after[id_][0]]
     if moved:
-        cursor.execute(MARK, [tenant_id, wire.int4s(moved), reason, now])
+        for statement in (MARK, MARK_LAKE):
+            cursor.execute(statement, [tenant_id, wire.int4s(moved), reason, now])

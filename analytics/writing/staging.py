@@ -42,9 +42,9 @@ CREATE: Final = (
 )
 COPY: Final = "COPY pg_temp.bw_stage FROM STDIN (FORMAT binary)"
 
-# Keys, events and dirty minutes in one statement. Keys are taken in order, so that two writers with common events wait
-# for one another instead of deadlocking; event ids are new by construction and need no order. Of several events with
-# one key in a batch the first wins. It answers the places of those that were not stored.
+# Keys, events, dirty minutes and hours for the lake in one statement. Keys are taken in order, so that two writers
+# with common events wait for one another instead of deadlocking; event ids are new by construction and need no order.
+# Of several events with one key in a batch the first wins. It answers the places of those that were not stored.
 STORE: Final = f"""
 WITH taken AS (
     INSERT INTO bw_event_key (tenant_id, key, payload_hash, event_uuid, ts)
@@ -57,6 +57,10 @@ WITH taken AS (
 ), marked AS (
     INSERT INTO bw_dirty_mark (tenant_id, minute, reason, created_at)
     SELECT DISTINCT tenant_id, date_trunc('minute', ts), 'event', %(now)s::timestamptz
+      FROM pg_temp.bw_stage s WHERE s.id IN (SELECT event_uuid FROM taken)
+), lake AS (
+    INSERT INTO bw_lake_mark (tenant_id, hour, reason, created_at)
+    SELECT DISTINCT tenant_id, date_trunc('hour', ts, 'UTC'), 'event', %(now)s::timestamptz
       FROM pg_temp.bw_stage s WHERE s.id IN (SELECT event_uuid FROM taken)
 )
 SELECT ord FROM pg_temp.bw_stage s WHERE NOT EXISTS (SELECT 1 FROM taken t WHERE t.event_uuid = s.id)

@@ -6,6 +6,7 @@ from django.urls import path, re_path
 
 from reports.dashboard import signin, views
 from reports.dashboard.areas import AREAS
+from reports.exports.urls import pages as exports
 
 app_name = "dashboard"
 
@@ -17,4 +18,5 @@ urlpatterns = [
     path("range/", views.range_choose, name="range"),
     path("", views.overview, name="overview"),
     re_path(rf"^(?P<slug>{'|'.join(AREAS)})/$", views.area, name="area"),
+    *exports,
 ]

@@ -12,9 +12,11 @@ from django.urls import URLPattern, URLResolver, get_resolver, reverse
 MISSING = UUID("00000000-0000-4000-8000-000000000000")
 # A value for each kind of path argument that exists for nobody.
 NOBODYS: dict[str, Any] = {
+    "board_id": MISSING,
     "event_id": MISSING,
     "held_id": MISSING,
     "key_id": MISSING,
+    "link_id": MISSING,
     "job_id": MISSING,
     "subject": 999_999_999,
     "metric": "nobody.knows",

@@ -1,0 +1,1 @@
+"""Tables for other programs: CSV and XLSX made from one document, so that both hold the same cells."""

@@ -15,4 +15,6 @@ class KpisConfig(AppConfig):
     def ready(self) -> None:
         """Our own `kpis/metrics/` is found like any host app's `metrics.py`."""
         autodiscover_modules("metrics")
-        from kpis import checks, jobs, starters  # noqa: F401  register checks, kinds of jobs and what may be ordered
+        from kpis import answers, checks, jobs, starters, warming  # noqa: F401  register checks, kinds of jobs and what may be ordered
+
+        answers.listen()

@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from datetime import datetime
 
+from analytics.cache import DEFINITIONS, drop_after_commit
 from analytics.registry import UnknownName
 from analytics.tenancy import tenant_context
 from kpis import formula
@@ -65,6 +66,7 @@ def metric_archive(*, tenant_id: int, metric: str) -> None:
         if users:
             raise DefinitionError(f"{', '.join(users)} is made of it; change that first", "metric")
         MetricDefinition.objects.filter(tenant_id=tenant_id, metric=metric).update(is_archived=True)
+        drop_after_commit(DEFINITIONS, tenant_id=tenant_id)
 
 
 def definition_check(*, tenant_id: int, definition: Definition) -> None:

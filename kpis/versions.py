@@ -53,10 +53,9 @@ def data_version(*, tenant_id: int, measures: Iterable[str], end: datetime, now:
     return str(row[0]) if row else ""
 
 
-def answer_tag(*, tenant_id: int, metrics: Iterable[str], question: str, end: datetime, now: datetime) -> str:
-    """The ETag of an answer about metrics; weak, because `computed_at` may differ under the same numbers.
+def answer_version(*, tenant_id: int, metrics: Iterable[str], end: datetime, now: datetime) -> str:
+    """Of everything but the clock that answers about these metrics depend on: definitions and data.
 
-    A range that is not over changes with the clock too (`is_complete`), by the minute; others by the hour at most.
     Raises UnknownName.
     """
     catalogue = Catalogue(tenant_id)
@@ -64,6 +63,23 @@ def answer_tag(*, tenant_id: int, metrics: Iterable[str], question: str, end: da
     definitions = [definition_version(metric, catalogue) for metric in asked]
     behind = frozenset[str]().union(*(measures_in(metric, catalogue) for metric in asked))
     data = data_version(tenant_id=tenant_id, measures=behind, end=end + LAG, now=now)
-    clock = floor_minute(now) if end > now else floor_minute(now).replace(minute=0)
-    parts = [str(tenant_id), question, *definitions, data, clock.isoformat()]
-    return f'W/"{hashlib.blake2b(chr(0).join(parts).encode(), digest_size=12).hexdigest()}"'
+    return _digest(str(tenant_id), *definitions, data)
+
+
+def answer_tag(*, tenant_id: int, metrics: Iterable[str], question: str, end: datetime, now: datetime) -> str:
+    """The ETag of an answer about metrics. Raises UnknownName."""
+    version = answer_version(tenant_id=tenant_id, metrics=metrics, end=end, now=now)
+    return tag_of(version, question=question, end=end, now=now)
+
+
+def tag_of(version: str, *, question: str, end: datetime, now: datetime) -> str:
+    """The ETag of a version's answer to a question; weak, because `computed_at` may differ under the same numbers.
+
+    A range that is not over changes with the clock too (`is_complete`), by the minute; others by the hour at most.
+    """
+    clock = floor_minute(now) if end >= now else floor_minute(now).replace(minute=0)
+    return f'W/"{_digest(version, question, clock.isoformat())}"'
+
+
+def _digest(*parts: str) -> str:
+    return hashlib.blake2b(chr(0).join(parts).encode(), digest_size=12).hexdigest()

@@ -27,6 +27,8 @@ from analytics.cache.lifetimes import (
     USAGE,
     WEEK,
 )
+from analytics.cache.listening import dropped_by
+from analytics.cache.warm import Warmer, remember, warmers
 
 __all__ = [
     "BROWSER",
@@ -45,9 +47,13 @@ __all__ = [
     "WEEK",
     "Audience",
     "Cache",
+    "Warmer",
     "cache",
     "cached",
     "definitions_from",
     "drop",
     "drop_after_commit",
+    "dropped_by",
+    "remember",
+    "warmers",
 ]

@@ -10,6 +10,7 @@ from contextlib import contextmanager
 from contextvars import ContextVar
 from datetime import datetime
 from functools import partial, wraps
+from types import FunctionType
 from typing import Any, Final, ParamSpec, TypeVar, cast
 
 import msgspec
@@ -66,19 +67,20 @@ class Cache:
     ) -> R:
         """The answer to `question`, at most `ttl` seconds old and as true as its tags and its stamp say.
 
-        `into` is the type that msgspec reads it back as; without one it must be plain (dict, list, str, number, None).
+        `into` is the type that msgspec reads it back as, or a function from bytes (of msgpack) to the value; without
+        one it must be plain (dict, list, str, number, None).
         Whether it was found or worked out, what comes back has been through msgpack, so that the two never differ.
         """
         if not settings.CACHE_ENABLED:
             return compute()
-        key = answer_key(audience, name, question, ignore=ignore)
+        key = answer_key(audience, name, question, ignore=ignore, now=now)
         places = [tag_key(EVERYTHING, None), *(tag_key(tag, audience.tenant_id) for tag in (TENANT, *tags))]
-        asked = _Asked(key, name, now.timestamp() if now else time.time(), ttl, tuple(places), stamp, into)
+        asked = _Asked(key, name, now.timestamp() if now else time.time(), ttl, tuple(places), stamp)
         try:
             body = self._alone(asked, compute) if only_process else self._found_or_made(asked, compute)
         except _Unwritable as unwritable:
             return cast(R, unwritable.value)
-        return cast(R, msgspec.msgpack.decode(body, type=into))
+        return cast(R, _read(body, into))
 
     def _found_or_made(self, asked: _Asked, compute: Callable[[], Any]) -> bytes:
         began = time.perf_counter()
@@ -240,10 +242,9 @@ class _Asked(msgspec.Struct, frozen=True):
     ttl: float
     tags: tuple[str, ...]
     stamp: str
-    into: Any
 
     def accepts(self, entry: Entry, versions: tuple[str, ...]) -> bool:
-        return entry.is_good(self.now, self.ttl - _margin.get(), versions, self.stamp)
+        return entry.is_good(self.now, self.ttl - min(_margin.get(), self.ttl / 2), versions, self.stamp)
 
 
 class _Unwritable(Exception):
@@ -254,11 +255,22 @@ class _Unwritable(Exception):
         self.value = value
 
 
+def _read(body: bytes, into: Any) -> Any:
+    if isinstance(into, FunctionType):
+        return into(body)
+    return msgspec.msgpack.decode(body, type=into)
+
+
 def _written(value: Any) -> bytes:
     try:
         return msgspec.msgpack.encode(value)
     except OverflowError:
         raise _Unwritable(value) from None
+
+
+def margin_seconds() -> float:
+    """Of the warm-up that is going on, else 0."""
+    return _margin.get()
 
 
 @contextmanager

@@ -64,10 +64,12 @@ def definition_version() -> str:
     return _digest(*(fingerprint() for fingerprint in _definitions))
 
 
-def answer_key(audience: Audience, name: str, question: Any, *, ignore: Collection[str] = ()) -> str:
+def answer_key(
+    audience: Audience, name: str, question: Any, *, ignore: Collection[str] = (), now: datetime | None = None
+) -> str:
     """The key of an answer. Raises WrongTenant for a question about another tenant, TypeError for one that has no
     written form."""
-    written = canonical(question, audience=audience, ignore=frozenset(ignore))
+    written = canonical(question, audience=audience, ignore=frozenset(ignore), now=now)
     parts = (namespace(), str(audience.tenant_id), audience.role, definition_version(), name, written)
     return PREFIX + _digest(*parts)
 
@@ -105,8 +107,13 @@ def _digest(*parts: str) -> str:
 PLAIN: Final = (bool, int, float, Decimal, UUID, timedelta)
 
 
-def canonical(value: Any, *, audience: Audience, ignore: frozenset[str] = frozenset()) -> str:
-    """A text that is the same for the same question in every process."""
+def canonical(
+    value: Any, *, audience: Audience, ignore: frozenset[str] = frozenset(), now: datetime | None = None
+) -> str:
+    """A text that is the same for the same question in every process.
+
+    A time that is `now` (the end of "today until now") is written as that word, or no question would be asked twice.
+    """
 
     def text(value: Any) -> str:
         if value is None:
@@ -115,6 +122,8 @@ def canonical(value: Any, *, audience: Audience, ignore: frozenset[str] = frozen
             return text(value.value)
         if isinstance(value, str):
             return repr(str(value))
+        if now is not None and value == now:
+            return "now"
         if isinstance(value, datetime | date | time):
             return value.isoformat()
         if isinstance(value, PLAIN):

@@ -8,14 +8,17 @@ from typing import Any, ClassVar, Final
 from urllib.parse import urlencode
 
 from django.utils import timezone
+from django.utils.functional import cached_property
 from rest_framework.request import Request
 from rest_framework.response import Response
 
 from analytics.access.api import TenantView
 from analytics.access.roles import Scope
+from analytics.cache import BROWSER, DASHBOARD, MAPPING, Audience, cache, remember
 from analytics.selectors import statement_limit
+from kpis import warming
 from kpis.parameters import Ask, ask_of, refusals
-from kpis.versions import answer_tag
+from kpis.versions import answer_version, tag_of
 
 ANSWER_SECONDS: Final = 10
 """No statement of an answer runs longer; a question that needs it is told what would do (422)."""
@@ -34,20 +37,59 @@ class MetricView(TenantView):
         given = {"default_period": self.default_period, "default_compare": self.default_compare, **defaults}
         return ask_of(request.query_params, self.tenant, timezone.now(), known=self.known, **given)
 
+    @cached_property
+    def audience(self) -> Audience:
+        """Who may be given the same answer."""
+        return Audience.of(self.credential)
+
     def unless_same(
-        self, request: Request, metrics: Sequence[str], end: datetime, now: datetime, answer: Callable[[], Any]
+        self,
+        request: Request,
+        metrics: Sequence[str],
+        end: datetime,
+        now: datetime,
+        answer: Callable[[], Any],
+        *,
+        ttl: int = DASHBOARD,
     ) -> Response:
-        """The answer with its ETag, or 304 without working it out when the caller has it already."""
+        """The answer with its ETag, or 304 without working it out when the caller has it already.
+
+        It is remembered for `ttl` seconds, but only under the same version of data and definitions.
+        """
         with refusals(in_path="metric" in self.kwargs):
-            tag = answer_tag(
-                tenant_id=self.tenant.id, metrics=metrics, question=_question(request, end), end=end, now=now
+            version = answer_version(tenant_id=self.tenant.id, metrics=metrics, end=end, now=now)
+            question = _question(request, end, now)
+            headers = {"ETag": tag_of(version, question=question, end=end, now=now), **browser_headers(end, now)}
+            remember(self.audience, warming.ADDRESS, warming.address(request.path, request.query_params.dict()))
+            if headers["ETag"] in request.headers.get("If-None-Match", ""):
+                return Response(status=304, headers=headers)
+            found = cache().answer(
+                audience=self.audience,
+                name=f"api.{type(self).__name__}",
+                question=question,
+                compute=lambda: _limited(answer),
+                ttl=ttl,
+                now=now,
+                tags=(MAPPING,),
+                stamp=version,
             )
-            if tag in request.headers.get("If-None-Match", ""):
-                return Response(status=304, headers={"ETag": tag})
-            statement_limit(ANSWER_SECONDS)
-            return Response(answer(), headers={"ETag": tag})
+            return Response(found, headers=headers)
 
 
-def _question(request: Request, end: datetime) -> str:
-    """Path, parameters in any order, and the end that words such as `last_30d` stand for now."""
-    return f"{request.path}?{urlencode(sorted(request.query_params.items()))}&{end.isoformat()}"
+def _limited(answer: Callable[[], Any]) -> Any:
+    statement_limit(ANSWER_SECONDS)
+    return answer()
+
+
+def browser_headers(end: datetime, now: datetime) -> dict[str, str]:
+    """What is over may be shown again for five minutes without asking; what is not is asked for each time."""
+    return {"Cache-Control": f"private, max-age={BROWSER}"} if end < now else {}
+
+
+def _question(request: Request, end: datetime, now: datetime) -> str:
+    """Path, parameters in any order, and the end that words such as `last_30d` stand for now.
+
+    A range until now has no end of its own: within a minute it is the same question.
+    """
+    until = "now" if end == now else end.isoformat()
+    return f"{request.path}?{urlencode(sorted(request.query_params.items()))}&{until}"

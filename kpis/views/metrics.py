@@ -13,12 +13,14 @@ from rest_framework.response import Response
 
 from analytics import filters
 from analytics.access.roles import Scope
+from analytics.cache import LIVE, cache
 from analytics.periods import Granularity
 from analytics.selectors import statement_limit
 from kpis import panels, parameters, serializers
+from kpis.answers import TAGS, lifetime, series_of
 from kpis.base import Kind
 from kpis.contracts import plain
-from kpis.series import OVERVIEW, metric_series, metrics_series
+from kpis.series import OVERVIEW, metric_series
 from kpis.views.base import ANSWER_SECONDS, MetricView
 from kpis.views.schema import COMPARE, CUT, METRICS, NARROW, RANGE
 
@@ -62,6 +64,7 @@ class MetricsView(MetricView):
             ask.period.end,
             ask.now,
             lambda: panels.catalogue_plain(self.tenant, chosen, ask, with_values=with_values),
+            ttl=lifetime(ask, names),
         )
 
 
@@ -94,6 +97,7 @@ class SeriesView(MetricView):
             ask.period.end,
             ask.now,
             lambda: plain(metric_series(tenant_id=self.tenant.id, metric=metric, **ask.arguments())),
+            ttl=lifetime(ask, [metric]),
         )
 
 
@@ -113,7 +117,12 @@ class OverviewView(MetricView):
         ask = self.ask(request)
         names = parameters.metric_names(request.query_params, OVERVIEW)
         return self.unless_same(
-            request, names, ask.period.end, ask.now, lambda: panels.overview_plain(self.tenant, names, ask)
+            request,
+            names,
+            ask.period.end,
+            ask.now,
+            lambda: panels.overview_plain(self.tenant, names, ask),
+            ttl=lifetime(ask, names),
         )
 
 
@@ -132,7 +141,16 @@ class RealtimeView(MetricView):
         live = panels.ask_between(ask, ask.now - timedelta(minutes=REALTIME_MINUTES), ask.now)
         statement_limit(ANSWER_SECONDS)
         with parameters.refusals():
-            return Response(panels.overview_plain(self.tenant, names, live))
+            found = cache().answer(
+                audience=self.audience,
+                name="api.RealtimeView",
+                question=sorted(request.query_params.items()),
+                compute=lambda: panels.overview_plain(self.tenant, names, live),
+                ttl=LIVE,
+                now=ask.now,
+                tags=TAGS,
+            )
+        return Response(found)
 
 
 class TrendsView(MetricView):
@@ -159,7 +177,12 @@ class TrendsView(MetricView):
         names = parameters.metric_names(request.query_params, OVERVIEW)
         current = panels.ask_between(ask, ask.calendar.floor(ask.now, unit), ask.calendar.ceil(ask.now, unit))
         return self.unless_same(
-            request, names, current.period.end, ask.now, lambda: panels.overview_plain(self.tenant, names, current)
+            request,
+            names,
+            current.period.end,
+            ask.now,
+            lambda: panels.overview_plain(self.tenant, names, current),
+            ttl=lifetime(current, names),
         )
 
 
@@ -183,7 +206,12 @@ class PeakTimesView(MetricView):
         ask = self.ask(request, default_grain="hour")
         metric = filters.text_parameter(request.query_params, "metric") or "events.count"
         return self.unless_same(
-            request, [metric], ask.period.end, ask.now, lambda: panels.peak_times(self.tenant, metric, ask)
+            request,
+            [metric],
+            ask.period.end,
+            ask.now,
+            lambda: panels.peak_times(self.tenant, metric, ask),
+            ttl=lifetime(ask, [metric]),
         )
 
 
@@ -204,5 +232,5 @@ class CalculateView(MetricView):
         ask = parameters.ask_of(parameters.as_query(wanted), self.tenant, timezone.now())
         statement_limit(ANSWER_SECONDS)
         with parameters.refusals():
-            found = metrics_series(tenant_id=self.tenant.id, metrics=names, **ask.arguments())
+            found = series_of(audience=self.audience, metrics=names, ask=ask)
         return Response({"results": [plain(series) for series in found]})

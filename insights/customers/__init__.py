@@ -1,0 +1,1 @@
+"""What a customer is worth: how lately, how often and how much, and what is still to come."""

@@ -235,6 +235,10 @@ SPECTACULAR_SETTINGS: dict[str, Any] = {
         "MetricKindEnum": [("kpi", "kpi"), ("kri", "kri"), ("kr", "kr")],
         "ApiKeyKindEnum": "analytics.models.tenants.ApiKey.Kind",
         "JobRequestKindEnum": [("rollup", "rollup"), ("backfill", "backfill")],
+        "MetricStatusEnum": [(word, word) for word in ("ok", "warning", "critical", "unknown")],
+        "GoalStatusEnum": [
+            (word, word) for word in ("upcoming", "on_track", "at_risk", "off_track", "reached", "missed", "unknown")
+        ],
     },
 }
 

@@ -14,6 +14,7 @@ from kpis.due import Schedule, schedules
 BACKFILL = "rollup.backfill"
 SWITCH = "rollup.switch_calendar"
 FREEZE = "ledger.freeze"
+GOALS_FREEZE = "goals.freeze"
 
 
 @job_kind(BACKFILL)
@@ -48,8 +49,20 @@ def freeze(job: RunningJob) -> dict[str, Any]:
     return {"rows": days_freeze(tenant_id=job.tenant_id, until=until, now=timezone.now(), progress=job.progress)}
 
 
+@job_kind(GOALS_FREEZE)
+def goals_freeze(job: RunningJob) -> dict[str, Any]:
+    """Writes down how the goals ended whose period is over. Safe to repeat: a result is never written twice."""
+    from kpis.goals.services import goals_freeze as freeze_goals
+
+    if job.tenant_id is None:
+        raise PermanentFailure("goals belong to a tenant")
+    return {"goals": freeze_goals(tenant_id=job.tenant_id, now=timezone.now())}
+
+
 # At four o'clock the phones that were offline over night have mostly told their day.
 schedules.register(Schedule(id="ledger.freeze", kind=FREEZE, every=Granularity.DAY, at=time(4), catch_up="latest"))
+# After the ledger, so that a goal's last day is the one that was published.
+schedules.register(Schedule(id="goals.freeze", kind=GOALS_FREEZE, every=Granularity.DAY, at=time(5), catch_up="latest"))
 
 
 def backfill_params(first: date, end: date, *, workers: int = 1) -> dict[str, Any]:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from django.urls import path
 
-from kpis.views import definitions, metrics, payments
+from kpis.views import definitions, goals, metrics, payments
 
 urlpatterns = [
     path("kpis/", metrics.MetricsView.as_view(), name="kpis"),
@@ -17,6 +17,9 @@ urlpatterns = [
     path("kpis/definitions/<str:metric>/", definitions.DefinitionView.as_view(), name="definition"),
     path("kpis/<str:metric>/", metrics.MetricDetailView.as_view(), name="kpi"),
     path("kpis/<str:metric>/series/", metrics.SeriesView.as_view(), name="kpi-series"),
+    path("goals/", goals.GoalsView.as_view(), name="goals"),
+    path("goals/<uuid:goal_id>/", goals.GoalView.as_view(), name="goal"),
+    path("goals/<uuid:goal_id>/check-ins/", goals.CheckInsView.as_view(), name="goal-check-ins"),
     path("payments/", payments.SummaryView.as_view(), name="payments"),
     path("payments/success-rate/", payments.SuccessRateView.as_view(), name="payments-success-rate"),
     path("payments/failures/", payments.FailuresView.as_view(), name="payments-failures"),

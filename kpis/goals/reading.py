@@ -211,7 +211,7 @@ class _Sight:
 
     def _simulated(self, aim: Aim, value: Number, with_points: bool) -> Simulated:
         timing = self.timing
-        if timing.has_begun and value is None:
+        if timing.has_begun and value is None and aim.is_sum:
             return Simulated(chances.no_chance("Nothing is known of the metric in this period."))
         if self.reading.context.now >= timing.end:
             return Simulated(_settled(value, aim))

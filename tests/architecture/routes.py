@@ -18,6 +18,8 @@ NOBODYS: dict[str, Any] = {
     "key_id": MISSING,
     "link_id": MISSING,
     "job_id": MISSING,
+    "goal_id": MISSING,
+    "annotation_id": MISSING,
     "subject": 999_999_999,
     "metric": "nobody.knows",
     "period": "century",

@@ -1,0 +1,154 @@
+"""Goals and what people say of them."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import Any, ClassVar
+from uuid import UUID
+
+from django.utils import timezone
+from drf_spectacular.utils import OpenApiParameter, extend_schema
+from rest_framework import status
+from rest_framework.exceptions import NotFound
+from rest_framework.request import Request
+from rest_framework.response import Response
+
+from analytics import filters
+from analytics.access.api import TenantView
+from analytics.access.roles import Scope
+from kpis.goals import selectors, serializers, services
+from kpis.goals.plain import check_in_plain, goal_plain, objective_plain
+from kpis.parameters import MAX_FILTERS, condition_of, refusals
+
+SCOPES = {"read": Scope.KPIS_READ, "write": Scope.KPIS_WRITE}
+
+
+class GoalsView(TenantView):
+    """All of them."""
+
+    scopes: ClassVar = SCOPES
+    PARAMETERS: ClassVar = [
+        OpenApiParameter("metric", description="Goals of this metric only."),
+        OpenApiParameter("objective"),
+        OpenApiParameter("owner"),
+        OpenApiParameter("archived", bool, description="true: those put away too."),
+    ]
+
+    @extend_schema(parameters=PARAMETERS, responses=serializers.GoalsSerializer, operation_id="goals_list")
+    def get(self, request: Request) -> Response:
+        """How they stand now, without their points, and the objectives that they add up to."""
+        asked = request.query_params
+        filters.only_known(asked, [parameter.name for parameter in self.PARAMETERS])
+        narrowed = {name: filters.text_parameter(asked, name) for name in ("metric", "objective", "owner")}
+        with refusals():
+            found = selectors.goals_list(
+                tenant_id=self.tenant.id,
+                include_archived=bool(filters.flag_parameter(asked, "archived")),
+                now=timezone.now(),
+                **narrowed,
+            )
+        objectives = [objective_plain(objective) for objective in selectors.objectives_of(found)]
+        return Response({"results": [goal_plain(view) for view in found], "objectives": objectives})
+
+    @extend_schema(
+        request=serializers.GoalDraftSerializer, responses={201: serializers.GoalSerializer}, operation_id="goals_create"
+    )
+    def post(self, request: Request) -> Response:
+        """Promise something of a metric."""
+        wanted = filters.body(serializers.GoalDraftSerializer, request.data)
+        now = timezone.now()
+        with goal_errors():
+            draft = services.GoalDraft(**_conditions(wanted))
+            row = services.goal_create(tenant_id=self.tenant.id, draft=draft, actor=self.credential.actor, now=now)
+            view = selectors.goal_read(tenant_id=self.tenant.id, goal_id=row.pk, now=now)
+        return Response(goal_plain(view), status=status.HTTP_201_CREATED)
+
+
+class GoalView(TenantView):
+    """One of them."""
+
+    scopes: ClassVar = SCOPES
+
+    @extend_schema(responses=serializers.GoalSerializer, operation_id="goals_read")
+    def get(self, request: Request, goal_id: UUID) -> Response:
+        """With a point for each local day of its period: what was reached, what was expected, and the fan ahead."""
+        with goal_errors():
+            return Response(goal_plain(self._read(goal_id)))
+
+    @extend_schema(
+        request=serializers.GoalChangeSerializer, responses=serializers.GoalSerializer, operation_id="goals_change"
+    )
+    def patch(self, request: Request, goal_id: UUID) -> Response:
+        """Change some of it. Of a goal whose period is closed only words change."""
+        with goal_errors():
+            selectors.goal_row(tenant_id=self.tenant.id, goal_id=goal_id)
+            wanted = _conditions(filters.body(serializers.GoalChangeSerializer, request.data))
+            services.goal_change(tenant_id=self.tenant.id, goal_id=goal_id, changes=wanted, now=timezone.now())
+            return Response(goal_plain(self._read(goal_id)))
+
+    @extend_schema(responses={204: None}, operation_id="goals_archive")
+    def delete(self, request: Request, goal_id: UUID) -> Response:
+        """Put it away; what was written down at its end stays in the ledger."""
+        with goal_errors():
+            services.goal_archive(tenant_id=self.tenant.id, goal_id=goal_id, now=timezone.now())
+        return Response(status=status.HTTP_204_NO_CONTENT)
+
+    def _read(self, goal_id: UUID) -> Any:
+        return selectors.goal_read(tenant_id=self.tenant.id, goal_id=goal_id, now=timezone.now())
+
+
+class CheckInsView(TenantView):
+    """What people say of a goal."""
+
+    scopes: ClassVar = SCOPES
+
+    @extend_schema(responses=serializers.CheckInsSerializer, operation_id="check_ins_list")
+    def get(self, request: Request, goal_id: UUID) -> Response:
+        """Newest first, each beside the probability of its moment."""
+        with goal_errors():
+            view = selectors.goal_read(tenant_id=self.tenant.id, goal_id=goal_id, now=timezone.now())
+        return Response({"results": [check_in_plain(said, view) for said in view.check_ins]})
+
+    @extend_schema(
+        request=serializers.CheckInSerializer,
+        responses={201: serializers.CheckInSerializer},
+        operation_id="check_ins_add",
+    )
+    def post(self, request: Request, goal_id: UUID) -> Response:
+        """Say how sure you are that the goal will be reached, from 0 to 1, and why."""
+        now = timezone.now()
+        with goal_errors():
+            selectors.goal_row(tenant_id=self.tenant.id, goal_id=goal_id)
+            wanted = filters.body(serializers.CheckInSerializer, request.data)
+            author = wanted["author"] or self.credential.actor
+            row = services.check_in_add(
+                tenant_id=self.tenant.id,
+                goal_id=goal_id,
+                author=author,
+                confidence=wanted["confidence"],
+                note=wanted["note"],
+                now=now,
+            )
+            view = selectors.goal_read(tenant_id=self.tenant.id, goal_id=goal_id, now=now)
+        return Response(check_in_plain(selectors.check_in_view(row), view), status=status.HTTP_201_CREATED)
+
+
+@contextmanager
+def goal_errors() -> Iterator[None]:
+    """Errors of goals as answers: the field at fault, or 404."""
+    try:
+        with refusals():
+            yield
+    except services.GoalError as error:
+        filters.refuse(error.field, "invalid_goal", str(error))
+    except selectors.UnknownGoal:
+        raise NotFound from None
+
+
+def _conditions(wanted: dict[str, Any]) -> dict[str, Any]:
+    if "filters" in wanted:
+        if len(wanted["filters"]) > MAX_FILTERS:
+            filters.refuse("filters", "invalid_filters", f"A goal has at most {MAX_FILTERS} conditions.")
+        wanted["filters"] = tuple(condition_of(dict(item)) for item in wanted["filters"])
+    return wanted

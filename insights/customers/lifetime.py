@@ -1,0 +1,252 @@
+"""What customers will still buy: the BG/NBD model of when, the Gamma-Gamma model of how much. Pure.
+
+Sources: P. S. Fader, B. G. S. Hardie, K. L. Lee, "'Counting Your Customers' the Easy Way: An Alternative to the
+Pareto/NBD Model", Marketing Science 24(2), 2005, pp. 275-284 (FHL below); P. S. Fader, B. G. S. Hardie, "The
+Gamma-Gamma Model of Monetary Value", 2013 (FH13). A customer's history is (x, t_x, T): repeat purchases, time of the
+last one, and time observed, both since the first purchase and in one unit (weeks here). Customers without a repeat stay
+in the fit.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Final, TypeAlias
+
+import numpy as np
+import numpy.typing as npt
+from scipy.optimize import minimize
+from scipy.special import betaln, expit, gammaln, hyp2f1
+
+Floats: TypeAlias = npt.NDArray[np.float64]
+Loss: TypeAlias = Callable[[Floats], float]
+
+FEWEST: Final = 100
+"""Customers below which a fit is not attempted: four parameters of two distributions ask for more."""
+
+FEWEST_REPEATERS: Final = 30
+STARTS: Final = ((0.0, 0.0, 0.0, 0.0), (-1.0, 1.5, -0.5, 0.5), (0.5, 2.0, 0.5, 1.5))
+OFF_ONE: Final = 1e-6
+LARGEST: Final = 12.0
+"""Of the logarithm of a parameter: beyond it the distribution is a point and the likelihood flat."""
+
+
+class NotEnoughData(ValueError):
+    """Too few customers or repeat purchases to fit; the message says how many there are and are needed."""
+
+
+class NoFit(ValueError):
+    """The likelihood has no maximum inside sensible bounds: the data contradict the model."""
+
+
+@dataclass(frozen=True, slots=True)
+class Histories:
+    """Customers side by side: repeat purchases, time of the last, time observed, both since the first purchase."""
+
+    frequency: Floats
+    recency: Floats
+    age: Floats
+
+    def __post_init__(self) -> None:
+        if not len(self.frequency) == len(self.recency) == len(self.age):
+            raise ValueError("frequency, recency and age are of the same customers")
+        if np.any((self.recency < 0) | (self.recency > self.age)):
+            raise ValueError("a last purchase lies between the first one and the end of the time observed")
+        if np.any((self.frequency == 0) != (self.recency == 0)):
+            raise ValueError("a customer without a repeat has recency 0, and one with a repeat has not")
+
+
+@dataclass(frozen=True, slots=True)
+class Purchases:
+    """BG/NBD parameters. Purchase rates are Gamma(`r`, `alpha`); after each the customer leaves with a chance that is
+    Beta(`a`, `b`). `spread` is the covariance of the logarithms of (r, alpha, a, b).
+    """
+
+    r: float
+    alpha: float
+    a: float
+    b: float
+    log_likelihood: float
+    spread: tuple[tuple[float, ...], ...] = ()
+
+    @property
+    def parameters(self) -> tuple[float, float, float, float]:
+        return self.r, self.alpha, self.a, self.b
+
+
+@dataclass(frozen=True, slots=True)
+class Spending:
+    """Gamma-Gamma parameters: a purchase is Gamma(`p`, ν), ν is Gamma(`q`, `gamma`). `spread` as in `Purchases`."""
+
+    p: float
+    q: float
+    gamma: float
+    log_likelihood: float
+    spread: tuple[tuple[float, ...], ...] = ()
+
+    @property
+    def parameters(self) -> tuple[float, float, float]:
+        return self.p, self.q, self.gamma
+
+    @property
+    def mean(self) -> float:
+        """Mean of a purchase over all customers, p γ / (q − 1) (FH13, eq. 3); infinite at q ≤ 1."""
+        return self.p * self.gamma / (self.q - 1) if self.q > 1 else float("inf")
+
+
+# --- BG/NBD -----------------------------------------------------------------------------------------------------------
+
+
+def purchases_likelihood(parameters: tuple[float, float, float, float] | Floats, histories: Histories) -> Floats:
+    """Logarithm of each customer's likelihood (FHL eq. 6, its A₃ and A₄ added in logarithms)."""
+    r, alpha, a, b = (float(each) for each in parameters)
+    x, t_x, age = histories.frequency, histories.recency, histories.age
+    shared = gammaln(r + x) - gammaln(r) + r * np.log(alpha) + betaln(a, b + x) - betaln(a, b)
+    alive = -(r + x) * np.log(alpha + age)
+    repeats = np.maximum(x, 1)
+    left = np.log(a) - np.log(b + repeats - 1) - (r + x) * np.log(alpha + t_x)
+    found: Floats = shared + np.where(x > 0, np.logaddexp(alive, left), alive)
+    return found
+
+
+def purchases_fit(histories: Histories) -> Purchases:
+    """The parameters of greatest likelihood, found from several starts.
+
+    Equal histories are counted once, so the cost grows with distinct ones. Raises NotEnoughData, NoFit.
+    """
+    repeaters = int((histories.frequency > 0).sum())
+    if len(histories.frequency) < FEWEST or repeaters < FEWEST_REPEATERS:
+        raise NotEnoughData(
+            f"{len(histories.frequency)} customers, {repeaters} with a second purchase; a fit takes at least {FEWEST} "
+            f"and {FEWEST_REPEATERS}"
+        )
+    rows, counts = np.unique(
+        np.column_stack((histories.frequency, histories.recency, histories.age)), axis=0, return_counts=True
+    )
+    unit = float(histories.age.mean()) or 1.0  # near one the logarithms of all parameters are small numbers
+    scaled = Histories(rows[:, 0], rows[:, 1] / unit, rows[:, 2] / unit)
+
+    def loss(logs: Floats) -> float:
+        return -float(counts @ purchases_likelihood(np.exp(logs), scaled)) / len(histories.frequency)
+
+    logs, spread = _least(loss, [np.array(start) for start in STARTS], len(histories.frequency))
+    r, alpha, a, b = np.exp(logs).tolist()
+    # Time in units of `unit` multiplies each purchase's density by it.
+    likelihood = -loss(logs) * len(histories.frequency) - float(histories.frequency.sum()) * np.log(unit)
+    return Purchases(r, alpha * unit, a, b, float(likelihood), spread)
+
+
+def alive_chance(model: Purchases, histories: Histories) -> Floats:
+    """P(still a customer | history) (FHL p. 279): 1 without a repeat, as nobody leaves before the second purchase."""
+    x, t_x, age = histories.frequency, histories.recency, histories.age
+    silence = (model.r + x) * np.log((model.alpha + age) / (model.alpha + t_x))
+    odds = np.log(model.a) - np.log(model.b + np.maximum(x, 1) - 1) + silence
+    return np.where(x > 0, expit(-odds), 1.0)
+
+
+def purchases_expected(model: Purchases, histories: Histories, horizon: float) -> Floats:
+    """E[purchases in the `horizon` after the time observed | history] (FHL eq. 10), in the unit of the history."""
+    r, alpha, a, b = _off_one(model)
+    x, age = histories.frequency, histories.age
+    z = horizon / (alpha + age + horizon)
+    shape = hyp2f1(r + x, b + x, a + b + x - 1, z)
+    growth = 1 - ((alpha + age) / (alpha + age + horizon)) ** (r + x) * shape
+    found: Floats = (a + b + x - 1) / (a - 1) * growth * alive_chance(model, histories)
+    return found
+
+
+def newcomer_expected(model: Purchases, horizon: float | Floats) -> Floats:
+    """E[repeat purchases of a new customer in `horizon`] (FHL eq. 9)."""
+    r, alpha, a, b = _off_one(model)
+    t = np.asarray(horizon, dtype=np.float64)
+    shape = hyp2f1(r, b, a + b - 1, t / (alpha + t))
+    found: Floats = (a + b - 1) / (a - 1) * (1 - (alpha / (alpha + t)) ** r * shape)
+    return found
+
+
+def _off_one(model: Purchases) -> tuple[float, float, float, float]:
+    """The parameters with `a` off 1, where both expectations have a limit but their formulas divide by zero."""
+    r, alpha, a, b = model.parameters
+    return r, alpha, a if abs(a - 1) > OFF_ONE else 1 + OFF_ONE, b
+
+
+# --- Gamma-Gamma ------------------------------------------------------------------------------------------------------
+
+
+def spending_likelihood(parameters: tuple[float, float, float] | Floats, count: Floats, mean: Floats) -> Floats:
+    """Logarithm of the likelihood of a customer's mean purchase over `count` purchases (FH13, eq. 1a)."""
+    p, q, gamma = (float(each) for each in parameters)
+    found: Floats = (
+        gammaln(p * count + q)
+        - gammaln(p * count)
+        - gammaln(q)
+        + q * np.log(gamma)
+        + (p * count - 1) * np.log(mean)
+        + p * count * np.log(count)
+        - (p * count + q) * np.log(gamma + mean * count)
+    )
+    return found
+
+
+def spending_fit(count: Floats, mean: Floats) -> Spending:
+    """Fit to customers with purchases and money above zero only (S21). `mean` in any currency unit, `count` purchases.
+
+    Raises NotEnoughData, NoFit.
+    """
+    usable = (count > 0) & (mean > 0)
+    count, mean = count[usable], mean[usable]
+    if len(count) < FEWEST_REPEATERS:
+        raise NotEnoughData(f"{len(count)} customers with purchases of known value; a fit takes {FEWEST_REPEATERS}")
+    unit = float(np.average(mean, weights=count))
+    scaled = mean / unit
+
+    def loss(logs: Floats) -> float:
+        return -float(spending_likelihood(np.exp(logs), count, scaled).mean())
+
+    logs, spread = _least(loss, [np.array([1.0, 1.0, 1.0]), np.array([0.0, 0.5, 0.0])], len(count))
+    p, q, gamma = np.exp(logs).tolist()
+    likelihood = -loss(logs) * len(count) - len(count) * np.log(unit)
+    return Spending(p, q, gamma * unit, float(likelihood), spread)
+
+
+def spending_expected(model: Spending, count: Floats, mean: Floats) -> Floats:
+    """E[value of a purchase | count, mean] = p (γ + x m) / (p x + q − 1) (FH13 eq. 5): drawn towards everybody's mean.
+
+    A customer without a purchase in the count gets the mean of all.
+    """
+    p, q, gamma = model.parameters
+    own = np.where(count > 0, count * mean, 0.0)
+    found: Floats = p * (gamma + own) / (p * count + q - 1)
+    return found
+
+
+def _least(loss: Loss, starts: list[Floats], size: int) -> tuple[Floats, tuple[tuple[float, ...], ...]]:
+    """The minimum of a mean loss over logarithms of parameters, and the covariance of the estimate."""
+    best = None
+    for start in starts:
+        found = minimize(loss, start, method="L-BFGS-B", bounds=[(-LARGEST, LARGEST)] * len(start))
+        found = minimize(loss, found.x, method="Nelder-Mead", options={"xatol": 1e-7, "fatol": 1e-12, "maxiter": 4000})
+        if np.isfinite(found.fun) and (best is None or found.fun < best.fun):
+            best = found
+    if best is None or np.any(np.abs(best.x) > LARGEST - 0.5):
+        raise NoFit("no parameters describe these customers: purchases hardly differ, or a few outweigh all others")
+    hessian = _hessian(loss, best.x) * size
+    try:
+        covariance = np.linalg.inv(hessian)
+    except np.linalg.LinAlgError:
+        covariance = np.full(hessian.shape, np.nan)
+    usable = np.all(np.isfinite(covariance)) and np.all(np.linalg.eigvalsh(covariance) > 0)
+    return best.x, tuple(map(tuple, covariance.tolist())) if usable else ()
+
+
+def _hessian(loss: Loss, at: Floats, step: float = 1e-3) -> Floats:
+    """Second differences of the loss (central, error of the order of step²)."""
+    size = len(at)
+    unit = np.eye(size) * step
+    found = np.empty((size, size))
+    for i in range(size):
+        for j in range(i, size):
+            plus, minus = unit[i] + unit[j], unit[i] - unit[j]
+            around = loss(at + plus) - loss(at + minus) - loss(at - minus) + loss(at - plus)
+            found[i, j] = found[j, i] = around / (4 * step**2)
+    return found

@@ -51,7 +51,7 @@ class FunnelStep:
 
 @dataclass(frozen=True, slots=True)
 class FunnelPart:
-    """One value of the breakdown; OTHER for those beyond the limit, '' where the event has none."""
+    """One value of the breakdown; `__other__` for those beyond the limit, `__none__` where the event has none."""
 
     key: str
     steps: tuple[FunnelStep, ...]

@@ -12,6 +12,7 @@ from kpis.explore.intervals import Interval, newcombe, wilson
 from kpis.funnels.answer import FunnelPart, FunnelStep, Percentiles, StepChange
 from kpis.funnels.attempts import Attempts, Flags, Ints
 from kpis.funnels.question import Funnel
+from kpis.rollup.keys import NONE_KEY
 
 QUANTILES: Final = (0.25, 0.5, 0.75, 0.9, 0.95)
 MICROS: Final = 1_000_000
@@ -87,7 +88,7 @@ def parts_of(attempts: Attempts, funnel: Funnel, data_through: int) -> Iterator[
     if attempts.key is None:
         return
     counts = np.bincount(attempts.key + 1, weights=~attempts.excluded, minlength=len(attempts.keys) + 1)
-    names = ["", *attempts.keys]
+    names = [NONE_KEY, *attempts.keys]
     found = np.flatnonzero(counts).tolist()
     found.sort(key=lambda code: (-counts[code], names[code]))
     for code in found[: funnel.limit]:

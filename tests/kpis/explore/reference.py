@@ -23,7 +23,7 @@ class Try:
 
 
 def micros(span: Any) -> int:
-    return round(span.total_seconds() * 1_000_000)
+    return int(round(span.total_seconds() * 1_000_000))
 
 
 def fits(pick: Any, event: Event) -> bool:

@@ -63,7 +63,7 @@ def a_funnel(seed: int) -> Funnel:
         steps[-1] = Step(EventPick(steps[-1].pick.names, (Condition("country", "eq", "FR"),)), steps[-1].label,
                          steps[-1].is_optional, steps[-1].within)  # fmt: skip
     required = [index for index, one in enumerate(steps) if not one.is_optional]
-    exclusions = ()
+    exclusions: tuple[Exclusion, ...] = ()
     if order == "ordered" and dice.random() < 0.4:
         left, right = sorted(dice.sample(required, 2))
         exclusions = (Exclusion(EventPick(("x",)), left, right),)
@@ -72,8 +72,8 @@ def a_funnel(seed: int) -> Funnel:
         start=START + 10 * HOUR,
         end=START + 40 * HOUR,
         window=dice.choice([5, 12, 30]) * HOUR,
-        order=order,  # type: ignore[arg-type]
-        entry=dice.choice(["best", "first"]),  # type: ignore[arg-type]
+        order=order,
+        entry=dice.choice(["best", "first"]),
         exclusions=exclusions,
         hold=dice.choice([None, None, "object_id"]),
         by=dice.choice([None, "country"]),

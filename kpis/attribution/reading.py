@@ -1,0 +1,255 @@
+"""Touches, sales and refunds out of the lake, as columns."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any, Final
+
+import ibis
+import numpy as np
+import pyarrow as pa
+
+from analytics.periods import to_micros
+from kpis.attribution.channels import DIRECT, MISSING, Touchpoint, channel_of
+from kpis.attribution.paths import Flags, Ints, Sales, Shares, Touches
+from kpis.attribution.question import Attribution
+from kpis.contracts import OTHER
+from kpis.explore.picks import EventPick, all_hold, column_of, fields_of, people_only, picked
+from kpis.explore.stamp import EventSource
+from kpis.funnels.rows import coded, ordered
+
+VISIT: Final = 30 * 60 * 1_000_000
+"""Microseconds of silence that end a visit (S15)."""
+PROPERTIES: Final = ("utm_medium", "$referring_domain")
+COLUMNS: Final = (
+    "name", "person_id", "ts", "seq", "channel", "campaign", "amount_base", "object_type", "object_id", "is_bot",
+    "is_internal",
+)  # fmt: skip
+PARTS: Final = ("source", "medium", "campaign", "referrer")
+
+
+def columns_of(question: Attribution) -> tuple[tuple[str, ...], tuple[str, ...]]:
+    """Columns and properties that the store has to have open."""
+    picks = (question.conversion, question.refund, question.touches, EventPick(where=question.filters))
+    columns, properties = fields_of(picks)
+    return tuple(dict.fromkeys((*COLUMNS, *columns))), tuple(dict.fromkeys((*PROPERTIES, *properties)))
+
+
+def names_of(question: Attribution) -> tuple[str, ...]:
+    """The events that matter."""
+    picks = (question.conversion, question.refund, question.touches)
+    return tuple(sorted({name for pick in picks for name in pick.all_names}))
+
+
+@dataclass(frozen=True)
+class Keys:
+    """What credit goes to, by number."""
+
+    names: tuple[str, ...]
+    seen: tuple[int, ...]
+
+
+def touches_read(source: EventSource, question: Attribution) -> tuple[Touches, Keys]:
+    """All touches that can matter, each with the number of its key."""
+    table = _events(source, question, question.touches, question.touches_from)
+    parts = {
+        "source": table.channel,
+        "medium": column_of(source, table, "properties.utm_medium"),
+        "campaign": table.campaign,
+        "referrer": column_of(source, table, "properties.$referring_domain"),
+    }
+    parts = {name: column.fill_null("") for name, column in parts.items()}
+    table = table.select(person=table.person_id.cast("int64"), ts=table.ts, seq=table.seq.cast("int64"), **parts)
+    if question.touch == "session":
+        table = _begun(table)
+    kinds = source.run(table.group_by(list(PARTS)).aggregate(n=table.count()))
+    known, keys = _kinds(kinds, question)
+    coded_kinds = source.table(known, "touch_kinds")
+    same = [table[name] == coded_kinds[f"k_{name}"] for name in PARTS]
+    joined = table.inner_join(coded_kinds, same)
+    if question.touch == "hit":
+        joined = joined.filter(~joined.is_direct)
+    found = source.run(joined.select("person", "ts", "seq", "kind"))
+    return _touches(found, known), keys
+
+
+def _begun(table: Any) -> Any:
+    """The first event of each visit."""
+    before = table.ts.lag(1).over(ibis.window(group_by="person", order_by=["ts", "seq"]))
+    marked = table.mutate(before=before)
+    return marked.filter(marked.before.isnull() | (marked.ts - marked.before >= VISIT)).drop("before")
+
+
+def _kinds(found: pa.Table, question: Attribution) -> tuple[pa.Table, Keys]:
+    """Every combination of parts with its key; beyond the limit, the rarest keys are one."""
+    rows = found.to_pylist()
+    named = []
+    seen: dict[str, int] = {}
+    for row in rows:
+        touch = Touchpoint(*(row[name] for name in PARTS))
+        channel, is_paid = channel_of(touch, question.rules)
+        name = channel if question.by == "channel" else (getattr(touch, question.by) or MISSING)
+        seen[name] = seen.get(name, 0) + row["n"]
+        # A tenant's rules may call touches direct that have a source; nothing else makes a touch direct.
+        named.append((name, is_paid, channel == DIRECT or touch.is_direct))
+    ranked = sorted(seen, key=lambda name: (-seen[name], name))
+    kept = ranked[: question.limit]
+    names = [*kept, OTHER] if len(ranked) > len(kept) else kept
+    number = {name: names.index(name) if name in set(kept) else len(kept) for name in ranked}
+    totals = [0] * len(names)
+    for name, count in seen.items():
+        totals[number[name]] += count
+    table = pa.table(
+        {
+            **{f"k_{part}": pa.array([row[part] for row in rows], pa.string()) for part in PARTS},
+            "kind": pa.array(range(len(rows)), pa.int64()),
+            "key": pa.array([number[name] for name, _, _ in named], pa.int64()),
+            "is_paid": pa.array([paid for _, paid, _ in named], pa.bool_()),
+            "is_direct": pa.array([direct for _, _, direct in named], pa.bool_()),
+        }
+    )
+    return table, Keys(tuple(names), tuple(totals))
+
+
+def _touches(found: pa.Table, kinds: pa.Table) -> Touches:
+    person, ts, seq, kind = (_ints(found, name) for name in ("person", "ts", "seq", "kind"))
+    order = ordered(person, ts, seq)
+    kind = kind[order]
+    return Touches(
+        person[order], ts[order], _ints(kinds, "key")[kind], _flags(kinds, "is_direct")[kind],
+        _flags(kinds, "is_paid")[kind],
+    )  # fmt: skip
+
+
+@dataclass(frozen=True)
+class Sold:
+    """Sales, what is to be shared of them and of their refunds, and what could not be placed."""
+
+    sales: Sales
+    shares: Shares
+    unmatched_refunds: int
+    unvalued: int
+
+
+def sales_read(source: EventSource, question: Attribution, known_before: Ints | None) -> Sold:
+    """Sales and refunds. `known_before`: people who had bought before the earliest sale that is read, ascending."""
+    sold = _money(source, question, question.conversion, question.sales_from, question.end)
+    until = question.end if question.refunds == "on_their_day" else None
+    back = _money(source, question, question.refund, question.sales_from, until)
+    person, ts, seq = (_ints(sold, name) for name in ("person", "ts", "seq"))
+    order = ordered(person, ts, seq)
+    sold, person, ts = sold.take(pa.array(order)), person[order], ts[order]
+    is_in = (ts >= to_micros(question.start)) & (ts < to_micros(question.end))
+    is_first = np.append(True, person[1:] != person[:-1])[: len(person)]
+    if known_before is not None and len(known_before):
+        is_first &= ~np.isin(person, known_before)
+    sales = Sales(person, ts, np.maximum(_ints(sold, "amount"), 0), is_in, is_first)
+    shares, unmatched = _shared(sales, sold, back, question)
+    nulls = sold.column("amount").is_null().to_numpy()
+    return Sold(sales, shares, unmatched, int((nulls & is_in).sum()))
+
+
+def _money(source: EventSource, question: Attribution, pick: EventPick, start: Any, end: Any) -> pa.Table:
+    table = _events(source, question, pick, start, end)
+    if pick is question.conversion and question.filters:
+        table = table.filter(all_hold(source, table, question.filters))
+    return source.run(
+        table.select(
+            person=table.person_id.cast("int64"),
+            ts=table.ts,
+            seq=table.seq.cast("int64"),
+            amount=table.amount_base.abs(),
+            kind=table.object_type,
+            object=table.object_id,
+        )
+    )
+
+
+def _events(source: EventSource, question: Attribution, pick: EventPick, start: Any, end: Any = None) -> Any:
+    table = people_only(source.events, question.include)
+    until = to_micros(end if end is not None else source.data_through)
+    table = table.filter((table.ts >= to_micros(start)) & (table.ts < until))
+    return table.filter(picked(source, table, pick))
+
+
+def _shared(sales: Sales, sold: pa.Table, back: pa.Table, question: Attribution) -> tuple[Shares, int]:
+    """Sales of the range, then each refund as what it takes away and what the refunds before it had."""
+    mine = np.flatnonzero(sales.is_in_range)
+    sale, lost = _refunded(sales, sold, back)
+    order = np.lexsort((_ints(back, "seq"), _ints(back, "ts"), sale))
+    sale, amount, ts = sale[order], np.maximum(_ints(back, "amount"), 0)[order], _ints(back, "ts")[order]
+    found = sale >= 0
+    sale, amount, ts = sale[found], amount[found], ts[found]
+    total = np.cumsum(amount)
+    begins = np.append(True, sale[1:] != sale[:-1])[: len(sale)]
+    before = total - amount
+    before = before - np.maximum.accumulate(np.where(begins, before, 0)) if len(before) else before
+    counts = ts >= to_micros(question.start) if question.refunds == "on_their_day" else sales.is_in_range[sale]
+    sale, amount, before = sale[counts], amount[counts], before[counts]
+    missing = int(np.maximum(_ints(back, "amount"), 0)[lost].sum())
+    return (
+        Shares(
+            np.concatenate([mine, sale, sale]),
+            np.concatenate([sales.amount[mine], before + amount, before]),
+            np.concatenate([np.ones(len(mine)), -np.ones(len(sale)), np.ones(len(sale))]).astype(np.int64),
+        ),
+        missing if question.refunds == "on_their_day" else 0,
+    )
+
+
+def _refunded(sales: Sales, sold: pa.Table, back: pa.Table) -> tuple[Ints, Flags]:
+    """For each refund the row of its sale, or -1: the latest sale of the same object before it, else of the person."""
+    if back.num_rows == 0 or len(sales) == 0:
+        return np.full(back.num_rows, -1), np.ones(back.num_rows, dtype=bool)
+    objects = _objects(sold, back)
+    mine, theirs = objects[: len(sales)], objects[len(sales) :]
+    ts, person = _ints(back, "ts"), _ints(back, "person")
+    by_object = _latest(mine, sales.ts, theirs, ts)
+    by_person = _latest(sales.person, sales.ts, person, ts)
+    found = np.where(theirs >= 0, np.where(by_object >= 0, by_object, by_person), by_person)
+    return found, found < 0
+
+
+def _objects(sold: pa.Table, back: pa.Table) -> Ints:
+    """(type, id) of both tables' objects, in one numbering; -1 without an id."""
+    kind, _ = coded(pa.chunked_array([*sold.column("kind").chunks, *back.column("kind").chunks], pa.string()))
+    object_, _ = coded(pa.chunked_array([*sold.column("object").chunks, *back.column("object").chunks], pa.string()))
+    return np.where(object_ >= 0, object_ * (int(kind.max(initial=0)) + 2) + kind + 1, -1)
+
+
+def _latest(owner: Ints, at: Ints, asked: Ints, until: Ints) -> Ints:
+    """For each asked owner the row of its latest time not after `until`; -1 without one."""
+    order = np.lexsort((at, owner))
+    owners, times = owner[order], at[order]
+    low = np.searchsorted(owners, asked)
+    high = np.searchsorted(owners, asked, side="right")
+    return np.array([_row(order, times, *span) for span in zip(low, high, until, strict=True)], dtype=np.int64)
+
+
+def _row(order: Ints, times: Ints, low: int, high: int, until: int) -> int:
+    place = low + int(np.searchsorted(times[low:high], until, side="right")) - 1
+    return int(order[place]) if place >= low else -1
+
+
+def buyers_before(source: EventSource, question: Attribution) -> Ints:
+    """People with a conversion before the earliest sale that is read, over all history; ascending."""
+    table = people_only(source.events, question.include)
+    table = table.filter((table.ts < to_micros(question.sales_from)) & picked(source, table, question.conversion))
+    found = source.run(table.select(person=table.person_id.cast("int64")).distinct())
+    return np.sort(_ints(found, "person"))
+
+
+def _ints(table: pa.Table, name: str) -> Ints:
+    values: Ints = table.column(name).fill_null(0).to_numpy().astype(np.int64)
+    return values
+
+
+def _flags(table: pa.Table, name: str) -> Flags:
+    values: Flags = table.column(name).to_numpy().astype(bool)
+    return values
+
+
+def loose_of(touches: Touches, question: Attribution) -> Ints:
+    """Rows of touches in the range itself: those of them that no sale followed are the paths that led to nothing."""
+    start, end = to_micros(question.start), to_micros(question.end)
+    return np.flatnonzero((touches.ts >= start) & (touches.ts < end))

@@ -31,3 +31,11 @@ def forward() -> int:
     from analytics.capture.forward import forward_due
 
     return forward_due(now=timezone.now())
+
+
+@shared_task(name="analytics.warm_up", ignore_result=True, expires=240)
+def warm_up() -> int:
+    """Work out again what was asked lately, before the answers end; how many questions."""
+    from analytics.cache.warm import warm_up as warm
+
+    return warm(now=timezone.now())

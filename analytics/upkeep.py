@@ -1,17 +1,26 @@
-"""Jobs that keep the store in order: replays, erasures, merging of ledger rows."""
+"""Jobs that keep the store in order: replays, erasures, merging of ledger rows, the weekly clean-up."""
 
 from __future__ import annotations
 
-from typing import Any
+from datetime import time, timedelta
+from typing import Any, Final
 from uuid import UUID
 
+from django.contrib.sessions.backends.db import SessionStore
 from django.utils import timezone
 
+from analytics.due import Schedule, schedules
 from analytics.jobs import PermanentFailure, RunningJob, job_kind
+from analytics.models import DuePeriod, Job
 from analytics.outcomes import outcomes_compact
+from analytics.periods import Granularity
 from analytics.privacy import erase_subject
 from analytics.quarantine import quarantine_replay
-from analytics.tenancy import tenants
+from analytics.tenancy import tenant_context, tenants
+
+KEPT: Final = timedelta(days=90)
+"""Longer than a due period is looked back for (`due.HORIZON`)."""
+SUNDAY: Final = 6
 
 
 @job_kind("quarantine.replay")
@@ -45,3 +54,33 @@ def erase(job: RunningJob) -> dict[str, Any]:
         raise PermanentFailure("the job has no tenant")
     receipt = erase_subject(tenant_id=job.tenant_id, subject_id=int(job.params["subject_id"]), now=timezone.now())
     return receipt.as_dict()
+
+
+@job_kind("upkeep.clean")
+def clean(job: RunningJob) -> dict[str, Any]:
+    """Merges ledger rows of outcomes and takes away jobs and due periods that nobody will ask for again."""
+    if job.tenant_id is None:
+        raise PermanentFailure("the job has no tenant")
+    now = timezone.now()
+    merged = outcomes_compact(now=now, tenant_id=job.tenant_id, using=job.using)
+    job.progress(1, 3)
+    with tenant_context(job.tenant_id, using=job.using):
+        ended = Job.objects.using(job.using).filter(tenant_id=job.tenant_id, finished_at__lt=now - KEPT)
+        jobs_gone, _ = ended.delete()
+        periods = DuePeriod.objects.using(job.using).filter(tenant_id=job.tenant_id, due_at__lt=now - KEPT)
+        periods_gone, _ = periods.delete()
+    job.progress(2, 3)
+    SessionStore.clear_expired()
+    return {"outcomes": merged, "jobs": jobs_gone, "due_periods": periods_gone}
+
+
+schedules.register(
+    Schedule(
+        id="upkeep.weekly",
+        kind="upkeep.clean",
+        every=Granularity.DAY,
+        weekday=SUNDAY,
+        help="Merges the ledger of outcomes, removes finished jobs after 90 days and sessions that have expired.",
+        at=time(3),
+    )
+)

@@ -26,6 +26,7 @@ TICKS: tuple[Tick, ...] = (
     Tick("enqueue what has become due", "kpis.enqueue_due", 15),
     Tick("make the partitions of the next months", "kpis.ensure_partitions", 3600),
     Tick("send on what waits for PostHog", "analytics.forward", 5),
+    Tick("work out again what was asked lately", "analytics.warm_up", 300),
 )
 
 

@@ -2,18 +2,20 @@
 
 from __future__ import annotations
 
-from datetime import date, datetime, time
+from datetime import date, datetime, time, timedelta
 from typing import Any
 
 from django.utils import timezone
 
+from analytics.due import Schedule, schedules
 from analytics.jobs import PermanentFailure, RunningJob, job_kind
 from analytics.periods import Granularity
-from kpis.due import Schedule, schedules
+from kpis.starters import REFRESH
 
 BACKFILL = "rollup.backfill"
 SWITCH = "rollup.switch_calendar"
 FREEZE = "ledger.freeze"
+DAILY = "rollup.daily"
 GOALS_FREEZE = "goals.freeze"
 
 
@@ -59,8 +61,60 @@ def goals_freeze(job: RunningJob) -> dict[str, Any]:
     return {"goals": freeze_goals(tenant_id=job.tenant_id, now=timezone.now())}
 
 
+@job_kind(DAILY)
+def daily(job: RunningJob) -> dict[str, Any]:
+    """Counts the local day before `due_at` again from all its events, whatever the marks say."""
+    from kpis.rollup.refresh import refresh_tenant
+    from kpis.rollup.services import days_mark
+    from kpis.selectors import calendar_read
+
+    if job.tenant_id is None:
+        raise PermanentFailure("a roll-up needs a tenant")
+    now, due = timezone.now(), job.params.get("due_at")
+    today = calendar_read(tenant_id=job.tenant_id).local_date(datetime.fromisoformat(due) if due else now)
+    days_mark(tenant_id=job.tenant_id, first=today - timedelta(days=1), end=today, now=now)
+    done = refresh_tenant(job.tenant_id, now=now)
+    return {"days": done.days, "minutes": done.minutes}
+
+
+schedules.register(
+    Schedule(
+        id="metrics.hourly",
+        kind=REFRESH,
+        every=Granularity.HOUR,
+        help="Counts what is still dirty when an hour is over.",
+        delay=timedelta(minutes=1),
+    )
+)
+schedules.register(
+    Schedule(
+        id="statistics.daily",
+        kind=REFRESH,
+        every=Granularity.DAY,
+        help="Counts what is still dirty when the day is over.",
+        at=time(0),
+    )
+)
+schedules.register(
+    Schedule(
+        id="rollup.daily",
+        kind=DAILY,
+        every=Granularity.DAY,
+        help="Counts yesterday again from all its events.",
+        at=time(3),
+    )
+)
 # At four o'clock the phones that were offline over night have mostly told their day.
-schedules.register(Schedule(id="ledger.freeze", kind=FREEZE, every=Granularity.DAY, at=time(4), catch_up="latest"))
+schedules.register(
+    Schedule(
+        id="ledger.freeze",
+        kind=FREEZE,
+        every=Granularity.DAY,
+        help="Publishes the numbers of the days that are over into the ledger.",
+        at=time(4),
+        catch_up="latest",
+    )
+)
 # After the ledger, so that a goal's last day is the one that was published.
 schedules.register(Schedule(id="goals.freeze", kind=GOALS_FREEZE, every=Granularity.DAY, at=time(5), catch_up="latest"))
 

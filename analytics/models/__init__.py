@@ -4,7 +4,7 @@ from analytics.models.events import Event, EventKey, ExchangeRate, Outbox, Outco
 from analytics.models.lake import LakeMark, LakePiece
 from analytics.models.people import Group, Identity, IdentityEdge, Profile, Session, Subject, Suppression
 from analytics.models.tenants import ApiKey, Calendar, Membership, Tenant
-from analytics.models.work import DirtyMark, DuePeriod, Job
+from analytics.models.work import DirtyMark, DuePeriod, Job, ScheduleChoice
 
 __all__ = [
     "ApiKey",
@@ -25,6 +25,7 @@ __all__ = [
     "OutcomeCount",
     "Profile",
     "Quarantine",
+    "ScheduleChoice",
     "Session",
     "Subject",
     "Suppression",

@@ -41,6 +41,7 @@ class Job(models.Model):
     started_at = models.DateTimeField(null=True)
     finished_at = models.DateTimeField(null=True)
     created_by = models.TextField(default="", blank=True)
+    request_id = models.CharField(max_length=64, default="", blank=True, editable=False)
 
     class Meta:
         db_table = "bw_job"
@@ -82,6 +83,27 @@ class DuePeriod(models.Model):
 
     def __str__(self) -> str:
         return f"{self.schedule} due {self.due_at:%Y-%m-%d %H:%M}"
+
+
+class ScheduleChoice(models.Model):
+    """What a tenant chose of a schedule: paused, or another time of its day. Without a row it runs as declared."""
+
+    id = models.BigAutoField(primary_key=True)
+    tenant = TenantForeignKey()
+    schedule = models.TextField()
+    is_paused = models.BooleanField(default=False)
+    at = models.TimeField(null=True, blank=True, help_text="local time of the tenant")
+    changed_at = models.DateTimeField(default=timezone.now)
+    changed_by = models.TextField(default="", blank=True)
+
+    class Meta:
+        db_table = "bw_schedule_choice"
+        constraints: ClassVar = [
+            models.UniqueConstraint(fields=["tenant", "schedule"], name="bw_schedule_choice_once"),
+        ]
+
+    def __str__(self) -> str:
+        return f"{self.schedule}: {'paused' if self.is_paused else self.at or 'as declared'}"
 
 
 class DirtyMark(models.Model):

@@ -19,7 +19,10 @@ from analytics.models import Event, Tenant
 from analytics.rls import APP, INGEST, role_problems
 from analytics.tenancy import WrongTenant, current_tenant_id, tenant_context
 
-FUNCTIONS = import_module("analytics.migrations.0002_storage").FUNCTIONS
+FUNCTIONS = {
+    *import_module("analytics.migrations.0002_storage").FUNCTIONS,
+    import_module("analytics.migrations.0005_operation").SIGNATURE,
+}
 TENANT_TABLES = """
     SELECT c.oid, c.relname, c.relispartition FROM pg_class c
      WHERE c.relnamespace = 'public'::regnamespace AND c.relkind IN ('r', 'p') AND c.relname LIKE 'bw\\_%%'

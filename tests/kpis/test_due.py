@@ -11,14 +11,24 @@ from typing import Any
 import pytest
 from django.db import connections
 
+from analytics import due
+from analytics.due import (
+    Schedule,
+    due_instants,
+    enqueue_due,
+    local_instant,
+    schedule_choose,
+    schedule_run,
+    standings,
+    tick,
+)
+from analytics.due import schedules as due_schedules
 from analytics.jobs import JobKind, RunningJob, kinds
 from analytics.models import Calendar as CalendarRow
 from analytics.models import DuePeriod, Job, Tenant
 from analytics.periods import Calendar, Granularity
 from analytics.registry import Registry
 from analytics.tenancy import tenant_context
-from kpis import due
-from kpis.due import Schedule, due_instants, enqueue_due, local_instant, tick
 
 pytestmark = pytest.mark.django_db
 
@@ -130,3 +140,82 @@ def test_three_schedulers_enqueue_once(acme: Tenant, globex: Tenant, t0: datetim
 def _ticks(t0: datetime) -> None:
     for hours in range(0, 24 * 20 + 1, 6):
         tick(now=t0 + timedelta(hours=hours))
+
+
+# --- What operators choose --------------------------------------------------------------------------------------------
+
+
+def test_a_paused_schedule_runs_nothing_and_what_it_missed_is_not_caught_up(
+    acme: Tenant, globex: Tenant, daily: Schedule
+) -> None:
+    for tenant in (acme, globex):
+        since(tenant, datetime(2026, 3, 1, tzinfo=UTC))
+    schedule_choose(tenant_id=acme.pk, schedule=daily.id, actor="olga", now=FIRST, is_paused=True)
+
+    assert tick(now=FIRST + timedelta(days=3)) == 4  # only the neighbour's
+    schedule_choose(tenant_id=acme.pk, schedule=daily.id, actor="olga", now=FIRST + timedelta(days=3), is_paused=False)
+    tick(now=FIRST + timedelta(days=4))
+
+    assert due_of(acme) == [datetime(2026, 3, 6, 1, 30, tzinfo=UTC)]
+    assert len(due_of(globex)) == 5
+
+
+FIRST = datetime(2026, 3, 2, 12, tzinfo=UTC)
+
+
+def test_another_time_holds_from_when_it_was_chosen(acme: Tenant, daily: Schedule) -> None:
+    since(acme, datetime(2026, 3, 2, tzinfo=UTC))
+    tick(now=FIRST)
+    schedule_choose(tenant_id=acme.pk, schedule=daily.id, actor="olga", now=FIRST, at=time(18, 15))
+
+    tick(now=FIRST + timedelta(days=1))
+    (standing,) = standings(tenant_id=acme.pk, now=FIRST + timedelta(days=1))
+
+    assert due_of(acme) == [datetime(2026, 3, 2, 1, 30, tzinfo=UTC), datetime(2026, 3, 2, 17, 15, tzinfo=UTC)]
+    assert standing.next_due == datetime(2026, 3, 3, 17, 15, tzinfo=UTC)
+    assert standing.last_due == datetime(2026, 3, 2, 17, 15, tzinfo=UTC)
+
+
+def test_a_schedule_is_run_by_hand_once_at_a_time(acme: Tenant, daily: Schedule) -> None:
+    first = schedule_run(tenant_id=acme.pk, schedule=daily.id, actor="olga", now=FIRST)
+    again = schedule_run(tenant_id=acme.pk, schedule=daily.id, actor="olga", now=FIRST)
+
+    assert (again.pk, first.kind, first.created_by) == (first.pk, "test.nothing", "olga")
+    assert due_of(acme) == []
+    (standing,) = standings(tenant_id=acme.pk, now=FIRST)
+    assert standing.job is not None
+    assert (standing.job.pk, standing.seconds) == (first.pk, None)
+
+
+def test_an_hourly_schedule_has_no_time_of_its_own(acme: Tenant, monkeypatch: pytest.MonkeyPatch) -> None:
+    registry: Registry[Schedule] = Registry(Schedule)
+    registry.register(schedule(every=Granularity.HOUR))
+    monkeypatch.setattr(due, "schedules", registry)
+
+    with pytest.raises(ValueError, match="every hour"):
+        schedule_choose(tenant_id=acme.pk, schedule="test.daily", actor="olga", now=FIRST, at=time(3))
+
+
+def test_a_weekly_schedule_is_due_on_its_local_weekday(acme: Tenant, globex: Tenant) -> None:
+    """Sunday 03:00: in Paris across the spring change, in Kathmandu at another instant."""
+    weekly = schedule(at=time(3), weekday=6)
+    start, end = datetime(2026, 3, 16, tzinfo=UTC), datetime(2026, 4, 6, tzinfo=UTC)
+
+    assert list(due_instants(weekly, Calendar("Europe/Paris"), start, end)) == [
+        datetime(2026, 3, 22, 2, tzinfo=UTC),
+        datetime(2026, 3, 29, 1, tzinfo=UTC),
+        datetime(2026, 4, 5, 1, tzinfo=UTC),
+    ]
+    assert next(due_instants(weekly, Calendar("Asia/Kathmandu"), start, end)) == datetime(
+        2026, 3, 21, 21, 15, tzinfo=UTC
+    )
+
+
+def test_the_product_schedules_only_what_somebody_handles() -> None:
+    from django.apps import apps
+
+    from analytics.jobs import kind_named
+
+    assert apps.ready
+    declared = {each.id: kind_named(each.kind).id for each in due_schedules}
+    assert {"metrics.hourly", "statistics.daily", "rollup.daily", "ledger.freeze", "upkeep.weekly"} <= set(declared)

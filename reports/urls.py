@@ -5,7 +5,7 @@ from __future__ import annotations
 from django.urls import path, re_path
 
 from reports.dashboard import signin, views
-from reports.dashboard.areas import AREAS
+from reports.dashboard.areas import AREAS, PLATFORMS
 from reports.exports.urls import pages as exports
 
 app_name = "dashboard"
@@ -17,6 +17,11 @@ urlpatterns = [
     path("theme/", views.theme, name="theme"),
     path("range/", views.range_choose, name="range"),
     path("", views.overview, name="overview"),
+    path("realtime/", views.realtime, name="realtime"),
+    path("metrics/", views.metrics, name="metrics"),
+    path("metrics/<str:name>/", views.metric, name="metric"),
+    re_path(r"^cards/(?P<kind>tile|chart|table)/$", views.card, name="card"),
     re_path(rf"^(?P<slug>{'|'.join(AREAS)})/$", views.area, name="area"),
+    re_path(rf"^platforms/(?P<slug>{'|'.join(PLATFORMS)})/$", views.platform, name="platform"),
     *exports,
 ]

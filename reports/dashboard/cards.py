@@ -13,14 +13,14 @@ from typing import Any
 from analytics.periods import Calendar, Period
 from kpis.base import Metric
 from kpis.compare import status_of
-from kpis.contracts import OTHER, Breakdown, Change, Number, Series, plain, written
+from kpis.contracts import OTHER, Breakdown, Change, Number, Point, Series, plain, written
 from kpis.rollup.keys import NONE_KEY
 from kpis.sparkline import sparkline
 from reports.dashboard import shown
 from reports.dashboard.drawing import Drawing, drawing_of
 from reports.dashboard.question import PageQuestion
 
-STATUS_WORDS = {"warning": "Needs attention", "critical": "Critical"}
+STATUS_WORDS = {"warning": "Warning", "critical": "Critical"}
 
 
 @dataclass(frozen=True, slots=True)
@@ -64,10 +64,14 @@ class Tile:
     value: str = shown.UNKNOWN
     exact: str = ""
     raw: str = ""
+    unit: str = ""
+    currency: str = ""
+    exponent: int = 2
     moved: Moved | None = None
     lines: tuple[str, ...] = ()
     status: str = "unknown"
     status_word: str = ""
+    status_title: str = ""
     marks: tuple[Mark, ...] = ()
     goal: GoalMark | None = None
     problem: str = ""
@@ -162,13 +166,32 @@ def tile_of(metric: Metric, series: Series, question: PageQuestion, *, goal: Goa
         value=shown.of_series(series.total, series, is_short=True),
         exact=shown.of_series(series.total, series),
         raw=str(written(series.total, series.unit, series.exponent) if series.total is not None else ""),
+        unit=series.unit.value,
+        currency=series.currency,
+        exponent=series.exponent,
         moved=moved_of(series),
-        lines=sparkline([point.value for point in series.points]),
+        lines=sparkline(settled(series.points)),
         status=status,
         status_word=STATUS_WORDS.get(status, ""),
+        status_title=_limit_passed(metric, series, status),
         marks=marks_of(series, question.ask.calendar),
         goal=goal,
     )
+
+
+def _limit_passed(metric: Metric, series: Series, status: str) -> str:
+    """Which limit the value has reached, in words."""
+    limit = {"warning": metric.thresholds.warning, "critical": metric.thresholds.critical}.get(status)
+    if limit is None:
+        return ""
+    side = "at or below" if metric.better == "up" else "at or above"
+    return f"It is {side} {shown.of_series(limit, series)}, the limit for {status}."
+
+
+def settled(points: Sequence[Point]) -> list[Number]:
+    """The values of whole buckets: one that is not over would look like a fall. All of them where none is whole."""
+    whole = [point.value if point.is_complete else None for point in points]
+    return whole if any(value is not None for value in whole) else [point.value for point in points]
 
 
 def tile_missing(metric: Metric | None, name: str, problem: str, question: PageQuestion) -> Tile:
@@ -341,7 +364,7 @@ def chart_data(metric: Metric, series: Series, *, goal: Sequence[Number] = ()) -
         "open": [place for place, point in enumerate(whole["points"]) if not point["is_complete"]],
     }
     if comparison:
-        data["before"] = [_float(point["value"]) for point in comparison["points"]]
+        data["before"] = [_float(point["value"]) if point["is_complete"] else None for point in comparison["points"]]
         data["before_starts"] = [point["start"] for point in comparison["points"]]
     if goal:
         data["goal"] = [_float(value) for value in goal]

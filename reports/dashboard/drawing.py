@@ -25,7 +25,8 @@ class Drawing:
 def drawing_of(series: Series) -> Drawing:
     """The series with its comparison on one scale that begins at zero (ratios and money alike)."""
     values = [point.value for point in series.points]
-    before = [point.value for point in series.comparison.points][: len(values)] if series.comparison else []
+    earlier = series.comparison.points[: len(values)] if series.comparison else ()
+    before = [point.value if point.is_complete else None for point in earlier]
     known = [value for value in (*values, *before) if value is not None]
     low, high = min(known, default=Decimal(0)), max(known, default=Decimal(0))
     scale = (min(low, Decimal(0)), max(high, Decimal(0)))

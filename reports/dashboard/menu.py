@@ -7,7 +7,7 @@ from typing import Final
 
 from django.urls import NoReverseMatch, reverse
 
-from reports.dashboard.areas import AREAS
+from reports.dashboard.areas import AREAS, PLATFORMS
 
 
 @dataclass(frozen=True, slots=True)
@@ -33,6 +33,7 @@ MENU: Final[tuple[Group, ...]] = (
         (
             Entry("Overview", "dashboard:overview"),
             Entry("Realtime", "dashboard:realtime"),
+            Entry("Goals", "dashboard:goals"),
             Entry("Boards", "dashboard:boards"),
         ),
     ),
@@ -84,3 +85,15 @@ def _link(entry: Entry, path: str) -> Link | None:
     except NoReverseMatch:
         return None
     return Link(entry.label, href, path == href if href == "/" else path.startswith(href))
+
+
+def platform_tabs(chosen: str) -> list[Link]:
+    """The views of the platforms; '' is all of them."""
+    everything = Link("All", reverse("dashboard:area", args=("platforms",)), not chosen)
+    return [
+        everything,
+        *(
+            Link(area.title, reverse("dashboard:platform", args=(slug,)), slug == chosen)
+            for slug, area in PLATFORMS.items()
+        ),
+    ]

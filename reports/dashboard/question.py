@@ -15,7 +15,7 @@ from rest_framework.exceptions import ValidationError
 from analytics.contracts import TenantInfo
 from analytics.filters import nearest
 from analytics.periods import Granularity, Period
-from kpis.parameters import EVERYTHING, Ask, ask_of
+from kpis.parameters import CUT, EVERYTHING, Ask, ask_of
 from kpis.series.question import TOTAL, WIDTHS
 
 DEFAULT_COMPARE: Final = "previous"
@@ -52,6 +52,14 @@ class PageQuestion:
     def href(self, path: str = "", /, **changes: str | None) -> str:
         """The address of this question on a page (this one), with parameters changed, or None to leave them out."""
         return address(path or self.path, self.parameters, **changes)
+
+    @property
+    def live_query(self) -> str:
+        """The question of live numbers, with the range as it was understood: to-date ranges whole (see `_whole`)."""
+        span = {"from": self.ask.period.start.isoformat(), "to": self.ask.period.end.isoformat()}
+        named = {name: value for name, value in self.parameters.items() if name not in RANGE_FIELDS}
+        wanted = {"compare": DEFAULT_COMPARE, **named, **span}
+        return urlencode({name: value for name, value in wanted.items() if name not in CUT})
 
     def api(self, metric: str, /, **changes: str | None) -> str:
         """The same question to the API."""
@@ -95,11 +103,18 @@ def question_of(
             found = _complaints(error)
             complaints += found
             wanted = _without(wanted, [each.field for each in found])
+    ask = replace(ask, period=_whole(ask))
     grain, complaint = _grain(ask, wanted.get("granularity", ""))
     if complaint:
         complaints.append(complaint)
         wanted.pop("granularity", None)
     return PageQuestion(replace(ask, grain=grain), tenant, path, wanted, complaints, "granularity" in wanted)
+
+
+def _whole(ask: Ask) -> Period:
+    """The whole unit for one to date: what is to come is empty, the comparison is cut to equal elapsed time (S3)."""
+    period = ask.period
+    return ask.calendar.unit(ask.now, period.unit) if period.is_to_date and period.unit else period
 
 
 def _complaints(error: ValidationError) -> list[Complaint]:

@@ -16,6 +16,7 @@ from kpis.contracts import Series
 from kpis.needs import measures_in
 from kpis.parameters import Ask
 from kpis.series import NoCalendar, QuestionError, metrics_series
+from kpis.series.question import TOTAL
 
 SECONDS: Final = 10
 """No statement of a page runs longer; what needs it is told apart from the rest."""
@@ -53,10 +54,10 @@ def numbers_read(names: Sequence[str], ask: Ask, *, tenant_id: int, catalogue: C
     return Numbers(catalogue, {series.metric: series for series in found}, missing)
 
 
-def broken_down(metric: str, by: str, ask: Ask, *, tenant_id: int, catalogue: Catalogue, limit: int = 8) -> Numbers:
-    """One metric by one dimension: totals only, compared as the page is."""
-    question = replace(ask, by=by, grain="total", limit=limit)
-    return numbers_read([metric], question, tenant_id=tenant_id, catalogue=catalogue)
+def broken_down(names: Sequence[str], by: str, ask: Ask, catalogue: Catalogue, *, limit: int = 8) -> Numbers:
+    """Metrics by one dimension: totals only, compared as the page is."""
+    question = replace(ask, by=by, grain=TOTAL, limit=limit)
+    return numbers_read(names, question, tenant_id=catalogue.tenant_id, catalogue=catalogue)
 
 
 def _sorted_out(names: dict[str, None], ask: Ask, catalogue: Catalogue) -> tuple[list[str], dict[str, str]]:

@@ -9,13 +9,14 @@ from typing import Final
 
 from babel.numbers import get_currency_symbol
 
+from analytics.capture.money import exponents
 from analytics.periods import Calendar, Granularity, Period
 from kpis.base import Unit
 from kpis.contracts import OTHER, Change, Number, Series
 
 UNKNOWN: Final = "–"
 NONE_LABEL: Final = "(none)"
-SUFFIXES: Final = ((Decimal(10) ** 12, "T"), (Decimal(10) ** 9, "B"), (Decimal(10) ** 6, "M"), (Decimal(10) ** 3, "k"))
+SUFFIXES: Final = ((Decimal(10) ** 12, "T"), (Decimal(10) ** 9, "B"), (Decimal(10) ** 6, "M"), (Decimal(10) ** 3, "K"))
 SHORT_FROM: Final = Decimal(100_000)
 ARROWS: Final = {"up": "▲", "down": "▼", "flat": "＝"}
 BASES: Final = {
@@ -51,7 +52,7 @@ def number_shown(value: Number, unit: Unit, currency: str = "", exponent: int = 
 
 
 def short_shown(value: Number, unit: Unit, currency: str = "", exponent: int = 2) -> str:
-    """As `number_shown`, but large amounts in short: "€1.24M", "812k"."""
+    """As `number_shown`, but large amounts in short: "€1.24M", "812K"."""
     if value is None or unit not in (Unit.MONEY, Unit.COUNT, Unit.NUMBER) or abs(value) < SHORT_FROM:
         return number_shown(value, unit, currency, exponent)
     size, suffix = next(pair for pair in SUFFIXES if abs(value) >= pair[0])
@@ -64,6 +65,12 @@ def short_shown(value: Number, unit: Unit, currency: str = "", exponent: int = 2
 def of_series(value: Number, series: Series, *, is_short: bool = False) -> str:
     """A value of the series, in its unit."""
     return (short_shown if is_short else number_shown)(value, series.unit, series.currency, series.exponent)
+
+
+def minor_shown(amount: int, currency: str) -> str:
+    """An amount of minor units in its own currency."""
+    exponent = exponents().get(currency, 2)
+    return number_shown(Decimal(amount).scaleb(-exponent), Unit.MONEY, currency, exponent)
 
 
 def duration_shown(milliseconds: Decimal) -> str:

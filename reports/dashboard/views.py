@@ -2,21 +2,32 @@
 
 from __future__ import annotations
 
+import difflib
 from urllib.parse import urlencode
 
 from django.contrib.auth.decorators import login_required
 from django.http import Http404, HttpRequest, HttpResponse
 from django.shortcuts import redirect, render
+from django.utils import timezone
 from django.utils.http import url_has_allowed_host_and_scheme
 from django.views.decorators.http import require_GET, require_POST
 
 from analytics.access.middleware import tenant_choose
-from reports.dashboard.areas import AREAS, OVERVIEW
+from analytics.registry import UnknownName
+from kpis.catalogue import Catalogue
+from kpis.parameters import EVERYTHING
+from reports.dashboard.areas import AREAS, OVERVIEW, PLATFORMS
+from reports.dashboard.cards import metric_path
+from reports.dashboard.catalogue_page import catalogue_page
 from reports.dashboard.context import THEME_COOKIE, THEMES
-from reports.dashboard.doors import tenant_of, tenant_page
-from reports.dashboard.pages import card_page
+from reports.dashboard.doors import is_fragment, scopes_of, tenant_of, tenant_page
+from reports.dashboard.menu import platform_tabs
+from reports.dashboard.metric_page import metric_page
+from reports.dashboard.pages import card_alone, card_page
+from reports.dashboard.problems import problem_page
 from reports.dashboard.question import page_question
 from reports.dashboard.ranges import chosen_range
+from reports.dashboard.realtime import realtime_page, realtime_tag
 
 YEAR_SECONDS = 31_536_000
 
@@ -34,10 +45,74 @@ def overview(request: HttpRequest) -> HttpResponse:
 @tenant_page()
 def area(request: HttpRequest, slug: str) -> HttpResponse:
     """The page of an area."""
-    if slug not in AREAS:
-        raise Http404(slug)
     page = card_page(AREAS[slug], page_question(request, tenant_of(request)))
-    return render(request, "reports/area.html", {"page": page, "slug": slug})
+    tabs = platform_tabs("") if slug == "platforms" else ()
+    return render(request, "reports/area.html", {"page": page, "slug": slug, "tabs": tabs})
+
+
+@require_GET
+@tenant_page()
+def platform(request: HttpRequest, slug: str) -> HttpResponse:
+    """The page of one platform."""
+    page = card_page(PLATFORMS[slug], page_question(request, tenant_of(request)))
+    return render(request, "reports/area.html", {"page": page, "slug": "platforms", "tabs": platform_tabs(slug)})
+
+
+@require_GET
+@tenant_page()
+def metrics(request: HttpRequest) -> HttpResponse:
+    """All metrics."""
+    page = catalogue_page(tenant_id=tenant_of(request).id, search=request.GET.get("search", "")[:100])
+    return render(request, "reports/metrics.html", {"page": page})
+
+
+@require_GET
+@tenant_page()
+def metric(request: HttpRequest, name: str) -> HttpResponse:
+    """One metric, whole."""
+    catalogue = Catalogue(tenant_of(request).id)
+    try:
+        declared = catalogue[name]
+    except UnknownName:
+        return unknown_metric(request, name, catalogue)
+    page = metric_page(declared, page_question(request, tenant_of(request)), catalogue)
+    return render(request, "reports/metric.html", {"page": page})
+
+
+@require_GET
+@tenant_page()
+def realtime(request: HttpRequest) -> HttpResponse:
+    """The last half hour and today. Asked for as a fragment it answers 304 while nothing has changed."""
+    tenant, now = tenant_of(request), timezone.now()
+    template = "reports/realtime_panel.html" if is_fragment(request) else "reports/realtime.html"
+    tag = realtime_tag(tenant, now)
+    if is_fragment(request) and tag in request.headers.get("If-None-Match", ""):
+        return HttpResponse(status=304, headers={"ETag": tag})
+    response = render(request, template, {"page": realtime_page(tenant, now, scopes_of(request))})
+    response["ETag"] = tag
+    return response
+
+
+@require_GET
+@tenant_page()
+def card(request: HttpRequest, kind: str) -> HttpResponse:
+    """One card alone, for pages that refresh it."""
+    question = page_question(request, tenant_of(request), known=(*EVERYTHING, "metric"))
+    return render(
+        request, f"reports/cards/{kind}.html", {kind: card_alone(kind, request.GET.get("metric", ""), question)}
+    )
+
+
+def unknown_metric(request: HttpRequest, name: str, catalogue: Catalogue) -> HttpResponse:
+    """404 with the nearest names."""
+    near = difflib.get_close_matches(name, list(catalogue), n=3, cutoff=0.4)
+    return problem_page(
+        request,
+        status=404,
+        title="No such metric",
+        message=f"There is no metric {name[:100]!r}.",
+        suggestions=[(catalogue[each].name, metric_path(each)) for each in near],
+    )
 
 
 @require_GET

@@ -14,21 +14,14 @@ from websockets.exceptions import InvalidStatus
 from analytics.access.services import api_key_create, api_key_revoke, membership_remove, membership_set
 from analytics.models import Tenant
 from tests.api import logged_in
-from tests.kpis.story import Story
 from tests.reports.live.client import Socket, cookies, key_of, opened, opened_by, own_origin, session_of, subscribed
+from tests.reports.live.telling import earned
 
 pytestmark = pytest.mark.django_db(transaction=True, databases=["default", "owner", "ingest", "erasure"])
 
 METRICS = ["revenue.gross", "orders.count"]
 SOON = 5.0
 """Seconds within which a revoked credential's socket must be closed."""
-
-
-def earned(tenant: Tenant, amount: int) -> None:
-    story = Story(tenant)
-    now = timezone.now()
-    story.add("order_completed", now, "ann", amount=amount)
-    story.count(now)
 
 
 def refusal(url: str, **how: Any) -> int:

@@ -15,6 +15,7 @@ from analytics.tenancy import tenant_context
 from kpis.catalogue import Catalogue
 from kpis.contracts import Number, Series
 from kpis.models import MetricValue
+from kpis.rollup.dirty import lock_tenant
 from kpis.series import metrics_series
 from kpis.series.context import context_read
 
@@ -115,17 +116,19 @@ def _rows(metric: str, grain: str, start: datetime):  # type: ignore[no-untyped-
 def day_freeze(*, tenant_id: int, day: date | None = None, now: datetime) -> int:
     """Publish every metric of a closed local day (yesterday, if none is given); returns how many rows were added.
 
-    Running it again adds only what has moved since.
+    Running it again adds only what has moved since. No refresh comes in between, so that what it changes later is
+    written down as a change of what was published here.
     """
     with tenant_context(tenant_id):
+        lock_tenant(tenant_id)
         calendar = context_read(tenant_id=tenant_id, now=now).calendar
         chosen = day or calendar.local_date(now) - timedelta(days=1)
         period = calendar.day(chosen)
         names = list(Catalogue(tenant_id))
-    found = metrics_series(
-        tenant_id=tenant_id, metrics=names, start=period.start, end=period.end, grain="day", compare=None, now=now
-    )
-    return sum(ledger_record(tenant_id=tenant_id, series=series) is not None for series in found)
+        found = metrics_series(
+            tenant_id=tenant_id, metrics=names, start=period.start, end=period.end, grain="day", compare=None, now=now
+        )
+        return sum(ledger_record(tenant_id=tenant_id, series=series) is not None for series in found)
 
 
 def days_freeze(

@@ -24,6 +24,7 @@ from analytics.periods import Calendar, Granularity, from_micros, to_micros
 from analytics.sessions import derive_persons
 from analytics.statistics import statistics_refresh
 from analytics.tenancy import tenant_context
+from kpis.restatements import RECOUNT, Journal
 from kpis.rollup.cells import Cell
 from kpis.rollup.dirty import MINUTE, expand_subjects, lock_tenant, mark_derived, take
 from kpis.rollup.plan import SOURCES
@@ -162,8 +163,11 @@ def _count(backfill: Backfill, part: Part, now: datetime) -> None:
         lock_tenant(backfill.tenant_id, shared=True)
         if backfill.calendar_id is None:
             take(backfill.tenant_id, from_micros(part.first), from_micros(part.end), only_derived=True)
+        journal = Journal.of(scope.store(scope.calendars[0][0]), from_micros(part.first), from_micros(part.end), now)
         for calendar_id, calendar in scope.calendars:
             _count_calendar(scope, calendar_id, calendar, part, now)
+        if backfill.calendar_id is None:  # a version that is being built was never published from
+            journal.write(RECOUNT, 0)
 
 
 def _count_calendar(scope: Scope, calendar_id: int, calendar: Calendar, part: Part, now: datetime) -> None:

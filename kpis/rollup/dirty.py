@@ -24,10 +24,10 @@ ROLLUP_LOCK = 0x42570001  # first key of the advisory locks of roll-ups; the sec
 
 EXPAND = """
 WITH taken AS (
-    DELETE FROM bw_dirty_mark WHERE tenant_id = %(tenant)s AND subject_id IS NOT NULL RETURNING subject_id)
+    DELETE FROM bw_dirty_mark WHERE tenant_id = %(tenant)s AND subject_id IS NOT NULL RETURNING subject_id, reason)
 INSERT INTO bw_dirty_mark (tenant_id, minute, reason, created_at)
-SELECT DISTINCT %(tenant)s, date_trunc('minute', e.ts, 'UTC'), 'subject', now()
-  FROM (SELECT DISTINCT subject_id FROM taken) t
+SELECT DISTINCT %(tenant)s, date_trunc('minute', e.ts, 'UTC'), t.reason, now()
+  FROM (SELECT DISTINCT subject_id, reason FROM taken) t
   JOIN bw_event e ON e.tenant_id = %(tenant)s AND e.subject_id = t.subject_id
  ORDER BY 2"""
 
@@ -67,7 +67,7 @@ def lock_tenant(tenant_id: int, *, shared: bool = False, using: str = "default")
 
 
 def expand_subjects(tenant_id: int, *, using: str = "default") -> None:
-    """Replace marks of subjects by marks of the minutes that hold their events."""
+    """Replace marks of subjects by marks of the minutes that hold their events, of the same reason."""
     with connections[using].cursor() as cursor:
         cursor.execute(EXPAND, {"tenant": tenant_id})
 

@@ -26,6 +26,7 @@ from analytics.periods import Calendar, Granularity, from_micros, to_micros
 from analytics.sessions import SessionRules, derive_touched
 from analytics.signals import buckets_refreshed
 from analytics.tenancy import tenant_context
+from kpis.restatements import Journal
 from kpis.rollup.cells import Cell, merge_up
 from kpis.rollup.dirty import (
     DERIVED,
@@ -128,13 +129,24 @@ def refresh_span(scope: Scope, start: datetime, end: datetime, *, now: datetime)
     with tenant_context(scope.tenant_id, using=scope.using):
         lock_tenant(scope.tenant_id, using=scope.using)
         dirty = take(scope.tenant_id, start, end, using=scope.using)
-        by_source = {"events": dirty.events, "sessions": dirty.sessions | _derived(scope, dirty, start, end, now)}
-        for calendar_id, calendar in scope.calendars:
-            for source, minutes in by_source.items():
-                recount(scope, calendar_id, calendar, source, sorted(minutes), now=now)
-        if any(by_source.values()):
+        journal = Journal.of(scope.store(scope.calendars[0][0]), start, end, now)
+        minutes: set[int] = set()
+        for reason, part in journal.parts(dirty):
+            counted = _count_dirty(scope, part, start, end, now)
+            journal.write(reason, len(counted))
+            minutes |= counted
+        if minutes:
             transaction.on_commit(lambda: _announce(scope.tenant_id, start, end), using=scope.using)
-    return Refreshed(days=1, minutes=len(by_source["events"] | by_source["sessions"]))
+    return Refreshed(days=1, minutes=len(minutes))
+
+
+def _count_dirty(scope: Scope, dirty: DirtyMinutes, start: datetime, end: datetime, now: datetime) -> set[int]:
+    """Count dirty minutes of the day again in every calendar version; which minutes that were in the end."""
+    by_source = {"events": dirty.events, "sessions": dirty.sessions | _derived(scope, dirty, start, end, now)}
+    for calendar_id, calendar in scope.calendars:
+        for source, minutes in by_source.items():
+            recount(scope, calendar_id, calendar, source, sorted(minutes), now=now)
+    return by_source["events"] | by_source["sessions"]
 
 
 def _derived(scope: Scope, dirty: DirtyMinutes, start: datetime, end: datetime, now: datetime) -> set[int]:

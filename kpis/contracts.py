@@ -6,6 +6,7 @@ Numbers are Decimals; null is "not known" and never zero (S5). Money is in whole
 
 from __future__ import annotations
 
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from decimal import ROUND_HALF_UP, Decimal
@@ -217,3 +218,10 @@ def _comparison(series: Series, comparison: Comparison | None) -> dict[str, Any]
         },
         "points": _points(series, comparison.points),
     }
+
+
+def side_by_side(columns: Mapping[str, Sequence[Mapping[str, Any]]], label: str) -> list[dict[str, Any]]:
+    """Plain breakdowns of several metrics as rows with the key under `label`, in the order of the first one."""
+    totals = {name: {part["key"]: part["total"] for part in parts} for name, parts in columns.items()}
+    keys = dict.fromkeys(key for column in totals.values() for key in column)
+    return [{label: key, **{name: column.get(key) for name, column in totals.items()}} for key in keys]

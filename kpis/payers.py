@@ -4,16 +4,13 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from datetime import datetime
-from typing import Any, Final
+from typing import Final
 
-from django.db import connection
+from kpis.mapping import rows_named
 
-from analytics.tenancy import tenant_context
-from kpis.taxonomy import named
-
-SETTLED: Final = list(named("payment_settled"))
-SOLD: Final = list(named("item_purchased"))
-ACCESSED: Final = list(named("product_viewed", "event_viewed", "event_joined", "stream_started"))
+SETTLED: Final = ("payment_settled",)
+SOLD: Final = ("item_purchased",)
+ACCESSED: Final = ("product_viewed", "event_viewed", "listing_viewed", "event_joined", "stream_started")
 
 # A person is the smallest subject of all its ids, so that a merge counts at once.
 _CUSTOMERS: Final = """
@@ -64,17 +61,13 @@ class Resource:
 
 def customers_top(*, tenant_id: int, start: datetime, end: datetime, limit: int) -> list[Customer]:
     """The people who paid most in [start, end)."""
-    rows = _rows(_CUSTOMERS, tenant=tenant_id, start=start, end=end, limit=limit, names=SETTLED)
+    names = {"names": SETTLED}
+    rows, _ = rows_named(tenant_id=tenant_id, query=_CUSTOMERS, names=names, start=start, end=end, limit=limit)
     return [Customer(person, payments, int(volume), first, last) for person, payments, volume, first, last in rows]
 
 
 def resources_top(*, tenant_id: int, start: datetime, end: datetime, limit: int) -> list[Resource]:
     """What sold for most in [start, end), then what was opened most."""
-    rows = _rows(_RESOURCES, tenant=tenant_id, start=start, end=end, limit=limit, accessed=ACCESSED, sold=SOLD)
+    names = {"accessed": ACCESSED, "sold": SOLD}
+    rows, _ = rows_named(tenant_id=tenant_id, query=_RESOURCES, names=names, start=start, end=end, limit=limit)
     return [Resource(type_, id_, accesses, sold, int(revenue)) for type_, id_, accesses, sold, revenue in rows]
-
-
-def _rows(query: str, *, tenant: int, **parameters: Any) -> list[Any]:
-    with tenant_context(tenant), connection.cursor() as cursor:
-        cursor.execute(query, {"tenant": tenant, **parameters})
-        return list(cursor.fetchall())

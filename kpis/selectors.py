@@ -6,16 +6,14 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 
-from django.db import connection
-
 from analytics.models import Calendar as CalendarRow
 from analytics.periods import Calendar
 from analytics.tenancy import tenant_context
 from kpis.base import Metric, measures
 from kpis.catalogue import Catalogue, definition_version
+from kpis.mapping import rows_named
 from kpis.needs import measures_in, parts_of
 from kpis.series.context import NoCalendar
-from kpis.taxonomy import named
 
 
 def calendar_read(*, tenant_id: int) -> Calendar:
@@ -61,15 +59,12 @@ def metric_info(metric: Metric, catalogue: Catalogue) -> MetricInfo:
 
 # --- Payments ---------------------------------------------------------------------------------------------------------
 
-STATUS_OF = {
-    name: status
-    for status in ("created", "verifying", "verified", "pending", "settled", "failed", "expired", "refunded")
-    for name in named(f"payment_{status}")
-}
-STATUS_NAMES = list(STATUS_OF)
-ATTEMPTS = list(named("payment_settled", "payment_failed", "payment_expired"))
-FAILED = list(named("payment_failed"))
-SETTLED = list(named("payment_settled"))
+STATUSES = ("created", "verifying", "verified", "pending", "settled", "failed", "expired", "refunded")
+STATUS_NAMES = tuple(f"payment_{status}" for status in STATUSES)
+ALL = {"names": STATUS_NAMES}
+ATTEMPTS = ("payment_settled", "payment_failed", "payment_expired")
+FAILED = ("payment_failed",)
+SETTLED = ("payment_settled",)
 _COUNTED = "tenant_id = %(tenant)s AND ts >= %(start)s AND ts < %(end)s AND NOT is_bot AND NOT is_internal"
 
 # A payment is the object of its events; its status is that of the last one.
@@ -126,32 +121,51 @@ class Retries:
 
 def payments_now(*, tenant_id: int, start: datetime, end: datetime) -> dict[str, int]:
     """How many payments opened or moved in [start, end) stand at each status now ("verifying", "pending" …)."""
-    found = dict.fromkeys(dict.fromkeys(STATUS_OF.values()), 0)
-    for name, count in _rows(tenant_id, _NOW, start=start, end=end, names=STATUS_NAMES):
-        found[STATUS_OF[name]] += count
+    found = dict.fromkeys(STATUSES, 0)
+    rows, means = rows_named(tenant_id=tenant_id, query=_NOW, names=ALL, start=start, end=end)
+    for name, count in rows:
+        found[_status(means[name])] += count
     return found
 
 
 def payments_latest(*, tenant_id: int, start: datetime, end: datetime, limit: int = 20) -> list[LatestPayment]:
     """The newest events of payments, newest first."""
-    rows = _rows(tenant_id, _LATEST, start=start, end=end, names=STATUS_NAMES, limit=limit)
-    return [LatestPayment(row[0], row[1], STATUS_OF[row[2]], *row[3:]) for row in rows]
+    rows, means = rows_named(tenant_id=tenant_id, query=_LATEST, names=ALL, start=start, end=end, limit=limit)
+    return [LatestPayment(row[0], row[1], _status(means[row[2]]), *row[3:]) for row in rows]
 
 
 def payments_retries(*, tenant_id: int, start: datetime, end: datetime) -> list[Retries]:
     """Purchases by number of attempts. The attempts of one purchase share a parent (the order), else their payment."""
-    return [Retries(*row) for row in _rows(tenant_id, _RETRIES, start=start, end=end, names=ATTEMPTS, settled=SETTLED)]
+    names = {"names": ATTEMPTS, "settled": SETTLED}
+    rows, _ = rows_named(tenant_id=tenant_id, query=_RETRIES, names=names, start=start, end=end)
+    return [Retries(*row) for row in rows]
 
 
 def payments_by_hour(*, tenant_id: int, start: datetime, end: datetime, failed: bool = False) -> dict[int, int]:
     """Payments that came to an end (or only the failed ones) by local hour of the day: 0 to 23, all of them."""
     zone = calendar_read(tenant_id=tenant_id).zone
-    names = FAILED if failed else ATTEMPTS
-    rows = _rows(tenant_id, _HOURS, start=start, end=end, names=names, zone=zone)
+    names = {"names": FAILED if failed else ATTEMPTS}
+    rows, _ = rows_named(tenant_id=tenant_id, query=_HOURS, names=names, start=start, end=end, zone=zone)
     return dict.fromkeys(range(24), 0) | dict(rows)
 
 
-def _rows(tenant_id: int, query: str, **parameters: Any) -> list[Any]:
-    with tenant_context(tenant_id), connection.cursor() as cursor:
-        cursor.execute(query, {"tenant": tenant_id, **parameters})
-        return list(cursor.fetchall())
+# --- Webhooks ---------------------------------------------------------------------------------------------------------
+
+_WAITING = f"""
+SELECT count(*) FROM (
+       SELECT DISTINCT ON (object_id) name FROM bw_event
+        WHERE {_COUNTED} AND name = ANY(%(names)s) AND object_id IS NOT NULL
+        ORDER BY object_id, ts DESC, id DESC
+       ) latest
+ WHERE name = ANY(%(waiting)s)"""
+
+
+def webhooks_pending(*, tenant_id: int, start: datetime, end: datetime) -> int:
+    """Deliveries (the objects of their events) ordered or moved in [start, end) that have not come to an end."""
+    names = {"names": ("webhook_queued", "webhook_delivered", "webhook_failed"), "waiting": ("webhook_queued",)}
+    rows, _ = rows_named(tenant_id=tenant_id, query=_WAITING, names=names, start=start, end=end)
+    return int(rows[0][0])
+
+
+def _status(event: str) -> str:
+    return event.removeprefix("payment_")

@@ -301,3 +301,73 @@ class DefinitionPageSerializer(serializers.Serializer[Any]):
     next = serializers.URLField(allow_null=True)
     previous = serializers.URLField(allow_null=True)
     results = DefinitionSerializer(many=True)
+
+
+class SeenNameSerializer(serializers.Serializer[Any]):
+    """A name that was sent in the last 30 days."""
+
+    name = serializers.CharField()
+    count = serializers.IntegerField()
+    means = serializers.CharField(help_text="the standard event it counts as; empty: it is in no built-in metric")
+    suggestion = serializers.CharField(help_text="the nearest standard event, or empty")
+
+
+class MappingStateSerializer(serializers.Serializer[Any]):
+    """Own name → standard name. `building` holds from the moment its job is done."""
+
+    names = serializers.DictField(child=serializers.CharField())
+    building = serializers.DictField(child=serializers.CharField(), allow_null=True)
+    job = serializers.UUIDField(allow_null=True)
+
+
+class MappingSerializer(MappingStateSerializer):
+    """The tenant's own names, what it sends, and all standard events by area."""
+
+    seen = SeenNameSerializer(many=True)
+    standard = serializers.DictField(child=serializers.ListField(child=serializers.DictField()))
+
+
+class MappingChangeSerializer(serializers.Serializer[Any]):
+    """All own names that are to have a meaning; those left out lose theirs."""
+
+    names = serializers.DictField(child=serializers.CharField(max_length=200))
+    dry_run = serializers.BooleanField(required=False, default=False)
+
+
+class ChangedNameSerializer(serializers.Serializer[Any]):
+    """What a change does to one name; empty is no meaning."""
+
+    name = serializers.CharField()
+    before = serializers.CharField()
+    after = serializers.CharField()
+    events = serializers.IntegerField()
+    first_at = serializers.DateTimeField(allow_null=True)
+    last_at = serializers.DateTimeField(allow_null=True)
+    metrics = serializers.ListField(child=serializers.CharField())
+
+
+class MappingPreviewSerializer(serializers.Serializer[Any]):
+    """What a change would do."""
+
+    changes = ChangedNameSerializer(many=True)
+    events_affected = serializers.IntegerField()
+    events_to_count = serializers.IntegerField()
+    first_at = serializers.DateTimeField(allow_null=True)
+    last_at = serializers.DateTimeField(allow_null=True)
+
+
+class WebhooksSerializer(Ranged):
+    """Deliveries of webhooks: the range as a whole, by type of event, and what waits now."""
+
+    timezone = serializers.CharField()
+    currency = serializers.CharField()
+    total = NumberField()
+    successful = NumberField()
+    failed = NumberField()
+    pending = NumberField()
+    success_rate = NumberField()
+    mean_time = NumberField(help_text="milliseconds")
+    p95_time = NumberField(help_text="milliseconds")
+    pending_now = serializers.IntegerField(help_text="ordered in the range and not come to an end since")
+    by_event_type = serializers.ListField(child=serializers.DictField())
+    series = serializers.DictField(child=SeriesSerializer())

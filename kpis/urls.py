@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from django.urls import path
 
-from kpis.views import definitions, goals, metrics, payments
+from kpis.views import definitions, goals, mapping, metrics, payments, webhooks
 
 urlpatterns = [
     path("kpis/", metrics.MetricsView.as_view(), name="kpis"),
@@ -12,6 +12,7 @@ urlpatterns = [
     path("kpis/realtime/", metrics.RealtimeView.as_view(), name="kpis-realtime"),
     path("kpis/trends/<str:period>/", metrics.TrendsView.as_view(), name="kpis-trends"),
     path("kpis/peak-times/", metrics.PeakTimesView.as_view(), name="kpis-peak-times"),
+    path("kpis/mapping/", mapping.MappingView.as_view(), name="mapping"),
     path("kpis/calculate/", metrics.CalculateView.as_view(), name="kpis-calculate"),
     path("kpis/definitions/", definitions.DefinitionsView.as_view(), name="definitions"),
     path("kpis/definitions/<str:metric>/", definitions.DefinitionView.as_view(), name="definition"),
@@ -27,4 +28,5 @@ urlpatterns = [
     path("payments/methods/", payments.MethodsView.as_view(), name="payments-methods"),
     path("payments/top-resources/", payments.TopResourcesView.as_view(), name="payments-top-resources"),
     path("payments/customers/", payments.CustomersView.as_view(), name="payments-customers"),
+    path("webhooks/metrics/", webhooks.MetricsView.as_view(), name="webhooks-metrics"),
 ]

@@ -172,6 +172,7 @@ def _count(backfill: Backfill, part: Part, now: datetime) -> None:
 
 def _count_calendar(scope: Scope, calendar_id: int, calendar: Calendar, part: Part, now: datetime) -> None:
     """Days that are over are counted hour by hour and merged as they come; the rest as a refresh would."""
+    scope = scope.of_calendar(calendar_id)
     start, end = from_micros(part.first), from_micros(part.end)
     edges = calendar.edges(start, end, Granularity.HOUR).tolist()
     hours = list(itertools.pairwise(edges))

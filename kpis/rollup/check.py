@@ -59,7 +59,7 @@ def check_buckets(tenant_id: int, first: date, end: date, *, now: datetime) -> I
         for calendar_id, calendar in scope.calendars:
             day = first
             while day < end:
-                yield from _check_day(scope, scope.store(calendar_id), calendar, day, now)
+                yield from _check_day(scope.of_calendar(calendar_id), scope.store(calendar_id), calendar, day, now)
                 day += timedelta(days=1)
             yield from _check_weeks(scope, calendar_id, calendar, first, end)
 

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import cached_property
+from typing import Any
 
 from analytics.columns import Kind
 from kpis.base import PRICE_COLUMNS, PRICE_PROPERTIES, SESSION_COLUMNS, Condition, Measure
@@ -13,6 +14,8 @@ from kpis.rollup.keys import COHORTS, stored_dimension
 from kpis.taxonomy import NOT_ACTIVITY
 
 PROPERTY = "properties."
+EVENT_NAMES = "event_names"
+"""Where the tenant's settings keep its own names: `live`, and `building` with the calendar version it is counted in."""
 SOURCES = ("events", "sessions")
 _KINDS: dict[str, Kind] = {
     "subject_id": "int",
@@ -91,11 +94,39 @@ class Plan:
         return found
 
 
-def plan_for(settings: dict[str, list[str]] | None = None, only: Iterable[str] | None = None) -> Plan:
-    """The plan of a tenant with these settings; `only` limits it to some measures."""
+def plan_for(
+    settings: Mapping[str, Any] | None = None, only: Iterable[str] | None = None, *, calendar_id: int | None = None
+) -> Plan:
+    """The plan of a tenant with these settings; `only` limits it to some measures.
+
+    Own names of events count as in the live calendar version, or as in the one given while that is being built.
+    """
     wanted = None if only is None else set(only)
     chosen = tuple(measure for measure in registered if wanted is None or measure.id in wanted)
-    return Plan(chosen, NOT_ACTIVITY | frozenset((settings or {}).get("inactive_events", ())))
+    names = own_names(settings or {}, calendar_id)
+    excluded = frozenset((settings or {}).get("inactive_events", ()))
+    return Plan(translated(chosen, names), NOT_ACTIVITY | excluded, names=names)
+
+
+def own_names(settings: Mapping[str, Any], calendar_id: int | None = None) -> dict[str, str]:
+    """The tenant's own names of events with the standard ones they stand for, in one calendar version."""
+    found = settings.get(EVENT_NAMES, {})
+    building = found.get("building") or {}
+    is_building = calendar_id is not None and building.get("calendar") == calendar_id
+    return dict(building["names"] if is_building else found.get("live", {}))
+
+
+def translated(measures: Iterable[Measure], names: Mapping[str, str]) -> tuple[Measure, ...]:
+    """The measures as they are to be counted where events have names of their own. Events keep those names."""
+    return tuple(_translated(measure, names) for measure in measures)
+
+
+def _translated(measure: Measure, names: Mapping[str, str]) -> Measure:
+    events = measure.events
+    if events is None or not names:
+        return measure
+    also = {own for own, standard in names.items() if standard in events}
+    return replace(measure, events=events | also) if also else measure
 
 
 def pairs_of(measures: Iterable[Measure]) -> tuple[tuple[str, str], ...]:

@@ -8,11 +8,11 @@ MINUTES_KEPT, so that "yesterday until 10:40" costs nothing.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
 from functools import cached_property
-from typing import TypeVar
+from typing import Any, TypeVar
 
 import numpy as np
 import psycopg
@@ -42,7 +42,7 @@ from kpis.rollup.dirty import (
 )
 from kpis.rollup.group import group
 from kpis.rollup.keys import OVERFLOW_KEY
-from kpis.rollup.plan import Plan, plan_for
+from kpis.rollup.plan import Plan, own_names, plan_for
 from kpis.rollup.read import read_events, read_sessions
 from kpis.rollup.store import Store
 from kpis.rollup.weeks import let_go, unite_weeks
@@ -77,6 +77,7 @@ class Scope:
     plan: Plan
     calendars: tuple[tuple[int, Calendar], ...]
     using: str = "default"
+    settings: Mapping[str, Any] = field(default_factory=dict)
 
     @property
     def live(self) -> Calendar:
@@ -86,6 +87,12 @@ class Scope:
     def rules(self) -> SessionRules:
         return SessionRules(ignored=self.plan.not_activity, pageviews=named("page_view"))
 
+    def of_calendar(self, calendar_id: int) -> Scope:
+        """The same with the plan of one version: events may have other meanings in the one that is being built."""
+        if own_names(self.settings, calendar_id) == self.plan.names:
+            return self
+        return replace(self, plan=plan_for(self.settings, calendar_id=calendar_id))
+
     def store(self, calendar_id: int, source: str | None = None) -> Store:
         """The buckets of a calendar version: of the measures of one source, or of all."""
         pairs = self.plan.pairs if source is None else self.plan.pairs_by_source[source]
@@ -94,13 +101,14 @@ class Scope:
     @classmethod
     def of(cls, tenant_id: int, *, calendar_id: int | None = None, using: str = "default") -> Scope:
         """Read in the tenant's context. `calendar_id` limits it to one version."""
-        settings = Tenant.objects.using(using).get(pk=tenant_id).settings
         rows = CalendarRow.objects.using(using).filter(tenant_id=tenant_id).exclude(state=CalendarRow.State.RETIRED)
         if calendar_id is not None:
             rows = rows.filter(pk=calendar_id)
         found = sorted(rows, key=lambda row: (row.state != CalendarRow.State.LIVE, row.pk))
+        # After the versions: one that is being built has its names in settings that are at least as new.
+        settings = Tenant.objects.using(using).get(pk=tenant_id).settings
         calendars = tuple((row.pk, Calendar(row.zone, row.week_start, row.base_currency)) for row in found)
-        return cls(tenant_id, plan_for(settings), calendars, using)
+        return cls(tenant_id, plan_for(settings), calendars, using, settings)
 
 
 def refresh_tenant(tenant_id: int, *, now: datetime, using: str = "default") -> Refreshed:
@@ -170,6 +178,7 @@ def recount(
     """Recompute the source's buckets of these minutes in one calendar, inside the tenant's transaction."""
     if not minutes:
         return
+    scope = scope.of_calendar(calendar_id)
     hours = Hours.touched(calendar, minutes, now)
     store = scope.store(calendar_id, source)
     if hours.open_minutes:

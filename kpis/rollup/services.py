@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from datetime import date, datetime
 from typing import Any
 
@@ -17,6 +18,7 @@ from kpis.jobs import BACKFILL, SWITCH, backfill_params
 from kpis.models import Bucket
 from kpis.rollup.backfill import Backfill, Ledger, Part, bounds, plan_parts, run_backfill
 from kpis.rollup.dirty import lock_tenant, mark_range
+from kpis.rollup.plan import EVENT_NAMES, own_names
 from kpis.rollup.refresh import Scope
 
 
@@ -64,25 +66,46 @@ def calendar_change(
         if zone is None or zone == live.zone:
             return None
         zone_named(zone)
-        version = CalendarRow.objects.filter(tenant_id=tenant_id).aggregate(last=Max("version"))["last"] + 1
-        CalendarRow.objects.filter(tenant_id=tenant_id, state=CalendarRow.State.BUILDING).update(
-            state=CalendarRow.State.RETIRED
-        )
-        new = CalendarRow.objects.create(
-            tenant_id=tenant_id,
-            version=version,
-            zone=zone,
-            week_start=live.week_start,
-            base_currency=live.base_currency,
-            state=CalendarRow.State.BUILDING,
-        )
-        return enqueue(
-            kind=SWITCH,
-            tenant_id=tenant_id,
-            params={"calendar_id": new.pk},
-            dedupe_key=f"calendar:{new.pk}",
-            created_by=created_by,
-        )
+        return _version_begin(tenant_id, zone=zone, names=None, created_by=created_by)
+
+
+def event_names_change(*, tenant_id: int, names: Mapping[str, str], created_by: str = "") -> Job:
+    """Have the tenant's events counted with these meanings: own name → standard name.
+
+    As with another zone, a new version is counted by a job, and answers stay on the old meanings until one COMMIT.
+    """
+    with tenant_context(tenant_id):
+        return _version_begin(tenant_id, zone=None, names=names, created_by=created_by)
+
+
+def _version_begin(tenant_id: int, *, zone: str | None, names: Mapping[str, str] | None, created_by: str) -> Job:
+    """A calendar version to be counted. What another one was being built for goes into it; None: as that has it."""
+    tenant = Tenant.objects.select_for_update().get(pk=tenant_id)
+    rows = CalendarRow.objects.filter(tenant_id=tenant_id)
+    live = rows.get(state=CalendarRow.State.LIVE)
+    begun = rows.filter(state=CalendarRow.State.BUILDING).order_by("-version").first()
+    wanted = dict(names) if names is not None else own_names(tenant.settings, begun.pk if begun else None)
+    chosen = zone or (begun.zone if begun else live.zone)
+    version = rows.aggregate(last=Max("version"))["last"] + 1
+    rows.filter(state=CalendarRow.State.BUILDING).update(state=CalendarRow.State.RETIRED)
+    new = CalendarRow.objects.create(
+        tenant_id=tenant_id,
+        version=version,
+        zone=chosen,
+        week_start=live.week_start,
+        base_currency=live.base_currency,
+        state=CalendarRow.State.BUILDING,
+    )
+    live_names = own_names(tenant.settings)
+    tenant.settings[EVENT_NAMES] = {"live": live_names, "building": {"calendar": new.pk, "names": wanted}}
+    tenant.save(update_fields=["settings"])
+    return enqueue(
+        kind=SWITCH,
+        tenant_id=tenant_id,
+        params={"calendar_id": new.pk},
+        dedupe_key=f"calendar:{new.pk}",
+        created_by=created_by,
+    )
 
 
 def calendar_build(job: RunningJob, *, tenant_id: int, now: datetime) -> dict[str, Any]:
@@ -109,7 +132,10 @@ def calendar_switch(*, tenant_id: int, calendar_id: int) -> None:
         rows.filter(state=CalendarRow.State.LIVE).update(state=CalendarRow.State.RETIRED)
         rows.filter(pk=calendar_id).update(state=CalendarRow.State.LIVE)
         new = rows.get(pk=calendar_id)
-        Tenant.objects.filter(pk=tenant_id).update(zone=new.zone)
+        tenant = Tenant.objects.select_for_update().get(pk=tenant_id)
+        tenant.zone = new.zone
+        tenant.settings[EVENT_NAMES] = {"live": own_names(tenant.settings, calendar_id)}
+        tenant.save(update_fields=["zone", "settings"])
         Bucket.objects.filter(tenant_id=tenant_id).exclude(calendar_id=calendar_id).delete()
 
 

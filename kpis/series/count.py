@@ -6,6 +6,7 @@ Arrow comes in only when this is called: a web process that reads buckets does w
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
+from dataclasses import replace
 from datetime import datetime
 from typing import TYPE_CHECKING
 
@@ -33,11 +34,12 @@ def cells_counted(
 ) -> list[Cell]:
     """The cells of the measures within the spans, cut at the edges (microseconds), in the dimensions asked for."""
     from kpis.rollup.group import group
-    from kpis.rollup.plan import Plan, plan_for
+    from kpis.rollup.plan import plan_for, translated
     from kpis.rollup.read import read_events, read_sessions
 
     settings = Tenant.objects.values_list("settings", flat=True).get(pk=tenant_id)
-    plan = Plan(tuple(wanted), plan_for(settings, only=()).not_activity, is_capped=False)
+    tenants = plan_for(settings, only=())
+    plan = replace(tenants, measures=translated(wanted, tenants.names), is_capped=False)
     together = joined(spans)
     bounds = np.array(sorted({*edges, *(to_micros(instant) for span in together for instant in span)}), dtype=np.int64)
     cells: list[Cell] = []

@@ -14,7 +14,7 @@ from rest_framework.response import Response
 from analytics.capture.money import exponents
 from analytics.selectors import statement_limit
 from kpis import parameters, payers, selectors, serializers
-from kpis.contracts import Series, plain
+from kpis.contracts import Series, plain, side_by_side
 from kpis.parameters import Ask
 from kpis.series import metrics_series
 from kpis.views.base import ANSWER_SECONDS, MetricView
@@ -152,7 +152,7 @@ class MethodsView(PaymentsView):
     def get(self, request: Request) -> Response:
         """Each payment method with its settled payments, their volume and its success rate."""
         ask = self.ask(request, default_grain="total")
-        return Response({**self.span(ask), "results": _by_key(self.several(ask, METHODS, by="method"), "method")})
+        return Response({**self.span(ask), "results": _by_method(self.several(ask, METHODS, by="method"))})
 
 
 class TopResourcesView(PaymentsView):
@@ -193,8 +193,5 @@ def _shown(found: Mapping[str, Series]) -> dict[str, Any]:
     return {name: plain(series) for name, series in found.items()}
 
 
-def _by_key(found: Mapping[str, Series], label: str) -> list[dict[str, Any]]:
-    """Breakdowns of several metrics side by side, in the order of the first one."""
-    columns = {name: {part["key"]: part["total"] for part in plain(series)["series"]} for name, series in found.items()}
-    keys: Sequence[str] = list(dict.fromkeys(key for column in columns.values() for key in column))
-    return [{label: key, **{name: column.get(key) for name, column in columns.items()}} for key in keys]
+def _by_method(found: Mapping[str, Series]) -> list[dict[str, Any]]:
+    return side_by_side({name: plain(series)["series"] for name, series in found.items()}, "method")

@@ -47,6 +47,8 @@ MATRIX: dict[tuple[str, str], str] = {
     ("job-cancel", "POST"): ADMINS,
     ("scheduler", "GET"): ANALYSTS,
     ("scheduler-switch", "POST"): ADMINS,
+    ("cache", "GET"): ANALYSTS,
+    ("cache", "DELETE"): ADMINS,
     ("exchange-rates", "GET"): READERS,
     ("exchange-rates", "POST"): ANALYSTS,
     ("kpis", "GET"): READERS,
@@ -55,6 +57,9 @@ MATRIX: dict[tuple[str, str], str] = {
     ("kpis-trends", "GET"): READERS,
     ("kpis-peak-times", "GET"): READERS,
     ("kpis-calculate", "POST"): READERS,
+    ("mapping", "GET"): READERS,
+    ("mapping", "PUT"): ANALYSTS,
+    ("webhooks-metrics", "GET"): READERS,
     ("definitions", "GET"): READERS,
     ("definitions", "POST"): ANALYSTS,
     ("definition", "GET"): READERS,
@@ -143,4 +148,4 @@ def test_a_scope_opens_its_own_doors_only(acme: Tenant, globex: Tenant, settings
         if "GET" in route.methods and api.send("GET", route.path()).status_code not in (401, 403)
     }
 
-    assert opened == {"jobs", "job", "scheduler"}
+    assert opened == {"jobs", "job", "scheduler", "cache"}

@@ -22,7 +22,7 @@ from ibis.expr import types as ir
 
 from analytics.lake.errors import EngineFailed, EngineUnavailable, LakeFileBroken, StoreCancelled, StoreTimeout
 from analytics.lake.schema import File
-from analytics.lake.selection import EVENTS, Selection, text, view
+from analytics.lake.selection import EVENTS, Selection, Shape, condition, text, view
 
 EngineName = Literal["duckdb", "spark"]
 POLL_SECONDS: Final = 0.1
@@ -89,7 +89,7 @@ class DuckDBEngine:
             table = selection.table if selection.table is not None else selection.shape.schema.empty_table()
             self._raw.register("lake_memory", table)
             columns = ", ".join(f"e.{name}" for name in selection.shape.schema.names)
-            body = f"SELECT {columns} FROM lake_memory AS e WHERE {_within(selection)}"
+            body = f"SELECT {columns} FROM lake_memory AS e WHERE {condition(selection, 'duckdb')}"
         else:
             sources = {file: _parquet(selection, file) for file in selection.shape.files}
             body = view(selection, "duckdb", sources, [_property(name) for name in selection.shape.properties])
@@ -118,12 +118,6 @@ class DuckDBEngine:
 
     def close(self) -> None:
         self._raw.close()
-
-
-def _within(selection: Selection) -> str:
-    from analytics.lake.selection import condition
-
-    return condition(selection, "duckdb")
 
 
 def _parquet(selection: Selection, file: File) -> str:
@@ -196,9 +190,9 @@ def engine_for(folder: Path | None, engine: str = "") -> Engine:
     )
 
 
-def unbound(selection: Selection) -> ir.Table:
+def unbound(shape: Shape) -> ir.Table:
     """The table that expressions are made of."""
-    return ibis.table(ibis.schema(selection.shape.schema), name=EVENTS)
+    return ibis.table(ibis.schema(shape.schema), name=EVENTS)
 
 
 @contextmanager

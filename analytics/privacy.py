@@ -18,7 +18,7 @@ from uuid import UUID
 import psycopg
 from django.db import connections, transaction
 
-from analytics.models import Identity, Quarantine, Subject
+from analytics.models import Identity, LakePiece, Quarantine, Subject
 from analytics.sealing import SealBroken, keyring, unseal
 from analytics.signals import subject_erased
 from analytics.spool import Spool, spool_folder
@@ -44,6 +44,14 @@ STATEMENTS: Final[tuple[tuple[str, str], ...]] = (
         """
         INSERT INTO bw_dirty_mark (tenant_id, minute, reason, created_at)
         SELECT DISTINCT tenant_id, date_trunc('minute', ts), 'erasure', %(now)s::timestamptz FROM bw_event
+         WHERE tenant_id = %(tenant)s AND object_id = ANY (%(names)s::text[])
+        """,
+    ),
+    (
+        "lake_hours",
+        """
+        INSERT INTO bw_lake_mark (tenant_id, hour, reason, created_at)
+        SELECT DISTINCT tenant_id, date_trunc('hour', ts, 'UTC'), 'erasure', %(now)s::timestamptz FROM bw_event
          WHERE tenant_id = %(tenant)s AND object_id = ANY (%(names)s::text[])
         """,
     ),
@@ -115,6 +123,14 @@ STATEMENTS: Final[tuple[tuple[str, str], ...]] = (
         "dirty_marks",
         """
         INSERT INTO bw_dirty_mark (tenant_id, subject_id, reason, created_at)
+        SELECT %(tenant)s, s.id, 'erasure', %(now)s FROM unnest(%(subjects)s::int[]) AS s (id)
+         WHERE EXISTS (SELECT 1 FROM bw_event e WHERE e.tenant_id = %(tenant)s AND e.subject_id = s.id)
+        """,
+    ),
+    (
+        "lake_marks",
+        """
+        INSERT INTO bw_lake_mark (tenant_id, subject_id, reason, created_at)
         SELECT %(tenant)s, s.id, 'erasure', %(now)s FROM unnest(%(subjects)s::int[]) AS s (id)
          WHERE EXISTS (SELECT 1 FROM bw_event e WHERE e.tenant_id = %(tenant)s AND e.subject_id = s.id)
         """,
@@ -222,6 +238,7 @@ def erase_subject(
         rows = {store: _count(cursor, statement, parameters) for store, statement in STATEMENTS}
         left = {store: _scan(cursor, statement, parameters) for store, statement in VERIFY}
         transaction.set_rollback(dry_run, using=using)
+    rows["lake"], left["lake"] = _erase_lake(tenant_id, traces.subjects, now, dry_run, using)
     rows["spool"] = 0 if dry_run else _forget_spool(tenant_id, traces.names)
     if not dry_run:
         subject_erased.send(sender=Receipt, tenant_id=tenant_id, subject_ids=traces.subjects)
@@ -331,6 +348,19 @@ def _scan(cursor: psycopg.Cursor[Any], statement: str, parameters: dict[str, Any
     cursor.execute(statement, parameters)
     row = cursor.fetchone()
     return int(row[0]) if row else 0
+
+
+def _erase_lake(tenant_id: int, subjects: Sequence[int], now: datetime, dry_run: bool, using: str) -> tuple[int, int]:
+    """Pieces of the lake that were written again (or would be), and former ones that are left."""
+    with tenant_context(tenant_id, using=using):
+        if not LakePiece.objects.using(using).filter(tenant_id=tenant_id).exists():
+            return 0, 0
+    from analytics.lake.forgetting import lake_erase, lake_holds  # brings Arrow along, which few processes need
+
+    if dry_run:
+        return lake_holds(tenant_id=tenant_id, subjects=subjects, using=using), 0
+    erased = lake_erase(tenant_id=tenant_id, subjects=subjects, now=now, using=using)
+    return erased.rewritten, erased.left
 
 
 def _forget_spool(tenant_id: int, names: Sequence[str]) -> int:

@@ -11,7 +11,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from datetime import datetime
-from typing import Final, Protocol
+from typing import Final, Protocol, TypeVar
 
 import ibis
 import pyarrow as pa
@@ -45,10 +45,14 @@ __all__ = [
 
 TRIES: Final = 3
 
+T = TypeVar("T")
+
 
 class Source(Protocol):
     """Where a store's events come from: the lake, or a table in memory for tests."""
 
+    @property
+    def shape(self) -> Shape: ...
     @property
     def data_through(self) -> datetime: ...
     @property
@@ -69,9 +73,9 @@ class EventStore:
     ) -> None:
         self._engine, self._source = engine, source
         self._timeout, self._cancelled = timeout, cancelled
-        self._shape = source.selection().shape
+        self._shape = source.shape
         self._shown: Selection | None = None
-        self.events: ir.Table = unbound(source.selection())
+        self.events: ir.Table = unbound(source.shape)
 
     @property
     def engine(self) -> EngineName:
@@ -84,8 +88,8 @@ class EventStore:
 
     @property
     def files(self) -> tuple[StoredFile, ...]:
-        """The typed files of the snapshot, in order of time."""
-        return self._source.files
+        """The typed files of the snapshot, in order of time. Raises LakeFileBroken."""
+        return self._repaired(lambda: self._source.files)
 
     @property
     def rows(self) -> int:
@@ -112,13 +116,7 @@ class EventStore:
         Raises StoreTimeout, StoreCancelled, LakeFileBroken, EngineFailed.
         """
         with watched(self._engine, self._timeout, self._cancelled):
-            for _ in range(TRIES - 1):
-                try:
-                    return self._answer(expression)
-                except LakeFileBroken:
-                    if not self._source.repair():
-                        raise
-            return self._answer(expression)
+            return self._repaired(lambda: self._answer(expression))
 
     def arrow(
         self, columns: Sequence[str], names: Sequence[str] | None = None, *, order_by: Sequence[str] = ()
@@ -134,8 +132,8 @@ class EventStore:
 
     def batches(self, columns: Sequence[str], names: Sequence[str] | None = None) -> Iterator[pa.RecordBatch]:
         """Like `arrow`, in portions and in any order; a file that breaks on the way ends it with LakeFileBroken."""
-        self._show()
         with watched(self._engine, self._timeout, self._cancelled):
+            self._repaired(self._show)
             yield from self._engine.batches(self._picked(columns, names, ()))
 
     def _picked(self, columns: Sequence[str], names: Sequence[str] | None, order_by: Sequence[str]) -> ir.Table:
@@ -149,6 +147,16 @@ class EventStore:
     def _answer(self, expression: ir.Expr) -> pa.Table:
         self._show()
         return self._engine.run(expression)
+
+    def _repaired(self, reading: Callable[[], T]) -> T:
+        """What a reading gives, after repairs if a file could not be read. Raises LakeFileBroken."""
+        for _ in range(TRIES - 1):
+            try:
+                return reading()
+            except LakeFileBroken:
+                if not self._source.repair():
+                    raise
+        return reading()
 
     def _show(self) -> None:
         selection = self._source.selection()

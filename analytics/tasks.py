@@ -39,3 +39,20 @@ def warm_up() -> int:
     from analytics.cache.warm import warm_up as warm
 
     return warm(now=timezone.now())
+
+
+@shared_task(name="analytics.seal", ignore_result=True, expires=110)
+def seal() -> int:
+    """Seal what is due of every tenant's events into the lake; how many pieces."""
+    from analytics.lake.services import lake_tick
+
+    return lake_tick(now=timezone.now()).pieces
+
+
+@shared_task(name="analytics.collect_lake", ignore_result=True, expires=600)
+def collect_lake() -> int:
+    """Remove files of the lake that nobody needs any more; how many."""
+    from analytics.lake.services import lake_collect
+
+    done = lake_collect(now=timezone.now())
+    return done.retired + done.strays

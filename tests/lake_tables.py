@@ -24,7 +24,7 @@ class MemorySource:
 
     def __init__(self, selection: Selection, data_through: datetime) -> None:
         self._selection = selection
-        self.data_through = data_through
+        self.shape, self.data_through = selection.shape, data_through
 
     def selection(self) -> Selection:
         return self._selection

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from django.urls import path
 
-from analytics.views import access, events, jobs, people
+from analytics.views import access, cache, events, jobs, people
 
 urlpatterns = [
     path("auth/token/", access.TokenView.as_view(), name="token"),
@@ -30,5 +30,6 @@ urlpatterns = [
     path("jobs/<uuid:job_id>/cancel/", jobs.JobCancelView.as_view(), name="job-cancel"),
     path("scheduler/", jobs.SchedulerView.as_view(), name="scheduler"),
     path("scheduler/<str:action>/", jobs.SchedulerSwitchView.as_view(), name="scheduler-switch"),
+    path("cache/", cache.CacheView.as_view(), name="cache"),
     path("exchange-rates/", jobs.RatesView.as_view(), name="exchange-rates"),
 ]

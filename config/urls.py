@@ -16,6 +16,7 @@ handler500 = "config.problems.server_error"
 urlpatterns = [
     path("", include("reports.urls")),
     path("admin/tenant/", tenant_switch, name="tenant-choose"),
+    path("admin/operation/", include("analytics.admin.urls")),
     path("admin/", admin.site.urls),
     path("health/", include("config.health")),
     path("api/v1/", include("analytics.urls")),

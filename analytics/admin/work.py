@@ -10,7 +10,7 @@ from django.utils.html import format_html
 
 from analytics import jobs
 from analytics.admin.base import ReadOnlyAdmin
-from analytics.models import DirtyMark, DuePeriod, Job
+from analytics.models import DirtyMark, DuePeriod, Job, ScheduleChoice
 
 
 @admin.register(Job)
@@ -51,6 +51,14 @@ class DuePeriodAdmin(ReadOnlyAdmin):
     list_display = ("schedule", "due_at", "state", "job_id")
     list_filter = ("schedule",)
     ordering = ("-due_at",)
+
+
+@admin.register(ScheduleChoice)
+class ScheduleChoiceAdmin(ReadOnlyAdmin):
+    """What was chosen on the scheduler's page."""
+
+    list_display = ("schedule", "is_paused", "at", "changed_at", "changed_by")
+    ordering = ("schedule",)
 
 
 @admin.register(DirtyMark)

@@ -11,7 +11,7 @@ import logging
 import secrets
 import threading
 import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from functools import partial
 from typing import Any, Final, TypeVar
 
@@ -175,7 +175,7 @@ class Shared:
 
         self._ask(write)
 
-    def counts(self, hours: Sequence[int]) -> list[dict[str, int]]:
+    def counts(self, hours: Iterable[int]) -> list[dict[str, int]]:
         """The counts of these hours."""
 
         def read() -> list[dict[str, int]]:

@@ -73,7 +73,11 @@ class Migration(migrations.Migration):
                 ("changed_by", models.TextField(blank=True, default="")),
                 ("tenant", analytics.models.base.TenantForeignKey()),
             ],
-            options={"db_table": "bw_schedule_choice"},
+            options={
+                "db_table": "bw_schedule_choice",
+                "verbose_name": "choice of a schedule",
+                "verbose_name_plural": "choices of schedules",
+            },
         ),
         migrations.AddConstraint(
             "ScheduleChoice",

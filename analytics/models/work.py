@@ -98,6 +98,8 @@ class ScheduleChoice(models.Model):
 
     class Meta:
         db_table = "bw_schedule_choice"
+        verbose_name = "choice of a schedule"
+        verbose_name_plural = "choices of schedules"
         constraints: ClassVar = [
             models.UniqueConstraint(fields=["tenant", "schedule"], name="bw_schedule_choice_once"),
         ]

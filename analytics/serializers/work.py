@@ -131,3 +131,13 @@ class JobPageSerializer(Counted):
     """A page of jobs."""
 
     results = JobSerializer(many=True)
+
+
+class CacheSerializer(serializers.Serializer[Any]):
+    """How often answers were known already; `hit_rate` is null when nothing was asked."""
+
+    is_enabled = serializers.BooleanField()
+    hours = serializers.IntegerField()
+    asked = serializers.IntegerField()
+    known = serializers.IntegerField()
+    hit_rate = serializers.FloatField(allow_null=True)

@@ -28,6 +28,12 @@ METHODS: Final = {"card": 56, "paypal": 22, "sepa": 12, "applepay": 10}
 GIFTS: Final = {"rose": (50, 60), "star": (200, 25), "firework": (1_000, 11), "comet": (5_000, 4)}
 TIERS: Final = {"silver": (499, 72), "gold": (1_499, 28)}
 PLANS: Final = {"starter": 900, "studio": 2_900}
+GAMES: Final = {"blackjack": 30, "slots": 34, "trivia": 22, "chess": 14}
+LISTINGS: Final = {"flat": 34, "workshop": 26, "studio": 22, "storage": 18}
+CITIES: Final = ("Paris", "Lyon", "Bruxelles", "Genève", "Berlin", "London", "Madrid", "Milano")
+INSTRUMENTS: Final = {"EURUSD": 40, "GOLD": 24, "OIL": 18, "BTCEUR": 18}
+STRATEGIES: Final = ("trend", "swing", "hedge", "scalp")
+CHANNEL_KINDS: Final = {"newsletter": "email", "tiktok": "social", "instagram": "social"}
 FAILURES: Final = {"card_declined": 46, "insufficient_funds": 30, "expired_card": 14, "3ds_failed": 10}
 AGENTS: Final = {
     "web": "Mozilla/5.0 (X11; Linux x86_64; rv:140.0) Gecko/20100101 Firefox/140.0",

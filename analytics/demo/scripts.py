@@ -20,7 +20,7 @@ def visit(world: World, today: Today, visit: Visit, *, is_new: bool) -> None:
     if is_new:
         _sign_up(world, today, visit)
     else:
-        _return(today, visit)
+        _return(world, today, visit)
     interests = [_watch, _shop, _look_at_events, _browse]
     first = dice.pick(interests, 1.25)
     first(world, today, visit)
@@ -38,7 +38,7 @@ def backstage(world: World, today: Today) -> None:
         _take_place(world, today, show)
     for number in range(int(world.plan.events / world.plan.days * PASSERS_BY)):
         _passer_by(world, today, number)
-    _machines(today)
+    _studios(today)
 
 
 def creator(number: int) -> str:
@@ -86,11 +86,14 @@ def _one_time_code(today: Today, visit: Visit) -> None:
         tell("otp_failed", visit, dice.between(10, 70), method=method, reason=dice.pick(("wrong_code", "too_late")))
 
 
-def _return(today: Today, visit: Visit) -> None:
+def _return(world: World, today: Today, visit: Visit) -> None:
     dice = today.dice
     channel = CHANNEL_AGAIN(dice())
     if channel:
         visit.facts["utm_source"] = channel
+    campaign = world.campaign(visit.person)
+    if campaign and dice.chance(0.4):
+        visit.facts["utm_campaign"] = campaign
     if dice.chance(0.16):
         today.teller.tell("logged_in", visit)
         if dice.chance(0.4):
@@ -227,20 +230,8 @@ def _passer_by(world: World, today: Today, number: int) -> None:
     _browse(world, today, who)
 
 
-def _machines(today: Today) -> None:
-    """Webhooks, studio subscriptions of creators and the day's data point."""
-    dice, tell_at = today.dice, today.teller.tell_at
-    for hour in range(24):
-        for _ in range(int(dice() * 3)):
-            at = today.midnight + (hour + dice()) * 3600
-            facts = {"object_type": "webhook", "object_id": dice.pick(("orders", "payments", "events"))}
-            if dice.chance(0.03):
-                tell_at("webhook_failed", None, at, {**facts, "reason": "timeout"})
-            else:
-                tell_at("webhook_delivered", None, at, {**facts, "duration_ms": round(40 + 400 * dice() ** 3, 1)})
-    share = round(0.13 + 0.05 * dice() - 0.0003 * today.number, 4)
-    point = {"object_type": "metric", "object_id": "users.churn_risk_share", "value": share}
-    tell_at("data_point", None, today.midnight + 4 * 3600, point)
+def _studios(today: Today) -> None:
+    """Studio subscriptions of creators."""
     for number in range(CREATORS):
         _studio(today, number)
 

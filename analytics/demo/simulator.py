@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from dataclasses import replace
 from datetime import datetime
 
 import numpy as np
 
 from analytics.demo import scripts
 from analytics.demo.catalogue import COUNTRIES
+from analytics.demo.offices import offices
+from analytics.demo.pastimes import pastimes
 from analytics.demo.population import expected_visits
 from analytics.demo.rhythm import day_seconds, midnight, visit_seconds
 from analytics.demo.telling import Dice, Message, Teller, Visit
@@ -40,8 +43,12 @@ def _day(world: World, number: int, begin: float) -> Told:
     for what in world.due.pop(number, []):
         what(world, today)
     for visit, is_new in _visits(world, number, begin, newcomers):
+        today.visits.append(replace(visit, facts=dict(visit.facts)))
         scripts.visit(world, today, visit, is_new=is_new)
     scripts.backstage(world, today)
+    dice = Dice(world.rng(number, 6))
+    pastimes(today, dice, world.plan.size)
+    offices(today, dice, world.plan.size)
     return today.teller.take()
 
 

@@ -31,6 +31,11 @@ class Dice:
         """Uniform in [low, high)."""
         return low + (high - low) * next(self._numbers)
 
+    def times(self, expected: float) -> int:
+        """A whole number that is `expected` on average: half as many to half as many again."""
+        wanted = expected * (0.5 + next(self._numbers))
+        return int(wanted) + (next(self._numbers) < wanted % 1)
+
     def pick(self, choices: Sequence[T], bias: float = 1.0) -> T:
         """One of them; a bias above 1 prefers the first ones."""
         return choices[int(next(self._numbers) ** bias * len(choices))]
@@ -104,4 +109,5 @@ class Teller:
 
 def money(cents: int) -> dict[str, str]:
     """An amount in euros, as properties."""
-    return {"amount": f"{cents // 100}.{cents % 100:02d}", "currency": "EUR"}
+    sign, size = "-" if cents < 0 else "", abs(cents)
+    return {"amount": f"{sign}{size // 100}.{size % 100:02d}", "currency": "EUR"}

@@ -22,6 +22,9 @@ from analytics.demo.telling import Dice, Ids, Teller, Visit
 EVENTS_PER_VISIT = 5.7
 EVENTS_PER_SIGN_UP = 4.4
 EVENTS_BESIDE_PER_DAY = 52
+AREAS = 0.26
+"""The share of a story that `pastimes` and `offices` tell."""
+USUAL_PER_DAY = 300_000 / 90
 PASSERS_BY = 0.016
 EVENTS_PER_PASSER_BY = 1.8
 EVENTS_PER_ARRIVAL_A_DAY = 6_000
@@ -43,6 +46,11 @@ class Plan:
     def first_day(zone: str, *, days: int, until: datetime) -> date:
         """The local day with which a story of that many days begins, if it is to end at `until`."""
         return until.astimezone(ZoneInfo(zone)).date() - timedelta(days=days)
+
+    @property
+    def size(self) -> float:
+        """How large a day of it is: 1 for 300,000 events in 90 days."""
+        return self.events / self.days / USUAL_PER_DAY
 
     @property
     def key(self) -> str:
@@ -72,6 +80,7 @@ class Today:
     streams: list[Stream]
     shows: list[Show]
     upcoming: list[Show]
+    visits: list[Visit] = field(default_factory=list)
 
 
 Due = Callable[["World", Today], None]
@@ -146,7 +155,8 @@ class World:
             habit += float(expected[:newcomers].sum())
             firsts.append(expected[newcomers:])
         first = np.concatenate(firsts)
-        beside = EVENTS_BESIDE_PER_DAY * self.plan.days + PASSERS_BY * EVENTS_PER_PASSER_BY * self.plan.events
+        shares = PASSERS_BY * EVENTS_PER_PASSER_BY + AREAS
+        beside = EVENTS_BESIDE_PER_DAY * self.plan.days + shares * self.plan.events
         wanted = (self.plan.events - beside - EVENTS_PER_SIGN_UP * len(first)) / EVENTS_PER_VISIT
         low, high = 0.0, 50.0
         for _ in range(40):

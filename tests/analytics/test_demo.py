@@ -17,7 +17,7 @@ from analytics.models import Event, Quarantine, Subject, Tenant
 from analytics.tenancy import tenant_context
 from kpis.taxonomy import STANDARD_EVENTS
 
-PLAN = Plan(seed=7, start=date(2026, 1, 5), zone="Europe/Paris", days=90, events=30_000)
+PLAN = Plan(seed=7, start=date(2026, 1, 5), zone="Europe/Paris", days=90, events=100_000)
 UNTIL = datetime(2026, 4, 5, 12, 0, tzinfo=UTC)
 
 
@@ -39,7 +39,7 @@ def test_the_same_seed_tells_the_same_story_and_another_seed_another(whole: Told
     short = datetime(2026, 1, 15, tzinfo=UTC)
     again = told(until=short)
     assert again == whole[: len(again)]
-    other = told(Plan(seed=8, start=PLAN.start, zone=PLAN.zone, days=90, events=30_000), short)
+    other = told(Plan(seed=8, start=PLAN.start, zone=PLAN.zone, days=90, events=100_000), short)
     assert {message["uuid"] for _, message in other}.isdisjoint(message["uuid"] for _, message in again)
 
 
@@ -74,7 +74,12 @@ def test_every_family_of_metrics_has_its_events(whole: Told) -> None:
         "payment_pending", "payment_settled", "payment_failed", "payment_expired", "payment_refunded", "otp_sent",
         "otp_verified", "otp_failed", "event_hosted", "event_cancelled", "event_viewed", "event_joined",
         "event_attended", "signed_up", "logged_in", "page_view", "data_point", "webhook_delivered",
-        "webhook_failed",
+        "webhook_failed", "webhook_queued", "content_flagged", "moderation_action", "user_banned", "appeal_opened",
+        "appeal_granted", "appeal_rejected", "game_started", "game_ended", "stake_placed", "payout_made",
+        "feature_used", "automation_completed", "automation_failed", "post_published", "post_engaged", "ad_shown",
+        "ad_clicked", "lead_created", "lead_converted", "campaign_charged", "listing_created", "listing_viewed",
+        "listing_contacted", "trade_opened", "trade_closed", "request_completed", "generation_completed",
+        "generation_failed", "content_created", "event_created",
     }  # fmt: skip
 
 

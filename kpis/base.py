@@ -101,6 +101,8 @@ class Condition:
             raise ValueError(f"{self.field}: the operand of `in` is a tuple")
         if self.op == "is_null" and not isinstance(self.value, bool):
             raise ValueError(f"{self.field}: the operand of `is_null` is True or False")
+        if self.op in ("gt", "lt") and not (isinstance(self.value, int | float) and abs(self.value) < 2**62):
+            raise ValueError(f"{self.field}: the operand of `{self.op}` is a number")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -6,6 +6,7 @@ from django.urls import path, re_path
 
 from reports.dashboard import signin, views
 from reports.dashboard.areas import AREAS, PLATFORMS
+from reports.boards.urls import pages as boards
 from reports.exports.urls import pages as exports
 
 app_name = "dashboard"
@@ -16,6 +17,7 @@ urlpatterns = [
     path("tenant/", views.tenant_switch, name="tenant"),
     path("theme/", views.theme, name="theme"),
     path("range/", views.range_choose, name="range"),
+    path("first-key/", views.first_key, name="first-key"),
     path("", views.overview, name="overview"),
     path("realtime/", views.realtime, name="realtime"),
     path("metrics/", views.metrics, name="metrics"),
@@ -23,5 +25,6 @@ urlpatterns = [
     re_path(r"^cards/(?P<kind>tile|chart|table)/$", views.card, name="card"),
     re_path(rf"^(?P<slug>{'|'.join(AREAS)})/$", views.area, name="area"),
     re_path(rf"^platforms/(?P<slug>{'|'.join(PLATFORMS)})/$", views.platform, name="platform"),
+    *boards,
     *exports,
 ]

@@ -19,7 +19,7 @@ from reports.dashboard.cards import (
     tile_of,
 )
 from reports.dashboard.question import PageQuestion
-from reports.dashboard.reading import Numbers, broken_down, numbers_read
+from reports.dashboard.reading import Numbers, broken_down, has_events, metric_named, numbers_read
 from reports.dashboard.toolbar import Toolbar, toolbar_of
 
 
@@ -44,8 +44,8 @@ def card_page(area: Area, question: PageQuestion) -> CardPage:
     tenant_id = question.tenant.id
     catalogue = Catalogue(tenant_id)
     # What a family of metrics lacks on this installation is left out; `manage.py check` tells of misspelt names.
-    tiles, charts = ([name for name in names if name in catalogue] for names in (area.tiles, area.charts))
-    tables = [pair for pair in area.tables if pair[0] in catalogue]
+    tiles, charts = ([name for name in names if metric_named(name, catalogue)] for names in (area.tiles, area.charts))
+    tables = [pair for pair in area.tables if metric_named(pair[0], catalogue)]
     numbers = numbers_read([*tiles, *charts], replace(question.ask, by=None), tenant_id=tenant_id, catalogue=catalogue)
     return CardPage(
         title=area.title,
@@ -55,7 +55,7 @@ def card_page(area: Area, question: PageQuestion) -> CardPage:
         charts=tuple(chart_for(name, numbers, question) for name in charts),
         tables=() if numbers.is_empty else tables_for(tables, question, catalogue),
         data_through=data_through_of(numbers, question),
-        is_empty=numbers.is_empty or not any(series.points for series in numbers.series.values()),
+        is_empty=numbers.is_empty or not has_events(numbers),
         live_query=question.live_query,
         complaints=[complaint.message for complaint in question.complaints],
     )
@@ -72,7 +72,7 @@ def card_alone(kind: str, name: str, question: PageQuestion) -> Tile | ChartCard
 
 def tile_for(name: str, numbers: Numbers, question: PageQuestion) -> Tile:
     """The tile of a metric that was read, or why there is none."""
-    metric = numbers.catalogue.get(name)
+    metric = metric_named(name, numbers.catalogue)
     if metric is None or name not in numbers.series:
         return tile_missing(metric, name, numbers.missing.get(name, ""), question)
     return tile_of(metric, numbers.series[name], question)
@@ -80,7 +80,7 @@ def tile_for(name: str, numbers: Numbers, question: PageQuestion) -> Tile:
 
 def chart_for(name: str, numbers: Numbers, question: PageQuestion) -> ChartCard:
     """The chart of a metric that was read, or why there is none."""
-    metric = numbers.catalogue.get(name)
+    metric = metric_named(name, numbers.catalogue)
     if metric is None or name not in numbers.series:
         title, text = (metric.name, metric.help) if metric else (name, "")
         href = question.href(metric_path(name))
@@ -103,7 +103,7 @@ def table_for(name: str, by: str, question: PageQuestion, catalogue: Catalogue, 
 
 
 def _table(name: str, by: str, numbers: Numbers, question: PageQuestion) -> TableCard:
-    metric = numbers.catalogue.get(name)
+    metric = metric_named(name, numbers.catalogue)
     if metric is not None and name in numbers.series:
         return table_of(metric, numbers.series[name], question)
     title = f"{metric.name if metric else name} by {shown.dimension_shown(by)}"

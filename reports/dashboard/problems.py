@@ -10,3 +10,9 @@ def problem_page(request: HttpRequest, *, status: int, title: str, message: str,
     """One problem as a whole page. `code` is a command to copy, `suggestions` are (label, address) pairs."""
     context = {"title": title, "message": message, "status": status, **more}
     return render(request, "reports/problem.html", context, status=status)
+
+
+def csrf_failed(request: HttpRequest, reason: str = "") -> HttpResponse:
+    """For a form that was sent without its token: mostly a page left open over a sign-out."""
+    message = "This form is no longer valid. Go back, load the page again and send it once more."
+    return problem_page(request, status=403, title="Please send it again", message=message)

@@ -13,8 +13,9 @@ from django.utils import timezone
 from rest_framework.exceptions import ValidationError
 
 from analytics.contracts import TenantInfo
-from analytics.filters import nearest
+from analytics.filters import nearest, refuse
 from analytics.periods import Granularity, Period
+from kpis.base import EVENT_COLUMNS, PROPERTY
 from kpis.parameters import CUT, EVERYTHING, Ask, ask_of
 from kpis.series.question import TOTAL, WIDTHS
 
@@ -98,6 +99,7 @@ def question_of(
     while True:
         try:
             ask = ask_of(wanted, tenant, now, known=known, **defaults)
+            _check_columns(ask)
             break
         except ValidationError as error:
             found = _complaints(error)
@@ -109,6 +111,15 @@ def question_of(
         complaints.append(complaint)
         wanted.pop("granularity", None)
     return PageQuestion(replace(ask, grain=grain), tenant, path, wanted, complaints, "granularity" in wanted)
+
+
+def _check_columns(ask: Ask) -> None:
+    """A filter on a column that no event has would leave the whole page without numbers."""
+    for condition in ask.filters:
+        name = condition.field
+        if name not in EVENT_COLUMNS and not PROPERTY.match(name):
+            known = sorted(EVENT_COLUMNS)
+            refuse("filters", "unknown_dimension", f"There is no dimension {name[:100]!r}.{nearest(name, known)}")
 
 
 def _whole(ask: Ask) -> Period:
@@ -155,8 +166,3 @@ def _grain(ask: Ask, chosen: str) -> tuple[str, Complaint | None]:
         return chosen, None
     message = f"By {chosen} that is {count:,} points, at most {MOST_POINTS} fit a chart. It is shown by {fitting}."
     return fitting, Complaint("granularity", message)
-
-
-def did_you_mean(word: str, known: Collection[str]) -> str:
-    """The ending of a refusal, or nothing."""
-    return nearest(word, known).strip()

@@ -8,6 +8,7 @@ from typing import Final
 
 from django.db import Error, transaction
 
+from analytics.models import Event
 from analytics.registry import UnknownName
 from analytics.selectors import statement_limit
 from kpis.base import COLUMNS, PROPERTY, Metric, measures
@@ -54,6 +55,14 @@ def numbers_read(names: Sequence[str], ask: Ask, *, tenant_id: int, catalogue: C
     return Numbers(catalogue, {series.metric: series for series in found}, missing)
 
 
+def has_events(numbers: Numbers) -> bool:
+    """Whether the tenant has any event at all; asked only when no number has a value."""
+    totals = [series.total for series in numbers.series.values()]
+    if not totals or any(total is not None for total in totals):
+        return True
+    return Event.objects.filter(tenant_id=numbers.catalogue.tenant_id).exists()
+
+
 def broken_down(names: Sequence[str], by: str, ask: Ask, catalogue: Catalogue, *, limit: int = 8) -> Numbers:
     """Metrics by one dimension: totals only, compared as the page is."""
     question = replace(ask, by=by, grain=TOTAL, limit=limit)
@@ -83,6 +92,14 @@ def unanswerable(metric: Metric, ask: Ask, catalogue: Catalogue) -> str:
         if any(name not in COLUMNS[source] and not (source == "events" and PROPERTY.match(name)) for source in sources):
             return f"{metric.name} cannot be narrowed by {name.replace('_', ' ')}."
     return ""
+
+
+def metric_named(name: str, catalogue: Catalogue) -> Metric | None:
+    """The metric, or None."""
+    try:
+        return catalogue[name]
+    except UnknownName:
+        return None
 
 
 def dimensions_of(metric: Metric, catalogue: Catalogue) -> tuple[str, ...]:

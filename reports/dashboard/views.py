@@ -13,6 +13,7 @@ from django.utils.http import url_has_allowed_host_and_scheme
 from django.views.decorators.http import require_GET, require_POST
 
 from analytics.access.middleware import tenant_choose
+from analytics.access.roles import Scope
 from analytics.registry import UnknownName
 from kpis.catalogue import Catalogue
 from kpis.parameters import EVERYTHING
@@ -21,6 +22,7 @@ from reports.dashboard.cards import metric_path
 from reports.dashboard.catalogue_page import catalogue_page
 from reports.dashboard.context import THEME_COOKIE, THEMES
 from reports.dashboard.doors import is_fragment, scopes_of, tenant_of, tenant_page
+from reports.dashboard.first_steps import first_steps, write_key_make
 from reports.dashboard.menu import platform_tabs
 from reports.dashboard.metric_page import metric_page
 from reports.dashboard.pages import card_alone, card_page
@@ -113,6 +115,16 @@ def unknown_metric(request: HttpRequest, name: str, catalogue: Catalogue) -> Htt
         message=f"There is no metric {name[:100]!r}.",
         suggestions=[(catalogue[each].name, metric_path(each)) for each in near],
     )
+
+
+@require_POST
+@tenant_page(Scope.ACCESS_WRITE)
+def first_key(request: HttpRequest) -> HttpResponse:
+    """Makes a write key and shows it, this once."""
+    steps = first_steps(request, token=write_key_make(request))
+    response = render(request, "reports/first_key.html", {"steps": steps})
+    response["Cache-Control"] = "no-store"
+    return response
 
 
 @require_GET

@@ -25,6 +25,9 @@ TICKS: tuple[Tick, ...] = (
     Tick("let go of the minutes of closed hours", "kpis.close_hours", 300),
     Tick("enqueue what has become due", "kpis.enqueue_due", 15),
     Tick("make the partitions of the next months", "kpis.ensure_partitions", 3600),
+    Tick("publish how the machine does", "kpis.publish_machine", 60),
+    Tick("seal events into the lake", "analytics.seal", 120),
+    Tick("remove files of the lake that nobody needs", "analytics.collect_lake", 900),
     Tick("send on what waits for PostHog", "analytics.forward", 5),
     Tick("work out again what was asked lately", "analytics.warm_up", 300),
 )

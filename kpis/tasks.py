@@ -54,3 +54,11 @@ def ensure_partitions() -> list[str]:
     from analytics.partitions import partitions_ensure
 
     return partitions_ensure(now=timezone.now())
+
+
+@shared_task(name="kpis.publish_machine", ignore_result=True, expires=30)
+def publish_machine() -> bool:
+    """Publish CPU, memory, queue and a beat into the tenant that ANALYTICS_TENANT names; False when it names none."""
+    from kpis.machine import machine_publish
+
+    return machine_publish(now=timezone.now())

@@ -21,6 +21,7 @@ urlpatterns = [
     path("health/", include("config.health")),
     path("api/v1/", include("analytics.urls")),
     path("api/v1/", include("kpis.urls")),
+    path("api/v1/", include("insights.urls")),
     path("api/v1/", include("reports.api")),
     path("api/schema/", SpectacularAPIView.as_view(), name="schema"),
     path("api/docs/", SpectacularSwaggerSplitView.as_view(template_name="config/api_docs.html"), name="docs"),

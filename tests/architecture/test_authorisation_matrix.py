@@ -77,6 +77,9 @@ MATRIX: dict[tuple[str, str], str] = {
     ("board-links", "GET"): ANALYSTS,
     ("board-links", "POST"): ANALYSTS,
     ("board-link", "DELETE"): ANALYSTS,
+    ("kpi-ledger", "GET"): READERS,
+    ("kpi-contributions", "GET"): READERS,
+    ("kpi-explain", "GET"): READERS,
     ("goals", "GET"): READERS,
     ("goals", "POST"): ANALYSTS,
     ("goal", "GET"): READERS,
@@ -91,6 +94,11 @@ MATRIX: dict[tuple[str, str], str] = {
     ("payments-methods", "GET"): READERS,
     ("payments-top-resources", "GET"): READERS,
     ("payments-customers", "GET"): READERS,
+    ("customers-segments", "GET"): READERS,
+    ("customers-segment-table", "GET"): READERS,
+    ("customers-segment-table", "PUT"): ANALYSTS,
+    ("customers-lifetime", "GET"): READERS,
+    ("customer-value", "GET"): ADMINS,
 }
 ROLES = {"O": "owner", "A": "admin", "N": "analyst", "V": "viewer", "I": "ingest"}
 

@@ -1,0 +1,125 @@
+"""How answers of `insights` are written as JSON: money as decimal strings of the currency's digits, days as dates."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from decimal import ROUND_HALF_UP, Decimal
+from typing import Any
+
+from analytics.capture.money import exponents
+from insights.contracts import CustomerValue, LifetimeCurves, SnapshotView
+
+
+def money(minor: float | None, currency: str) -> str | None:
+    """Minor units as a decimal string, rounded half up to whole ones."""
+    if minor is None:
+        return None
+    whole = Decimal(str(minor)).quantize(Decimal(1), rounding=ROUND_HALF_UP)
+    return str(whole.scaleb(-exponents().get(currency, 2)))
+
+
+def snapshot_plain(view: SnapshotView) -> dict[str, Any]:
+    """For `GET customers/segments/`."""
+    code = view.currency
+    return {
+        "taken_on": view.taken_on.isoformat(),
+        "data_through": view.data_through.isoformat(),
+        "currency": code,
+        "customers": view.customers,
+        "rule": view.rule,
+        "edges": _edges(view.edges, code),
+        "segments": [
+            {
+                "name": segment.name,
+                "size": segment.size,
+                "share": segment.share,
+                "orders": segment.orders,
+                "net": money(segment.net, code),
+                "net_share": segment.net_share,
+                "recency_days": segment.recency_days,
+                "predicted": money(segment.predicted, code),
+            }
+            for segment in view.segments
+        ],
+        "compared_with": view.compared_with.isoformat() if view.compared_with else None,
+        "moves": [
+            {"from": old or None, "to": new or None, "people": people}
+            for (old, new), people in sorted(view.moves.items(), key=lambda item: -item[1])
+        ],
+        "prediction": _amounts(view.prediction, code, "value", "low", "high"),
+        "calibration": _calibration(view.calibration, code),
+        "models": view.models,
+        "fit_note": view.fit_note,
+    }
+
+
+def value_plain(value: CustomerValue) -> dict[str, Any]:
+    """For `GET customers/{id}/value/`."""
+    code = value.currency
+    return {
+        "person": value.person,
+        "currency": code,
+        "as_of": value.taken_on.isoformat() if value.taken_on else None,
+        "first_purchase_on": value.first_purchase_on.isoformat() if value.first_purchase_on else None,
+        "last_purchase_on": value.last_purchase_on.isoformat() if value.last_purchase_on else None,
+        "purchases": value.purchases,
+        "orders": value.orders,
+        "gross": money(value.gross, code),
+        "refunds": money(value.refunds, code),
+        "net": money(value.net, code),
+        "scores": dict(zip(("recency", "frequency", "monetary"), value.scores, strict=True)) if value.scores else None,
+        "segment": value.segment,
+        "alive": value.alive,
+        "churn_risk": None if value.alive is None else 1 - value.alive,
+        "expected": {
+            "days": value.horizon_days,
+            "purchases": value.expected_purchases,
+            "value": money(value.expected_value, code),
+            "low": money(value.expected_low, code),
+            "high": money(value.expected_high, code),
+            "level": value.level,
+        },
+        "method": "BG/NBD and Gamma-Gamma",
+        "note": value.note,
+    }
+
+
+def curves_plain(curves: LifetimeCurves) -> dict[str, Any]:
+    """For `GET customers/lifetime/`."""
+    code = curves.currency
+    return {
+        "unit": curves.unit,
+        "currency": code,
+        "method": "observed: net revenue of each cohort, refunds taken off on their own day",
+        "cohorts": [
+            {
+                "start": cohort.start.isoformat(),
+                "size": cohort.size,
+                "net": [money(net, code) for net in cohort.net],
+                "net_each": [money(net, code) for net in cohort.net_each],
+            }
+            for cohort in curves.cohorts
+        ],
+        "means": [money(mean, code) for mean in curves.means],
+        "data_through": curves.data_through.isoformat(),
+    }
+
+
+def _edges(edges: Mapping[str, tuple[float, ...]], currency: str) -> dict[str, Any]:
+    return {
+        name: [money(edge, currency) for edge in found] if name == "monetary" else list(found)
+        for name, found in edges.items()
+    }
+
+
+def _amounts(kept: Mapping[str, Any] | None, currency: str, *names: str) -> dict[str, Any] | None:
+    if kept is None:
+        return None
+    return {name: money(value, currency) if name in names else value for name, value in kept.items()}
+
+
+def _calibration(kept: Mapping[str, Any] | None, currency: str) -> dict[str, Any] | None:
+    shown = _amounts(kept, currency, "predicted", "low", "high", "actual")
+    if shown is not None:
+        shown["deciles"] = [_amounts(part, currency, "predicted", "actual") for part in shown["deciles"]]
+    return shown

@@ -1,0 +1,1 @@
+"""Views of /api/v1/ for what is inferred."""

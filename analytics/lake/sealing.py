@@ -8,10 +8,11 @@ a piece that has grown too large for memory is cut at full hours.
 
 from __future__ import annotations
 
-import logging
+import gc
+import multiprocessing
 import time
-from collections.abc import Callable, Iterable, Sequence
-from concurrent.futures import FIRST_EXCEPTION, ThreadPoolExecutor, wait
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from concurrent.futures import FIRST_COMPLETED, ProcessPoolExecutor, wait
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from itertools import groupby
@@ -34,13 +35,15 @@ from analytics.lake.storage import Storage, lake_storage, tenant_folder
 from analytics.periods import to_micros
 from analytics.tenancy import tenant_context
 
-logger = logging.getLogger("bellwether.lake")
-
 PIECE_ROWS: Final = 1_000_000
 """Events of a piece, about: some 400 MB while it is sealed. It is cut when it holds half as many again."""
 
 ONE_HOUR: Final = timedelta(hours=1)
 ONE_DAY: Final = timedelta(days=1)
+
+WORTH_CHILDREN: Final = 200_000
+MUCH: Final = """
+SELECT count(*) FROM (SELECT FROM bw_event WHERE tenant_id = %s AND ts >= %s AND ts < %s LIMIT %s) few"""
 
 COUNTS: Final = """
 SELECT date_trunc('hour', ts, 'UTC'), count(*) FROM bw_event
@@ -116,41 +119,49 @@ def _run(
     using: str,
 ) -> Sealed:
     until = None if seconds is None else time.monotonic() + seconds
-
-    def one(hours: Sequence[datetime]) -> Sealed:
-        if until is not None and time.monotonic() > until:
-            return Sealed(left=1)
-        return seal_hours(tenant_id, hours, now=now, using=using)
-
-    def one_apart(hours: Sequence[datetime]) -> Sealed:
-        try:
-            return one(hours)
-        finally:
-            connections[using].close()
-
     total = Sealed()
-    if workers == 1 or len(days) < 2:
-        for done, hours in enumerate(days, start=1):
-            total += one(hours)
-            if progress is not None:
-                progress(done, len(days))
-        return total
-    # Threads, not processes: PostgreSQL, Arrow and NumPy work outside the interpreter's lock, and a worker of Celery
-    # may have no children.
-    with ThreadPoolExecutor(min(workers, len(days)), thread_name_prefix="seal") as pool:
-        futures = [pool.submit(one_apart, hours) for hours in days]
-        waiting = set(futures)
-        while waiting:
-            finished, waiting = wait(waiting, return_when=FIRST_EXCEPTION, timeout=1)
-            if any(future.exception() for future in finished):
-                pool.shutdown(cancel_futures=True)
-                break
-            if progress is not None:
-                progress(len(days) - len(waiting), len(days))
-    for future in futures:
-        if not future.cancelled():
-            total += future.result()
+    for done, sealed in enumerate(_each(tenant_id, days, now, until, workers, using), start=1):
+        total += sealed
+        if progress is not None:
+            progress(done, len(days))
     return total
+
+
+def _each(
+    tenant_id: int, days: Sequence[Sequence[datetime]], now: datetime, until: float | None, workers: int, using: str
+) -> Iterator[Sealed]:
+    """Each day as it gets done: in children when it is worth it, for rows come out of libpq one at a time."""
+    # A child of Celery's pool may have no children of its own.
+    if workers < 2 or multiprocessing.current_process().daemon or not _is_much(tenant_id, days, using):
+        for hours in days:
+            yield _day(tenant_id, hours, now, until, using)
+        return
+    connections.close_all()
+    gc.freeze()  # a child that collects garbage would copy every page it shares with its parent
+    with ProcessPoolExecutor(min(workers, len(days)), mp_context=multiprocessing.get_context("fork")) as pool:
+        running = {pool.submit(_day, tenant_id, hours, now, until, using) for hours in days}
+        try:
+            while running:
+                finished, running = wait(running, return_when=FIRST_COMPLETED)
+                yield from (future.result() for future in finished)
+        finally:
+            for future in running:
+                future.cancel()
+
+
+def _day(tenant_id: int, hours: Sequence[datetime], now: datetime, until: float | None, using: str) -> Sealed:
+    if until is not None and time.monotonic() > until:
+        return Sealed(left=1)
+    return seal_hours(tenant_id, hours, now=now, using=using)
+
+
+def _is_much(tenant_id: int, days: Sequence[Sequence[datetime]], using: str) -> bool:
+    if len(days) < 2:
+        return False
+    span = (marks.day_of(days[0][0]), marks.day_of(days[-1][0]) + ONE_DAY)
+    with tenant_context(tenant_id, using=using), connections[using].cursor() as cursor:
+        cursor.execute(MUCH, [tenant_id, *span, WORTH_CHILDREN])
+        return int(cursor.fetchone()[0]) == WORTH_CHILDREN
 
 
 def seal_hours(tenant_id: int, hours: Iterable[datetime], *, now: datetime, using: str = "default") -> Sealed:

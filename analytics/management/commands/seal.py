@@ -20,7 +20,7 @@ class Command(BaseCommand):
         parser.add_argument("--tenant", help="slug; without it every tenant")
         parser.add_argument("--from", dest="first", type=date.fromisoformat, help="first UTC day")
         parser.add_argument("--to", dest="last", type=date.fromisoformat, help="last UTC day")
-        parser.add_argument("--workers", type=int, help="threads; default: ANALYTICS_SEAL_WORKERS")
+        parser.add_argument("--workers", type=int, help="processes; default: ANALYTICS_SEAL_WORKERS")
         parser.add_argument("--dry-run", action="store_true", help="say what would be sealed")
 
     def handle(self, *args: Any, **options: Any) -> None:

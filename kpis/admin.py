@@ -20,6 +20,7 @@ from analytics.tenancy import tenant_context
 from kpis.base import Kind, Metric, Unit
 from kpis.catalogue import Catalogue
 from kpis.contracts import Series, written
+from kpis.explore import admin as explore_admin  # noqa: F401  pages of exploration
 from kpis.models import MetricDefinition, MetricValue
 from kpis.series import NoCalendar, QuestionError, metrics_series
 from kpis.series.context import context_read

@@ -10,6 +10,7 @@ from django.utils import timezone
 from analytics.due import Schedule, schedules
 from analytics.jobs import PermanentFailure, RunningJob, job_kind
 from analytics.periods import Granularity
+from kpis.explore import jobs as explore_jobs  # noqa: F401  answers as jobs
 from kpis.starters import REFRESH
 
 BACKFILL = "rollup.backfill"

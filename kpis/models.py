@@ -10,6 +10,7 @@ from django.utils import timezone
 
 from analytics.ids import uuid7
 from analytics.models.base import TenantForeignKey
+from kpis.explore.models import ChannelRule, MarketingCost, PeopleRead  # noqa: F401  tables of exploration
 from kpis.goals.models import CheckIn, Goal
 
 __all__ = [

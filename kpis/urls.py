@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from django.urls import path
+from django.urls import include, path
 
-from kpis.views import definitions, goals, mapping, metrics, payments, webhooks
+from kpis.views import definitions, goals, mapping, metrics, payments, understanding, webhooks
 
 urlpatterns = [
     path("kpis/", metrics.MetricsView.as_view(), name="kpis"),
@@ -18,9 +18,13 @@ urlpatterns = [
     path("kpis/definitions/<str:metric>/", definitions.DefinitionView.as_view(), name="definition"),
     path("kpis/<str:metric>/", metrics.MetricDetailView.as_view(), name="kpi"),
     path("kpis/<str:metric>/series/", metrics.SeriesView.as_view(), name="kpi-series"),
+    path("kpis/<str:metric>/ledger/", understanding.LedgerView.as_view(), name="kpi-ledger"),
+    path("kpis/<str:metric>/contributions/", understanding.ContributionsView.as_view(), name="kpi-contributions"),
+    path("kpis/<str:metric>/explain/", understanding.ExplainView.as_view(), name="kpi-explain"),
     path("goals/", goals.GoalsView.as_view(), name="goals"),
     path("goals/<uuid:goal_id>/", goals.GoalView.as_view(), name="goal"),
     path("goals/<uuid:goal_id>/check-ins/", goals.CheckInsView.as_view(), name="goal-check-ins"),
+    path("", include("kpis.explore.urls")),
     path("payments/", payments.SummaryView.as_view(), name="payments"),
     path("payments/success-rate/", payments.SuccessRateView.as_view(), name="payments-success-rate"),
     path("payments/failures/", payments.FailuresView.as_view(), name="payments-failures"),

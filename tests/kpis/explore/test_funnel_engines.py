@@ -72,7 +72,7 @@ def a_funnel(seed: int) -> Funnel:
         start=START + 10 * HOUR,
         end=START + 40 * HOUR,
         window=dice.choice([5, 12, 30]) * HOUR,
-        order=order,
+        order=order,  # type: ignore[arg-type]
         entry=dice.choice(["best", "first"]),
         exclusions=exclusions,
         hold=dice.choice([None, None, "object_id"]),

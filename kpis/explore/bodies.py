@@ -1,0 +1,104 @@
+"""Questions as JSON: the bodies of `POST /api/v1/explore/…/`, and what `?q=` of a page holds."""
+
+from __future__ import annotations
+
+from datetime import timedelta
+from typing import Any
+
+from rest_framework import serializers
+
+from kpis.attribution.question import DIMENSIONS, MODELS, TOUCHES
+from kpis.explore.fields import ConditionField, MomentField, SpanField, Strict, conditions, texts
+from kpis.funnels.question import ENTRIES, MAX_EXCLUSIONS, MAX_STEPS, ORDERS
+from kpis.series.question import INCLUDABLE
+
+
+class Ranged(Strict):
+    """`period`, or `from` and `to`, as everywhere; the last 30 days when left out."""
+
+    period = serializers.CharField(required=False, max_length=100)
+    filters = conditions()
+    include = serializers.ListField(
+        child=serializers.ChoiceField(choices=sorted(INCLUDABLE)), required=False, default=list
+    )
+
+    def get_fields(self) -> dict[str, serializers.Field[Any, Any, Any, Any]]:
+        # `from` is a word of Python, so it cannot be declared as an attribute.
+        span = {name: serializers.CharField(required=False, max_length=40) for name in ("from", "to")}
+        return {**super().get_fields(), **span}
+
+
+class PickBody(Strict):
+    """Events of any of these names that pass every condition."""
+
+    events = texts()
+    where = conditions()
+
+
+class StepBody(PickBody):
+    """One step of a funnel. `within` is its own window, from the nearest earlier step that is not optional."""
+
+    label = serializers.CharField(required=False, default="", allow_blank=True, max_length=200)  # type: ignore[assignment]
+    optional = serializers.BooleanField(required=False, default=False)
+    within = SpanField(required=False, default=None)
+
+
+class ExclusionBody(PickBody):
+    """What drops a person between two steps, by index from 0; `before` left out: the last step."""
+
+    after = serializers.IntegerField(required=False, default=0, min_value=0, max_value=MAX_STEPS)
+    before = serializers.IntegerField(required=False, default=None, allow_null=True, min_value=0, max_value=MAX_STEPS)
+
+
+class FunnelBody(Ranged):
+    """Who passes a series of steps. A step that is named twice needs a second event."""
+
+    steps = StepBody(many=True, max_length=MAX_STEPS)  # type: ignore[call-arg]
+    window = SpanField(required=False, default=timedelta(days=7))
+    order = serializers.ChoiceField(choices=ORDERS, required=False, default="ordered")
+    entry = serializers.ChoiceField(choices=ENTRIES, required=False, default="best")
+    exclusions = ExclusionBody(many=True, required=False, default=list, max_length=MAX_EXCLUSIONS)  # type: ignore[call-arg]
+    hold = serializers.CharField(required=False, allow_null=True, default=None, max_length=220)
+    by = serializers.CharField(required=False, allow_null=True, default=None, max_length=220)
+    at = MomentField(required=False, default="first")
+    limit = serializers.IntegerField(required=False, default=10, min_value=1, max_value=100)
+    compare = serializers.CharField(required=False, default="", allow_blank=True, max_length=100)
+
+
+class AttributionBody(Ranged):
+    """Which channels sales came from."""
+
+    conversion = PickBody(required=False)
+    touches = PickBody(required=False)
+    touch = serializers.ChoiceField(choices=TOUCHES, required=False, default="session")
+    lookback = SpanField(required=False, default=timedelta(days=30))
+    half_life = SpanField(required=False, default=timedelta(days=7))
+    models = serializers.ListField(child=serializers.ChoiceField(choices=MODELS), required=False, default=list(MODELS))
+    by = serializers.ChoiceField(choices=DIMENSIONS, required=False, default="channel")
+    refunds = serializers.ChoiceField(choices=("on_their_day", "restated"), required=False, default="on_their_day")
+    limit = serializers.IntegerField(required=False, default=50, min_value=1, max_value=200)
+
+
+class WhoBody(Strict):
+    """Whose people: the kind of question, the question, and the place in its answer."""
+
+    kind = serializers.CharField(max_length=40)
+    question = serializers.DictField()
+    place = serializers.DictField()
+
+
+class ExploreAnswer(serializers.Serializer[Any]):
+    """What every answer carries (S41), beside the question's own tables."""
+
+    reading = serializers.CharField(required=False)
+    timezone = serializers.CharField()
+    filters = serializers.ListField(child=ConditionField())
+    include = serializers.ListField(child=serializers.CharField())
+    definition_version = serializers.CharField()
+    data_through = serializers.DateTimeField()
+    is_complete = serializers.BooleanField()
+    computed_at = serializers.DateTimeField()
+    executor = serializers.CharField()
+
+    def get_fields(self) -> dict[str, serializers.Field[Any, Any, Any, Any]]:
+        return {"from": serializers.DateTimeField(), "to": serializers.DateTimeField(), **super().get_fields()}

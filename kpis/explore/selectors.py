@@ -1,0 +1,102 @@
+"""Answers to questions of any kind: what API, jobs and pages call."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from typing import Any, Final
+
+from pyroaring import BitMap
+
+from analytics.cache import DEFINITIONS, LIVE, METRICS, Audience, cache
+from analytics.contracts import TenantInfo
+from kpis.explore import questions  # noqa: F401  registers the kinds
+from kpis.explore.grammar import Asking, checked
+from kpis.explore.kinds import Desk, QuestionKind, kinds, opener
+from kpis.explore.names import names_check
+from kpis.parameters import refusals
+from kpis.series.question import QuestionError
+
+PAGE: Final = 100
+MAX_PAGE: Final = 1000
+
+
+@dataclass(frozen=True, slots=True)
+class Asked:
+    """A question that has been read and found answerable."""
+
+    kind: QuestionKind
+    question: Any
+    asking: Asking
+
+
+def asked_of(*, kind: str, wanted: Mapping[str, Any], asking: Asking) -> Asked:
+    """JSON as a question. Raises ValidationError (400) field by field, UnknownName for a kind that does not exist."""
+    found = kinds[kind]
+    valid = checked(found.body, wanted)
+    with refusals():
+        question = found.build(valid, asking)
+    names_check((name for pick in found.picks(question) for name in pick.names), tenant_id=asking.tenant.id)
+    return Asked(found, question, asking)
+
+
+def explore(
+    *,
+    kind: str,
+    wanted: Mapping[str, Any],
+    asking: Asking,
+    audience: Audience | None = None,
+    timeout: float | None = None,
+    cancelled: Callable[[], bool] | None = None,
+    progress: Callable[[int, int], None] = lambda done, total: None,
+) -> dict[str, Any]:
+    """The answer as JSON-ready values, remembered for half a minute where an audience is given.
+
+    Raises ValidationError for a question that cannot be answered, LakeError where the store cannot.
+    """
+    asked = asked_of(kind=kind, wanted=wanted, asking=asking)
+    desk = Desk(asking, opener(asking, timeout=timeout, cancelled=cancelled), progress)
+
+    def compute() -> dict[str, Any]:
+        with refusals():
+            return {"kind": kind, "question": dict(wanted), **asked.kind.answer(asked.question, desk)}
+
+    if audience is None:
+        return compute()
+    question = {"kind": kind, "asked": repr(asked.question), "written": dict(wanted)}
+    return cache().answer(
+        audience=audience,
+        name=f"explore.{kind}",
+        question=question,
+        compute=compute,
+        ttl=LIVE,
+        tags=(METRICS, DEFINITIONS),
+    )
+
+
+def explore_people(*, kind: str, wanted: Mapping[str, Any], place: Mapping[str, Any], asking: Asking) -> BitMap:
+    """The people behind a place in an answer: all of them. Callers ask for permission and write the reading down."""
+    asked = asked_of(kind=kind, wanted=wanted, asking=asking)
+    if asked.kind.people is None:
+        raise QuestionError(f"an answer of {kind} has no lists of people", "kind")
+    return asked.kind.people(asked.question, place, Desk(asking, opener(asking), lambda done, total: None))
+
+
+def page_of(people: BitMap, *, after: int, limit: int) -> list[int]:
+    """The next `limit` people by number."""
+    place = people.rank(after) if after >= 0 else 0
+    return list(people[place : place + limit])
+
+
+def explore_funnel(
+    *, tenant: TenantInfo, question: Mapping[str, Any], now: Any, audience: Any = None
+) -> dict[str, Any]:
+    """A funnel in the API's own JSON."""
+    return explore(kind="funnel", wanted=question, asking=Asking(tenant, now), audience=audience)
+
+
+def explore_attribution(
+    *, tenant: TenantInfo, question: Mapping[str, Any], now: Any, audience: Any = None
+) -> dict[str, Any]:
+    """An attribution in the API's own JSON."""
+    return explore(kind="attribution", wanted=question, asking=Asking(tenant, now), audience=audience)

@@ -10,20 +10,19 @@ all of them together when there were several.
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from decimal import Decimal
-from typing import Any
 
 from analytics.contracts import Grain
 from analytics.models import Calendar as CalendarRow
 from analytics.periods import Granularity, to_micros
 from analytics.tenancy import tenant_context
-from kpis import formula
-from kpis.base import Additivity, Formula, Metric, Ratio, Unit, Value, measures
+from kpis.base import Additivity, Metric, Unit
 from kpis.catalogue import Catalogue, definition_version
-from kpis.contracts import Number, written
+from kpis.contracts import Number
+from kpis.day_values import Irreducible, State, States, value_of
 from kpis.ledger import PLACES, Revision
 from kpis.models import MetricValue, Restatement
 from kpis.needs import measures_in
@@ -31,7 +30,6 @@ from kpis.restatements import ERASURE, LATE, MAPPING, MERGE, RATES, RECOUNT, REF
 from kpis.rollup.store import Store
 from kpis.series import QuestionError, metric_series
 from kpis.series.context import Context, context_read
-from kpis.series.evaluate import share
 
 DEFINITION, CALENDAR, SEVERAL = "definition", "calendar", "several"
 MAX_DAYS = 400
@@ -52,9 +50,6 @@ WORDS: Mapping[str, str] = {
 }
 ORDER = (LATE, REFUNDS, RATES, MERGE, UNMERGE, ERASURE, MAPPING, SESSIONS, RECOUNT)
 """The order in which reasons are gone through; the sum does not depend on it."""
-
-State = tuple[int, Decimal]
-States = Mapping[str, State]
 
 
 @dataclass(frozen=True, slots=True)
@@ -150,10 +145,6 @@ def ledger_explained(
     )
 
 
-class _Irreducible(Exception):
-    """The metric's value does not follow from counts and sums of a day."""
-
-
 @dataclass(frozen=True)
 class _Sheet:
     """Everything the days are explained from."""
@@ -218,7 +209,7 @@ class _Sheet:
         records = {reason: max(abs(n) for n, _ in found.values()) for reason, found in by_reason.items()}
         try:
             steps = self._steps(row, by_reason, row.value + difference)
-        except _Irreducible:
+        except Irreducible:
             steps = self._together(row, by_reason, difference)
         return [LedgerPart(reason, WORDS[reason], amount, records.get(reason, 0)) for reason, amount in steps if amount]
 
@@ -236,7 +227,7 @@ class _Sheet:
             steps.append((reason, after - value))
             value = after
         if value != known:  # what the buckets say is not what these states say: a state of another kind is in it
-            raise _Irreducible
+            raise Irreducible
         return steps
 
     def _together(
@@ -260,61 +251,8 @@ class _Sheet:
     def _value(self, states: States) -> Decimal:
         found = value_of(self.metric, self.catalogue, states, self.context.exponent)
         if found is None:
-            raise _Irreducible
+            raise Irreducible
         return found.quantize(PLACES)
-
-
-def value_of(metric: Metric, catalogue: Mapping[str, Metric], states: States, exponent: int) -> Number:
-    """The metric of a day whose measures have these counts and sums. Raises _Irreducible for other forms."""
-    form = metric.form
-    if isinstance(form, Value):
-        return _read(form, states, exponent)
-    if isinstance(form, Ratio):
-        over, under = (
-            value_of(catalogue[name], catalogue, states, exponent) for name in (form.numerator, form.denominator)
-        )
-        return share(over, under)
-    if isinstance(form, Formula):
-        parsed = formula.parse(form.text)
-        return formula.evaluate(
-            parsed, {name: value_of(catalogue[name], catalogue, states, exponent) for name in parsed.names}
-        )
-    raise _Irreducible
-
-
-def _read(form: Value, states: States, exponent: int) -> Number:
-    measure = measures[form.measure]
-    n, total = states.get(form.measure, (0, Decimal(0)))
-    found = _STATISTICS.get((measure.aggregate, form.statistic))
-    if found is None:
-        raise _Irreducible
-    value, is_sum = found(n, total), (measure.aggregate, form.statistic) not in _COUNTS
-    is_amount = measure.field == "amount_base" and is_sum
-    return value.scaleb(-exponent) if value is not None and is_amount else value
-
-
-def _mean(n: int, total: Decimal) -> Number:
-    return total / n if n else None
-
-
-_STATISTICS: Mapping[tuple[str, str], Callable[[int, Decimal], Number]] = {
-    ("count", ""): lambda n, total: Decimal(n),
-    ("count", "count"): lambda n, total: Decimal(n),
-    ("distinct", ""): lambda n, total: Decimal(n),
-    ("distinct", "count"): lambda n, total: Decimal(n),
-    ("repeat", ""): lambda n, total: Decimal(n),
-    ("repeat", "once"): lambda n, total: Decimal(n),
-    ("repeat", "count"): lambda n, total: Decimal(n),
-    ("total", ""): lambda n, total: total,
-    ("total", "total"): lambda n, total: total,
-    ("total", "count"): lambda n, total: Decimal(n),
-    ("total", "mean"): _mean,
-    ("moments", ""): _mean,
-    ("moments", "mean"): _mean,
-    ("moments", "total"): lambda n, total: total,
-    ("moments", "count"): lambda n, total: Decimal(n),
-}
-_COUNTS = frozenset(key for key in _STATISTICS if key[1] in ("count", "once") or key[0] in ("count", "distinct"))
 
 
 def _states(context: Context, behind: Sequence[str], start: datetime, end: datetime) -> dict[datetime, States]:
@@ -363,66 +301,3 @@ def _reasons(days: Sequence[LedgerDay], adds_up: bool) -> tuple[ReasonSum, ...]:
 def _sum(values: Sequence[Number]) -> Number:
     known = [value for value in values if value is not None]
     return sum(known, Decimal(0)) if known else None
-
-
-def ledger_plain(view: LedgerView) -> dict[str, Any]:
-    """As JSON, in the shape of `GET /api/v1/kpis/{metric}/ledger/`."""
-
-    def shown(value: Number) -> Any:
-        return written(value, view.unit, view.exponent)
-
-    return {
-        "metric": view.metric,
-        "name": view.name,
-        "unit": view.unit.value,
-        "currency": view.currency if view.unit is Unit.MONEY else None,
-        "timezone": view.timezone,
-        "from": view.start.isoformat(),
-        "to": view.end.isoformat(),
-        "reported": shown(view.reported),
-        "known": shown(view.known),
-        "difference": shown(view.difference),
-        "reasons": [
-            {
-                "reason": found.reason,
-                "words": found.words,
-                "amount": shown(found.amount),
-                "records": found.records,
-                "days": found.days,
-            }
-            for found in view.reasons
-        ],
-        "days": [
-            {
-                "start": day.start.isoformat(),
-                "end": day.end.isoformat(),
-                "reported": shown(day.reported),
-                "reported_at": day.reported_at.isoformat() if day.reported_at else None,
-                "known": shown(day.known),
-                "difference": shown(day.difference),
-                "is_complete": day.is_complete,
-                "parts": [
-                    {
-                        "reason": part.reason,
-                        "words": part.words,
-                        "amount": shown(part.amount),
-                        "records": part.records,
-                    }
-                    for part in day.parts
-                ],
-                "revisions": [
-                    {
-                        "value": shown(revision.value),
-                        "previous": shown(revision.previous),
-                        "reason": revision.reason,
-                        "definition_version": revision.definition_version.split(" ")[0],
-                        "is_complete": revision.is_complete,
-                        "published_at": revision.computed_at.isoformat(),
-                    }
-                    for revision in day.revisions
-                ],
-            }
-            for day in view.days
-        ],
-        "data_through": view.data_through.isoformat(),
-    }

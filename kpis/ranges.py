@@ -69,7 +69,7 @@ def ranges_read(
         question = Question(asked, hull, Granularity.DAY, by, tuple(filters), frozenset(), None, False, None)
         check(question, catalogue)
         strips = _strips(question, context, catalogue, spans)
-    is_split = bool(filters)
+    is_split = bool(filters or by)
     shelf = strips.shelf(strips.keys if is_split else None)
     return Reading(Evaluator(shelf, context, catalogue), strips, context, catalogue, is_split)
 

@@ -1,0 +1,101 @@
+"""Why a number is what it is: the ledger, what moved it, how it is computed."""
+
+from __future__ import annotations
+
+from typing import ClassVar
+
+from drf_spectacular.utils import OpenApiParameter, extend_schema
+from rest_framework.request import Request
+from rest_framework.response import Response
+
+from analytics import filters
+from analytics.access.roles import Scope
+from analytics.selectors import statement_limit
+from kpis import parameters
+from kpis import understanding_serializers as serializers
+from kpis.explain import explain_read, explanation_plain
+from kpis.ledger_plain import ledger_plain
+from kpis.ledger_reading import ledger_explained
+from kpis.moved import contributions_plain, contributions_read
+from kpis.views.base import ANSWER_SECONDS, MetricView
+from kpis.views.schema import COMPARE, LIMIT, NARROW, RANGE
+
+
+class LedgerView(MetricView):
+    """What was published of a metric."""
+
+    known: ClassVar = (*parameters.RANGE, "at")
+
+    @extend_schema(
+        parameters=[*RANGE, OpenApiParameter("at", description="As reported at this time; else as first reported.")],
+        responses=serializers.LedgerSerializer,
+        operation_id="kpis_ledger",
+    )
+    def get(self, request: Request, metric: str) -> Response:
+        """Each local day as reported and as known now, with the reasons of the difference; their amounts add up."""
+        ask = self.ask(request)
+        at = filters.instant_parameter(request.query_params, "at", ask.calendar)
+        statement_limit(ANSWER_SECONDS)
+        with parameters.refusals(in_path=True):
+            view = ledger_explained(
+                tenant_id=self.tenant.id,
+                metric=metric,
+                start=ask.period.start,
+                end=ask.period.end,
+                at=at,
+                now=ask.now,
+            )
+        return Response(ledger_plain(view))
+
+
+class ContributionsView(MetricView):
+    """What moved a metric."""
+
+    known: ClassVar = (*parameters.RANGE, *parameters.NARROW, *parameters.COMPARE, "by", "limit")
+    default_compare: ClassVar = "previous"
+
+    @extend_schema(
+        parameters=[
+            *RANGE,
+            OpenApiParameter("by", description="The dimension to take the change apart by.", required=True),
+            LIMIT,
+            *NARROW,
+            *COMPARE,
+        ],
+        responses=serializers.ContributionsSerializer,
+        operation_id="kpis_contributions",
+    )
+    def get(self, request: Request, metric: str) -> Response:
+        """How much each value of `by` contributed to the change; the contributions and the overlap add up to it."""
+        ask = self.ask(request)
+        if ask.by is None:
+            filters.refuse("by", "missing_dimension", "Name the dimension to take the change apart by, as country.")
+        statement_limit(ANSWER_SECONDS)
+        with parameters.refusals(in_path=True):
+            found = contributions_read(tenant_id=self.tenant.id, metric=metric, by=ask.by, ask=ask)
+        return Response(contributions_plain(found))
+
+
+class ExplainView(MetricView):
+    """How a metric is computed."""
+
+    known: ClassVar = (*parameters.RANGE, *parameters.NARROW)
+
+    @extend_schema(
+        parameters=[*RANGE, *NARROW], responses=serializers.ExplanationSerializer, operation_id="kpis_explain"
+    )
+    def get(self, request: Request, metric: str) -> Response:
+        """Its definition in words, each part with its value, what counts and what does not, and where it comes from.
+
+        Sample events are shown to those who may read events, without anything that tells of a person.
+        """
+        ask = self.ask(request)
+        statement_limit(ANSWER_SECONDS)
+        with parameters.refusals(in_path=True):
+            found = explain_read(
+                tenant_id=self.tenant.id,
+                metric=metric,
+                ask=ask,
+                with_samples=Scope.EVENTS_READ in self.credential.scopes,
+            )
+        return Response(explanation_plain(found))

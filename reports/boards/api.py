@@ -105,7 +105,7 @@ class BoardsView(BoardBase):
         return paged(self, request, found, serializers.BoardHeadSerializer)
 
     @extend_schema(
-        request=serializers.DraftSerializer,
+        request=serializers.BoardDraftSerializer,
         responses={201: serializers.BoardSerializer},
         operation_id="boards_create",
     )
@@ -136,7 +136,7 @@ class BoardView(BoardBase):
 
     @extend_schema(
         parameters=[IF_MATCH],
-        request=serializers.DraftSerializer,
+        request=serializers.BoardDraftSerializer,
         responses=serializers.BoardSerializer,
         operation_id="boards_change",
     )

@@ -94,9 +94,10 @@ def draft_shape(data: Any) -> Draft:
 
 
 def draft_plain(draft: Draft) -> dict[str, Any]:
-    """As JSON has it; what is left at its default is left out."""
+    """As JSON has it; what says nothing is left out, where a card lies never is."""
     plain: dict[str, Any] = msgspec.to_builtins(draft)
-    return {"title": draft.title, "visibility": draft.visibility, **plain}
+    cards = [{**msgspec.to_builtins(card), "x": card.x, "y": card.y, "w": card.w, "h": card.h} for card in draft.cards]
+    return {"title": draft.title, "visibility": draft.visibility, **plain, "cards": cards}
 
 
 def draft_settled(draft: Draft) -> Draft:

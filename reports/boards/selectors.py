@@ -37,7 +37,7 @@ def visitor_of(credential: KeyInfo) -> Visitor:
 def name_of(visitor: Visitor) -> str:
     """What others read of whoever changed something."""
     if visitor.user_id is None:
-        return visitor.actor
+        return "an API key"
     found = get_user_model().objects.filter(pk=visitor.user_id).values_list("username", flat=True).first()
     return found or visitor.actor
 

@@ -6,7 +6,7 @@ from typing import Any
 
 from rest_framework import serializers
 
-from reports.boards.draft import MAX_CARDS, MAX_TEXT, MAX_TITLE, VISIBILITIES, draft_plain
+from reports.boards.draft import MAX_CARDS, MAX_TEXT, MAX_TITLE, draft_plain
 from reports.boards.grid import COLUMNS, MAX_HEIGHT
 from reports.boards.kinds import KINDS
 from reports.boards.models import Board, ShareLink
@@ -32,12 +32,12 @@ class CardSerializer(serializers.Serializer[Any]):
     h = serializers.IntegerField(min_value=1, max_value=MAX_HEIGHT, help_text="rows", required=False)
 
 
-class DraftSerializer(serializers.Serializer[Any]):
+class BoardDraftSerializer(serializers.Serializer[Any]):
     """What a board says."""
 
     title = serializers.CharField(max_length=MAX_TITLE)
     description = serializers.CharField(required=False, allow_blank=True, max_length=MAX_TEXT)
-    visibility = serializers.ChoiceField(VISIBILITIES, required=False, help_text="team when left out")
+    visibility = serializers.ChoiceField(Board.Visibility.choices, required=False, help_text="team when left out")
     query = serializers.DictField(
         child=serializers.CharField(), required=False, help_text="parameters of series, for every card"
     )
@@ -69,7 +69,7 @@ class BoardPageSerializer(serializers.Serializer[Any]):
     results = BoardHeadSerializer(many=True)
 
 
-class BoardSerializer(DraftSerializer):
+class BoardSerializer(BoardDraftSerializer):
     """A whole board. `version` is also its ETag."""
 
     id = serializers.UUIDField(read_only=True)

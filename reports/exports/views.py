@@ -72,6 +72,7 @@ class CardExportView(ExportView):
     """A card's file: compared and cut as the page shows it when its address says nothing else."""
 
     default_compare: ClassVar = DEFAULT_COMPARE
+    schema = None  # a page's address, not the API's
 
     def ask(self, request: Request, **defaults: str) -> Ask:
         ask = super().ask(request, **defaults)

@@ -73,11 +73,7 @@ def test_a_board_comes_back_as_it_was_sent(api: Caller) -> None:
 
 
 def sorted_cards(cards: list[dict[str, Any]]) -> list[dict[str, Any]]:
-    defaults = {"x": 1, "y": 1, "w": 4, "h": 3}
-    return [
-        {key: value for key, value in card.items() if defaults.get(key) != value}
-        for card in sorted(cards, key=lambda card: (card["y"], card["x"]))
-    ]
+    return sorted(cards, key=lambda card: (card["y"], card["x"]))
 
 
 def test_the_list_names_boards_by_title_with_their_size(api: Caller) -> None:

@@ -1,0 +1,199 @@
+"""The cards of a board with their numbers: those of one question are read together, and one that fails fails alone."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import dataclass, replace
+from datetime import datetime
+from typing import Final
+from uuid import UUID
+
+from analytics.contracts import TenantInfo
+from analytics.periods import Granularity
+from kpis.catalogue import Catalogue
+from kpis.goals.contracts import GoalView
+from kpis.goals.selectors import UnknownGoal, goal_read
+from kpis.retention import retention_read
+from kpis.series import NoCalendar
+from reports.boards.draft import QUERY, RANGE, Card, Draft, question_of_card
+from reports.boards.kinds import KINDS, CardKind
+from reports.boards.retention import RetentionTable, for_strangers, retention_table
+from reports.boards.shared import Curtain
+from reports.dashboard import shown
+from reports.dashboard.cards import ChartCard, TableCard, Tile, actions_of
+from reports.dashboard.pages import chart_for, table_for, tile_for
+from reports.dashboard.question import PageQuestion, question_of
+from reports.dashboard.reading import Numbers, numbers_read
+
+WEEKS: Final = 8
+BROKEN: Final = "This card cannot be shown as it is: edit the board."
+
+
+@dataclass(frozen=True, slots=True)
+class BoardCard:
+    """A card in its place. `item` is what its template writes; `problem` stands in its stead."""
+
+    index: int
+    card: Card
+    kind: CardKind
+    item: Tile | ChartCard | TableCard | GoalView | RetentionTable | None = None
+    title: str = ""
+    problem: str = ""
+    note: str = ""
+
+    @property
+    def id(self) -> str:
+        """Its anchor on the page."""
+        return f"card-{self.index}"
+
+    @property
+    def template(self) -> str:
+        """What writes it."""
+        return f"reports/boards/cards/{self.kind.name}.html"
+
+
+@dataclass(frozen=True, slots=True)
+class Stage:
+    """What all cards of one showing have in common. `curtain` is drawn before people without an account."""
+
+    draft: Draft
+    tenant: TenantInfo
+    now: datetime
+    question: PageQuestion
+    over: Mapping[str, str]
+    catalogue: Catalogue
+    curtain: Curtain | None = None
+
+    def asked(self, card: Card) -> PageQuestion:
+        """The card's own question; its links lead from the board's."""
+        wanted = question_of_card(self.draft, card, self.over)
+        question = question_of(wanted, self.tenant, self.now, path=self.question.path, known=QUERY)
+        if self.curtain is None or not question.ask.filters:
+            return question
+        # The few of an earlier range would show in the comparison.
+        return replace(question, ask=replace(question.ask, compare=None))
+
+
+def board_question(
+    draft: Draft, tenant: TenantInfo, now: datetime, *, over: Mapping[str, str], path: str
+) -> PageQuestion:
+    """The question of the whole board: its own, changed by the visitor's address."""
+    wanted = question_of_card(draft, Card("text"), over)
+    return question_of(wanted, tenant, now, path=path, known=QUERY)
+
+
+def board_cards(stage: Stage) -> list[BoardCard]:
+    """Every card, in the order of the page. Needs the tenant's context."""
+    together = _together(stage)
+    return [_made(stage, index, card, together) for index, card in enumerate(stage.draft.cards)]
+
+
+def _together(stage: Stage) -> dict[str, tuple[PageQuestion, Numbers]]:
+    """One reading for all tiles and charts that ask the same."""
+    wanted: dict[str, tuple[PageQuestion, list[str]]] = {}
+    for card in stage.draft.cards:
+        if card.kind in ("tile", "chart"):
+            question = stage.asked(card)
+            wanted.setdefault(_key(question), (question, []))[1].append(card.metric)
+    return {key: (question, _read(stage, question, names)) for key, (question, names) in wanted.items()}
+
+
+def _read(stage: Stage, question: PageQuestion, names: Iterable[str]) -> Numbers:
+    ask = replace(question.ask, by=None)
+    return numbers_read(list(names), ask, tenant_id=stage.tenant.id, catalogue=stage.catalogue)
+
+
+def _key(question: PageQuestion) -> str:
+    return repr(
+        (question.ask.grain, sorted((name, value) for name, value in question.parameters.items() if name != "by"))
+    )
+
+
+def _made(stage: Stage, index: int, card: Card, together: Mapping[str, tuple[PageQuestion, Numbers]]) -> BoardCard:
+    kind = KINDS.get(card.kind)
+    if kind is None:
+        return BoardCard(index, card, KINDS["text"], problem=BROKEN)
+    empty = BoardCard(index, card, kind, title=card.title or kind.title)
+    made = READERS[kind.name](stage, empty, together)
+    if stage.curtain is not None and made.item is not None:
+        return stage.curtain.drawn(made, stage.asked(card))
+    return made
+
+
+# --- Each kind --------------------------------------------------------------------------------------------------------
+
+Together = Mapping[str, tuple[PageQuestion, Numbers]]
+
+
+def _tile(stage: Stage, empty: BoardCard, together: Together) -> BoardCard:
+    question, numbers = together[_key(stage.asked(empty.card))]
+    tile = tile_for(empty.card.metric, numbers, question)
+    return replace(empty, item=replace(tile, name=empty.card.title or tile.name), note=_own_range(empty.card, question))
+
+
+def _chart(stage: Stage, empty: BoardCard, together: Together) -> BoardCard:
+    question, numbers = together[_key(stage.asked(empty.card))]
+    chart = chart_for(empty.card.metric, numbers, question)
+    titled = replace(chart, id=f"chart-{empty.index}", title=empty.card.title or chart.title)
+    return replace(empty, item=titled, note=_own_range(empty.card, question))
+
+
+def _table(stage: Stage, empty: BoardCard, together: Together) -> BoardCard:
+    question, by = stage.asked(empty.card), empty.card.query.get("by", "")
+    if stage.curtain is not None:
+        return stage.curtain.table(stage, empty, question, by)
+    # Its rows narrow the board, its files hold the card.
+    linked = replace(question, parameters=stage.question.parameters)
+    table = table_for(empty.card.metric, by, linked, stage.catalogue, limit=_limit(empty.card))
+    titled = replace(
+        table,
+        id=f"table-{empty.index}",
+        title=empty.card.title or table.title,
+        actions=actions_of(empty.card.metric, question, by=by),
+    )
+    return replace(empty, item=titled, note=_own_range(empty.card, question))
+
+
+def _text(stage: Stage, empty: BoardCard, together: Together) -> BoardCard:
+    return replace(empty, title=empty.card.title)
+
+
+def _goal(stage: Stage, empty: BoardCard, together: Together) -> BoardCard:
+    try:
+        goal = goal_read(tenant_id=stage.tenant.id, goal_id=UUID(empty.card.goal), now=stage.now)
+    except (UnknownGoal, ValueError):
+        return replace(empty, problem="This goal is not there any more.")
+    return replace(empty, item=goal, title=empty.card.title or goal.name)
+
+
+def _retention(stage: Stage, empty: BoardCard, together: Together) -> BoardCard:
+    calendar = stage.question.ask.calendar
+    start = calendar.last(WEEKS, Granularity.WEEK, stage.now).start
+    try:
+        found = retention_read(tenant_id=stage.tenant.id, start=start, periods=WEEKS, now=stage.now)
+    except NoCalendar:
+        return replace(empty, problem="Nothing is counted yet.")
+    title = empty.card.title or "Retention by week"
+    made = for_strangers if stage.curtain is not None else retention_table
+    return replace(empty, item=made(found, calendar), title=title)
+
+
+READERS: Final[dict[str, Callable[[Stage, BoardCard, Together], BoardCard]]] = {
+    "tile": _tile,
+    "chart": _chart,
+    "table": _table,
+    "text": _text,
+    "goal": _goal,
+    "retention": _retention,
+}
+
+
+def _limit(card: Card) -> int:
+    text = card.query.get("limit", "")
+    return min(int(text), 100) if text.isdecimal() else 8
+
+
+def _own_range(card: Card, question: PageQuestion) -> str:
+    """A card with a range of its own says so: the board's toolbar does not move it."""
+    has_own = any(card.query.get(name) for name in RANGE)
+    return shown.period_shown(question.ask.period, question.ask.calendar) if has_own else ""

@@ -12,8 +12,9 @@ class ReportsConfig(AppConfig):
     default_auto_field = "django.db.models.BigAutoField"
 
     def ready(self) -> None:
-        """Workers ring the live sockets of the web processes."""
+        """System checks; workers ring the live sockets of the web processes."""
         from analytics.signals import buckets_refreshed
+        from reports import checks  # noqa: F401 - the system checks register themselves
         from reports.live.doorbell import ring_refreshed
 
         buckets_refreshed.connect(ring_refreshed, dispatch_uid="reports.live")

@@ -80,7 +80,7 @@ AREAS: Final[dict[str, Area]] = {
             "sessions.bounce_rate",
             "pageviews.count",
             "streams.count",
-            "streams.watch_time",
+            "streams.mean_duration",
             "messages.count",
         ),
         charts=("users.active", "sessions.count", "users.stickiness", "sessions.mean_duration"),

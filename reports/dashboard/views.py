@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import difflib
+from functools import partial
+from typing import Any
 from urllib.parse import urlencode
 
 from django.contrib.auth.decorators import login_required
@@ -17,7 +19,7 @@ from analytics.access.roles import Scope
 from analytics.registry import UnknownName
 from kpis.catalogue import Catalogue
 from kpis.parameters import EVERYTHING
-from reports.dashboard.areas import AREAS, OVERVIEW, PLATFORMS
+from reports.dashboard.areas import AREAS, OVERVIEW, PLATFORMS, Area
 from reports.dashboard.cards import metric_path
 from reports.dashboard.catalogue_page import catalogue_page
 from reports.dashboard.context import THEME_COOKIE, THEMES
@@ -30,6 +32,7 @@ from reports.dashboard.problems import problem_page
 from reports.dashboard.question import page_question
 from reports.dashboard.ranges import chosen_range
 from reports.dashboard.realtime import realtime_page, realtime_tag
+from reports.dashboard.remembered import page_response
 
 YEAR_SECONDS = 31_536_000
 
@@ -38,26 +41,28 @@ YEAR_SECONDS = 31_536_000
 @tenant_page()
 def overview(request: HttpRequest) -> HttpResponse:
     """The first page."""
-    return render(
-        request, "reports/overview.html", {"page": card_page(OVERVIEW, page_question(request, tenant_of(request)))}
-    )
+    return _cards(request, OVERVIEW)
 
 
 @require_GET
 @tenant_page()
 def area(request: HttpRequest, slug: str) -> HttpResponse:
     """The page of an area."""
-    page = card_page(AREAS[slug], page_question(request, tenant_of(request)))
-    tabs = platform_tabs("") if slug == "platforms" else ()
-    return render(request, "reports/area.html", {"page": page, "slug": slug, "tabs": tabs})
+    return _cards(request, AREAS[slug], tabs=platform_tabs("") if slug == "platforms" else ())
 
 
 @require_GET
 @tenant_page()
 def platform(request: HttpRequest, slug: str) -> HttpResponse:
     """The page of one platform."""
-    page = card_page(PLATFORMS[slug], page_question(request, tenant_of(request)))
-    return render(request, "reports/area.html", {"page": page, "slug": "platforms", "tabs": platform_tabs(slug)})
+    return _cards(request, PLATFORMS[slug], tabs=platform_tabs(slug))
+
+
+def _cards(request: HttpRequest, area: Area, **context: Any) -> HttpResponse:
+    question = page_question(request, tenant_of(request))
+    return page_response(
+        request, question, template="reports/area.html", build=partial(card_page, area, question), **context
+    )
 
 
 @require_GET
@@ -77,8 +82,9 @@ def metric(request: HttpRequest, name: str) -> HttpResponse:
         declared = catalogue[name]
     except UnknownName:
         return unknown_metric(request, name, catalogue)
-    page = metric_page(declared, page_question(request, tenant_of(request)), catalogue)
-    return render(request, "reports/metric.html", {"page": page})
+    question = page_question(request, tenant_of(request))
+    build = partial(metric_page, declared, question, catalogue)
+    return page_response(request, question, template="reports/metric.html", build=build)
 
 
 @require_GET

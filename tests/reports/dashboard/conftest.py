@@ -21,7 +21,11 @@ _numbers = itertools.count()
 def sell(tenant: Tenant, amounts: list[int], *, days_ago: int = 1, **columns: Any) -> None:
     """Orders of a past day, in minor units of the tenant's currency, each by a customer of its own."""
     now = timezone.now()
-    common: dict[str, Any] = {"name": "order_completed", "timestamp": now - timedelta(days=days_ago), "received_at": now}
+    common: dict[str, Any] = {
+        "name": "order_completed",
+        "timestamp": now - timedelta(days=days_ago),
+        "received_at": now,
+    }
     events = [
         event(
             tenant,

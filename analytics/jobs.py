@@ -25,6 +25,7 @@ from django.utils.module_loading import autodiscover_modules
 from analytics.models import Job
 from analytics.registry import Registry, UnknownName
 from analytics.tenancy import platform_context, tenant_context
+from analytics.trace import request_id, traced
 
 LEASE = timedelta(seconds=15)  # a killed worker's job goes on this soon; a living one renews it every 5 s
 BACKOFF = timedelta(seconds=5)
@@ -82,6 +83,7 @@ class RunningJob:
     max_attempts: int
     using: str = "default"
     lease: timedelta = LEASE
+    request_id: str = ""
     _lost: threading.Event = field(default_factory=threading.Event, repr=False)
 
     def progress(self, done: int, total: int) -> None:
@@ -146,7 +148,7 @@ def enqueue(
     kind_named(kind)
     job = Job(
         kind=kind, tenant_id=tenant_id, params=dict(params or {}), dedupe_key=dedupe_key,
-        run_at=run_at or timezone.now(), created_by=created_by, max_attempts=max_attempts,
+        run_at=run_at or timezone.now(), created_by=created_by, max_attempts=max_attempts, request_id=request_id(),
     )  # fmt: skip
     with job_context(tenant_id, using=using):
         try:
@@ -217,8 +219,9 @@ def claim(
     with job_context(row[1], using=using):
         job = Job.objects.using(using).get(pk=row[0])
     return RunningJob(
-        job.pk, job.kind, job.tenant_id, job.params, job.cursor, row[3], job.attempts, job.max_attempts, using=using
-    )
+        job.pk, job.kind, job.tenant_id, job.params, job.cursor, row[3], job.attempts, job.max_attempts, using=using,
+        request_id=job.request_id,
+    )  # fmt: skip
 
 
 def run_job(job_id: uuid.UUID, *, using: str = "default") -> bool:
@@ -248,7 +251,7 @@ def run_claimed(job: RunningJob) -> None:
     A database that went away is nobody's failure: the job waits a little and the attempt does not count.
     """
     try:
-        with _heartbeat(job):
+        with _heartbeat(job), traced(job.request_id, job=f"{job.kind} {job.id}"):
             result = kind_named(job.kind).handler(job)
     except UnknownName as error:
         _finish(job, state=Job.State.FAILED, error=f"{error}; is its app installed?")

@@ -11,4 +11,11 @@ class BellwetherConfig(AppConfig):
     verbose_name = "Bellwether"
 
     def ready(self) -> None:
-        from config import celery  # noqa: F401 - shared tasks ring through this app, not through an unconfigured one
+        from django.conf import settings
+
+        from analytics.cache import cache
+        from config import celery, logs, queries, telemetry  # noqa: F401 - shared tasks ring through this Celery app
+
+        queries.listen()
+        telemetry.watch_cache(cache())
+        logs.track_errors(settings.SENTRY_DSN)

@@ -5,12 +5,23 @@ from __future__ import annotations
 import os
 import time
 import warnings
+from contextlib import AbstractContextManager
 from typing import Any
 from urllib.parse import parse_qs, unquote, urlsplit
 
 import redis
 from celery import Celery
-from celery.signals import beat_init, heartbeat_sent, worker_init, worker_ready
+from celery.signals import (
+    beat_init,
+    before_task_publish,
+    heartbeat_sent,
+    task_failure,
+    task_postrun,
+    task_prerun,
+    task_retry,
+    worker_init,
+    worker_ready,
+)
 
 os.environ.setdefault("DJANGO_SETTINGS_MODULE", "config.settings")
 
@@ -18,6 +29,8 @@ os.environ.setdefault("DJANGO_SETTINGS_MODULE", "config.settings")
 warnings.filterwarnings("ignore", message="You're running the worker with superuser privileges")
 
 HEARTBEAT_KEY = "bellwether:heartbeat:worker"
+BEAT_KEY = "bellwether:heartbeat:beat"
+BEAT_SECONDS = 10.0
 
 
 def broker_url(url: str) -> str:
@@ -83,10 +96,84 @@ def _refuse_unbound_roles(**kwargs: Any) -> None:
 @heartbeat_sent.connect
 def _beat_heart(**kwargs: Any) -> None:
     """The worker says that it lives, for `/health/ready`; a Redis that is away is nothing to fail for."""
+    _say_alive(HEARTBEAT_KEY)
+
+
+_beat_said = 0.0
+
+
+@before_task_publish.connect
+def _beat_beats(**kwargs: Any) -> None:
+    """The scheduler publishes every few seconds, and by that shows that it lives."""
+    global _beat_said
+    if _is_beat and time.monotonic() - _beat_said > BEAT_SECONDS:
+        _beat_said = time.monotonic()
+        _say_alive(BEAT_KEY)
+
+
+_is_beat = False
+
+
+@beat_init.connect
+def _be_beat(**kwargs: Any) -> None:
+    global _is_beat
+    _is_beat = True
+    _say_alive(BEAT_KEY)
+
+
+def _say_alive(key: str) -> None:
     from django.conf import settings
 
     try:
         with redis.Redis.from_url(settings.REDIS_URL, socket_timeout=2) as client:
-            client.set(HEARTBEAT_KEY, int(time.time()))
+            client.set(key, int(time.time()))
     except redis.RedisError:
         return
+
+
+# --- Which request a task goes back to, and how long it took ---------------------------------------------------------
+
+_running: dict[str, tuple[float, AbstractContextManager[None]]] = {}
+
+
+@before_task_publish.connect
+def _send_request_id(headers: dict[str, Any] | None = None, **kwargs: Any) -> None:
+    from analytics.trace import request_id
+
+    if headers is not None and request_id():
+        headers.setdefault("bellwether_request_id", request_id())
+
+
+@task_prerun.connect
+def _begin(task_id: str = "", task: Any = None, **kwargs: Any) -> None:
+    from analytics.trace import accepted, traced
+
+    offered = str(getattr(task.request, "bellwether_request_id", "") or "")
+    context = traced(accepted(offered) if offered else "")
+    context.__enter__()
+    _running[task_id] = (time.perf_counter(), context)
+
+
+@task_postrun.connect
+def _end(task_id: str = "", task: Any = None, state: str | None = "", **kwargs: Any) -> None:
+    began, context = _running.pop(task_id, (None, None))
+    if context is not None:
+        context.__exit__(None, None, None)
+    if state == "SUCCESS":
+        _told(task, "done", None if began is None else time.perf_counter() - began)
+
+
+@task_failure.connect
+def _failed(sender: Any = None, **kwargs: Any) -> None:
+    _told(sender, "failed", None)
+
+
+@task_retry.connect
+def _retried(sender: Any = None, **kwargs: Any) -> None:
+    _told(sender, "retried", None)
+
+
+def _told(task: Any, state: str, seconds: float | None) -> None:
+    from config import telemetry
+
+    telemetry.forgiving(telemetry.task_ended)(telemetry.task_named(str(task.name), app.tasks), state, seconds)

@@ -21,6 +21,7 @@ from analytics.capture.asgi import CaptureApp, route_of
 from analytics.capture.http import Receive, Scope, Send
 from analytics.capture.intake import Intake
 from analytics.writer import EventWriter
+from config.telemetry import capture_counted, socket_counted
 from reports.live.app import LiveSockets
 
 logger = logging.getLogger("bellwether.web")
@@ -73,10 +74,11 @@ class Port:
             if found is None:
                 await self._django(scope, receive, send)
             else:
-                await self._capture(scope, receive, send, found)
+                await self._capture(scope, receive, capture_counted(found.door.name.lower(), send), found)
         elif kind == "websocket":
             if self._live.owns(scope["path"]):
-                await self._live(scope, receive, send)
+                with socket_counted():
+                    await self._live(scope, receive, send)
             else:
                 await no_socket(scope, receive, send)
         elif kind == "lifespan":

@@ -82,7 +82,9 @@ INSTALLED_APPS = [
 ]
 
 MIDDLEWARE = [
+    "config.telemetry.TelemetryMiddleware",
     "analytics.access.middleware.RequestIdMiddleware",
+    "config.allowed.AllowListMiddleware",
     "django.middleware.security.SecurityMiddleware",
     "whitenoise.middleware.WhiteNoiseMiddleware",
     "csp.middleware.CSPMiddleware",
@@ -265,12 +267,28 @@ API_RATE_PER_MINUTE = env.int("API_RATE_PER_MINUTE", default=6000)
 POSTHOG_API_KEY = env.str("POSTHOG_API_KEY", default="")
 POSTHOG_HOST = env.str("POSTHOG_HOST", default="https://us.i.posthog.com")
 
-# --- Logging ---------------------------------------------------------------------------------------------------------
+# --- Operation -------------------------------------------------------------------------------------------------------
+IP_ALLOWLIST = env.list("IP_ALLOWLIST", default=[])
+METRICS_TOKEN = env.str("METRICS_TOKEN", default="")
+SLOW_QUERY_MS = env.int("SLOW_QUERY_MS", default=500)
+SENTRY_DSN = env.str("SENTRY_DSN", default="")
+LOG_FORMAT = env.str("LOG_FORMAT", default="plain")
+
 LOGGING: dict[str, Any] = {
     "version": 1,
     "disable_existing_loggers": False,
-    "formatters": {"plain": {"format": "%(asctime)s %(levelname)s %(name)s %(message)s"}},
-    "handlers": {"console": {"class": "logging.StreamHandler", "formatter": "plain"}},
+    "formatters": {
+        "plain": {"()": "config.logs.PlainFormatter", "format": "%(asctime)s %(levelname)s %(name)s %(message)s"},
+        "json": {"()": "config.logs.JsonFormatter"},
+    },
+    "handlers": {"console": {"class": "logging.StreamHandler", "formatter": LOG_FORMAT}},
     "root": {"handlers": ["console"], "level": env.str("LOG_LEVEL", default="INFO")},
-    "loggers": {"django.server": {"level": "WARNING"}, "httpx": {"level": "WARNING"}},
+    "loggers": {
+        "django.server": {"level": "WARNING"},
+        "httpx": {"level": "WARNING"},
+        # Every answer is a line where machines read; people who watch a console want the odd ones only.
+        "bellwether.requests": {"level": "INFO" if LOG_FORMAT == "json" else "WARNING"},
+        "uvicorn.error": {"handlers": [], "propagate": True},
+        "uvicorn": {"handlers": [], "propagate": True},
+    },
 }

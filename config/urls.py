@@ -7,6 +7,8 @@ from django.urls import include, path
 from drf_spectacular.views import SpectacularAPIView, SpectacularSwaggerSplitView
 
 from analytics.admin.switch import tenant_switch
+from config.health import metrics
+from config.pages import slow_queries_page
 
 handler400 = "config.problems.bad_request"
 handler403 = "config.problems.permission_denied"
@@ -16,9 +18,11 @@ handler500 = "config.problems.server_error"
 urlpatterns = [
     path("", include("reports.urls")),
     path("admin/tenant/", tenant_switch, name="tenant-choose"),
+    path("admin/operation/slow-queries/", slow_queries_page, name="operation-slow-queries"),
     path("admin/operation/", include("analytics.admin.urls")),
     path("admin/", admin.site.urls),
     path("health/", include("config.health")),
+    path("metrics", metrics, name="metrics"),
     path("api/v1/", include("analytics.urls")),
     path("api/v1/", include("kpis.urls")),
     path("api/v1/", include("insights.urls")),

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import re
-import uuid
 from collections.abc import Callable
 from typing import Final
 from zoneinfo import ZoneInfo
@@ -14,12 +12,11 @@ from django.utils import timezone
 
 from analytics.access import selectors
 from analytics.tenancy import tenant_context
+from analytics.trace import accepted, traced
 
 GetResponse = Callable[[HttpRequest], HttpResponse]
 
 HEADER: Final = "X-Request-ID"
-# Only harmless ids of a proxy are taken over: they are written into logs and answers.
-ACCEPTABLE: Final = re.compile(r"[A-Za-z0-9_.\-]{8,64}\Z")
 SESSION_TENANT: Final = "bellwether_tenant"
 ADMIN_PATH: Final = "/admin/"
 
@@ -31,10 +28,10 @@ class RequestIdMiddleware:
         self.get_response = get_response
 
     def __call__(self, request: HttpRequest) -> HttpResponse:
-        offered = request.headers.get(HEADER, "")
-        request_id = offered if ACCEPTABLE.match(offered) else uuid.uuid4().hex
+        request_id = accepted(request.headers.get(HEADER, ""))
         request.request_id = request_id  # type: ignore[attr-defined]
-        response = self.get_response(request)
+        with traced(request_id):
+            response = self.get_response(request)
         response[HEADER] = request_id
         return response
 

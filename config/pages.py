@@ -1,0 +1,39 @@
+"""Pages of the admin about the installation itself."""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime
+
+from django.conf import settings
+from django.contrib import admin, messages
+from django.contrib.admin.views.decorators import staff_member_required
+from django.http import HttpRequest, HttpResponse
+from django.shortcuts import redirect
+from django.template.response import TemplateResponse
+from django.views.decorators.http import require_http_methods
+
+from analytics.admin.base import WRITERS, role_of
+from analytics.schedules import may_operate
+from config.queries import slow_queries, slow_queries_forget
+
+
+@staff_member_required
+@require_http_methods(["GET", "HEAD", "POST"])
+def slow_queries_page(request: HttpRequest) -> HttpResponse:
+    """The slowest statements of the installation, for its operator (or its only tenant); by POST begin anew."""
+    is_operator = role_of(request) in WRITERS and may_operate(request.user.pk)
+    if request.method == "POST":
+        if is_operator:
+            slow_queries_forget()
+            messages.success(request, "The list begins anew.")
+        return redirect("operation-slow-queries")
+    found = slow_queries() if is_operator else []
+    context = {
+        **admin.site.each_context(request),
+        "title": "Slow statements",
+        "is_operator": is_operator,
+        "is_away": found is None,
+        "rows": [(each, datetime.fromtimestamp(each.at, UTC)) for each in found or []],
+        "limit": settings.SLOW_QUERY_MS,
+    }
+    return TemplateResponse(request, "config/admin_slow_queries.html", context)

@@ -18,6 +18,7 @@ SWITCH = "rollup.switch_calendar"
 FREEZE = "ledger.freeze"
 DAILY = "rollup.daily"
 GOALS_FREEZE = "goals.freeze"
+SAMPLE_CHECK = "quality.sample_check"
 
 
 @job_kind(BACKFILL)
@@ -105,6 +106,19 @@ schedules.register(
         at=time(3),
     )
 )
+
+
+@job_kind(SAMPLE_CHECK)
+def check_sample(job: RunningJob) -> dict[str, Any]:
+    """Compares a closed day, picked by chance, with a recount from its events; the result is kept."""
+    from kpis.sample_check import sample_check
+
+    if job.tenant_id is None:
+        raise PermanentFailure("a check needs a tenant")
+    row = sample_check(tenant_id=job.tenant_id, now=timezone.now(), seed=job.id.int)
+    return {"day": row.day.isoformat(), "differences": row.differences} if row else {"day": None}
+
+
 # At four o'clock the phones that were offline over night have mostly told their day.
 schedules.register(
     Schedule(
@@ -117,7 +131,26 @@ schedules.register(
     )
 )
 # After the ledger, so that a goal's last day is the one that was published.
-schedules.register(Schedule(id="goals.freeze", kind=GOALS_FREEZE, every=Granularity.DAY, at=time(5), catch_up="latest"))
+schedules.register(
+    Schedule(
+        id="goals.freeze",
+        kind=GOALS_FREEZE,
+        every=Granularity.DAY,
+        help="Writes down how the goals ended whose period is over.",
+        at=time(5),
+        catch_up="latest",
+    )
+)
+schedules.register(
+    Schedule(
+        id="quality.sample_check",
+        kind=SAMPLE_CHECK,
+        every=Granularity.DAY,
+        help="Counts a closed day again, picked by chance, and compares.",
+        at=time(5, 30),
+        catch_up="latest",
+    )
+)
 
 
 def backfill_params(first: date, end: date, *, workers: int = 1) -> dict[str, Any]:

@@ -149,6 +149,17 @@ class AnnotationSerializer(serializers.ModelSerializer[Annotation]):
         read_only_fields = ["id", "author", "created_at"]
 
 
+class AnnotationChangeSerializer(AnnotationSerializer):
+    """Some of it."""
+
+    def get_fields(self) -> dict[str, serializers.Field[Any, Any, Any, Any]]:
+        found = super().get_fields()
+        for field in found.values():
+            field.required = False
+            field.default = serializers.empty
+        return found
+
+
 class AnnotationPageSerializer(serializers.Serializer[Any]):
     """A page of annotations."""
 

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from django.urls import include, path
 
-from kpis.views import definitions, goals, mapping, metrics, payments, understanding, webhooks
+from kpis.views import annotations as annotation_views
+from kpis.views import definitions, goals, mapping, metrics, payments, quality, understanding, webhooks
 
 urlpatterns = [
     path("kpis/", metrics.MetricsView.as_view(), name="kpis"),
@@ -21,6 +22,9 @@ urlpatterns = [
     path("kpis/<str:metric>/ledger/", understanding.LedgerView.as_view(), name="kpi-ledger"),
     path("kpis/<str:metric>/contributions/", understanding.ContributionsView.as_view(), name="kpi-contributions"),
     path("kpis/<str:metric>/explain/", understanding.ExplainView.as_view(), name="kpi-explain"),
+    path("annotations/", annotation_views.AnnotationsView.as_view(), name="annotations"),
+    path("annotations/<uuid:annotation_id>/", annotation_views.AnnotationView.as_view(), name="annotation"),
+    path("quality/", quality.QualityView.as_view(), name="quality"),
     path("goals/", goals.GoalsView.as_view(), name="goals"),
     path("goals/<uuid:goal_id>/", goals.GoalView.as_view(), name="goal"),
     path("goals/<uuid:goal_id>/check-ins/", goals.CheckInsView.as_view(), name="goal-check-ins"),

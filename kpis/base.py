@@ -216,7 +216,10 @@ class Retained:
 
 @dataclass(frozen=True, slots=True)
 class Kept:
-    """Of the members of a `distinct` measure in the period before: the share that is in this period too."""
+    """Of the members of a `distinct` measure in the period before: the share that is in this period too.
+
+    Null where data begin after the start of the period before.
+    """
 
     measure: str
 
@@ -225,7 +228,7 @@ class Kept:
 class Growth:
     """(the metric now - in the period before) / |in the period before| over equal elapsed time (S3, S4).
 
-    Null where the period before had nothing: growth from zero has no percentage.
+    Null where the period before had nothing (growth from zero has no percentage) or began before the data did.
     """
 
     metric: str

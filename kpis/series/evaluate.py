@@ -76,9 +76,11 @@ class Evaluator:
         """Everyone ever seen before `start`, in whatever dimension."""
         return members(self.shelf.everyone(measure).merged((0, to_micros(start))))
 
-    def before(self, start: datetime, end: datetime) -> Period:
-        """The period before this one, over equal elapsed time."""
-        return period_before(self.context.calendar, start, end, self.context.known_until)
+    def before(self, start: datetime, end: datetime) -> Period | None:
+        """The period before this one, over equal elapsed time; None where data begin in the middle of it or later."""
+        known = self.context
+        earlier = period_before(known.calendar, start, end, known.known_until)
+        return earlier if known.first_day is not None and earlier.start >= known.first_day else None
 
     def movement(self, measure: str, start: datetime, end: datetime) -> Movement:
         """How recurring revenue moved between two instants."""
@@ -244,6 +246,8 @@ def _newcomers(evaluator: Evaluator, form: Newcomers, start: datetime, end: date
 
 def _kept(evaluator: Evaluator, form: Kept, start: datetime, end: datetime) -> Number:
     earlier = evaluator.before(start, end)
+    if earlier is None:
+        return None
     before = evaluator.people(form.measure, earlier.start, earlier.end)
     still = before.intersection_cardinality(evaluator.people(form.measure, start, end))
     return share(Decimal(still), Decimal(len(before)))
@@ -251,6 +255,8 @@ def _kept(evaluator: Evaluator, form: Kept, start: datetime, end: datetime) -> N
 
 def _growth(evaluator: Evaluator, form: Growth, start: datetime, end: datetime) -> Number:
     earlier = evaluator.before(start, end)
+    if earlier is None:
+        return None
     now, before = evaluator.number(form.metric, start, end), evaluator.number(form.metric, earlier.start, earlier.end)
     return (now - before) / abs(before) if now is not None and before else None
 

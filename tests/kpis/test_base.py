@@ -17,10 +17,14 @@ from kpis import base
 from kpis.base import (
     Condition,
     Formula,
+    Growth,
+    Kept,
     Measure,
     Metric,
     Newcomers,
+    PerMinute,
     Ratio,
+    Recurring,
     Share,
     Trailing,
     Value,
@@ -91,6 +95,11 @@ def test_the_built_in_declarations_pass_the_check() -> None:
         (Ratio("orders.count", "no.metric"), "kpis.E004", "made of no.metric"),
         (Formula("orders.count * no.metric"), "kpis.E004", "made of no.metric"),
         (Formula("bad.one + 1"), "kpis.E005", "bad.one → bad.one"),
+        (Growth("no.metric"), "kpis.E004", "made of no.metric"),
+        (PerMinute("bad.one"), "kpis.E005", "bad.one → bad.one"),
+        (Kept("orders.count"), "kpis.E002", "no people to follow"),
+        (Recurring("orders.count", "new"), "kpis.E002", "no prices to follow"),
+        (Recurring("subscriptions.prices", "newer"), "kpis.E002", "no movement 'newer'"),
     ],
 )
 def test_a_broken_reference_fails_the_check(declared: list[str], form: base.Form, id: str, message: str) -> None:
@@ -98,6 +107,21 @@ def test_a_broken_reference_fails_the_check(declared: list[str], form: base.Form
     problems = metrics_check()
     assert [problem.id for problem in problems] == [id]
     assert message in problems[0].msg
+
+
+def test_a_broken_reference_offers_the_nearest(declared: list[str]) -> None:
+    register(metric("bad.one", Ratio("orders.cuont", "revenue.gross")), metric("bad.two", Value("users.activ")))
+    one, two = metrics_check()
+    assert (one.id, two.id) == ("kpis.E004", "kpis.E001")
+    assert str(one.hint).startswith("Did you mean orders.count, ")
+    assert "users.active" in str(two.hint)
+
+
+def test_a_name_that_is_nearly_a_standard_event_is_doubted(declared: list[str]) -> None:
+    register(Measure(id="bad.one", aggregate="count", events=frozenset({"order_complete", "Own Thing"})))
+    (problem,) = metrics_check()
+    assert (problem.id, problem.hint) == ("kpis.W001", "Did you mean order_completed?")
+    assert "order_complete," in problem.msg
 
 
 def test_an_unknown_metric_offers_the_nearest() -> None:

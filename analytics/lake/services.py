@@ -7,7 +7,6 @@ from datetime import datetime, timedelta
 from typing import Final
 
 from django.db import connections
-from django.utils import timezone
 
 from analytics.lake import marks
 from analytics.lake.check import EVER
@@ -57,13 +56,13 @@ def lake_mark(
 
 
 def lake_due(
-    *, tenant_id: int, span: tuple[datetime, datetime] | None = None, using: str = "default"
+    *, tenant_id: int, now: datetime, span: tuple[datetime, datetime] | None = None, using: str = "default"
 ) -> tuple[int, int]:
     """Hours that a seal of the marks (or of this range) would read at least, and their events."""
     with tenant_context(tenant_id, using=using), connections[using].cursor() as cursor:
         marks.expand_subjects(tenant_id, using=using)
         if span is not None:
-            marks.mark_range(tenant_id, *span, reason="command", now=timezone.now(), using=using)
+            marks.mark_range(tenant_id, *span, reason="command", now=now, using=using)
         start, end = span or (EVER[0], EVER[1] - timedelta(days=1))
         hours = [each.hour for each in marks.marked_hours(tenant_id, using=using) if start <= each.hour < end]
         cursor.execute(DUE, {"hours": hours, "tenant": tenant_id})

@@ -31,7 +31,7 @@ class Command(BaseCommand):
         now = timezone.now()
         for tenant in _tenants(options["tenant"]):
             if options["dry_run"]:
-                hours, events = lake_due(tenant_id=tenant.id, span=span)
+                hours, events = lake_due(tenant_id=tenant.id, now=now, span=span)
                 self.stdout.write(f"{tenant.slug}: {hours} hours with {events:,} events would be sealed")
                 continue
             if span is not None:

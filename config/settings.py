@@ -239,6 +239,7 @@ SPECTACULAR_SETTINGS: dict[str, Any] = {
         "ApiKeyKindEnum": "analytics.models.tenants.ApiKey.Kind",
         "JobRequestKindEnum": [("rollup", "rollup"), ("backfill", "backfill")],
         "MetricStatusEnum": [(word, word) for word in ("ok", "warning", "critical", "unknown")],
+        "AnnotationKindEnum": "kpis.models.Annotation.Kind",
         "GoalStatusEnum": [
             (word, word) for word in ("upcoming", "on_track", "at_risk", "off_track", "reached", "missed", "unknown")
         ],

@@ -11,7 +11,7 @@ from rest_framework.response import Response
 from analytics import filters
 from analytics.access.roles import Scope
 from analytics.selectors import statement_limit
-from kpis import parameters
+from kpis import panels, parameters
 from kpis import understanding_serializers as serializers
 from kpis.explain import explain_read, explanation_plain
 from kpis.ledger_plain import ledger_plain
@@ -67,6 +67,8 @@ class ContributionsView(MetricView):
     )
     def get(self, request: Request, metric: str) -> Response:
         """How much each value of `by` contributed to the change; the contributions and the overlap add up to it."""
+        with parameters.refusals(in_path=True):
+            panels.metric_found(tenant_id=self.tenant.id, metric=metric)
         ask = self.ask(request)
         if ask.by is None:
             filters.refuse("by", "missing_dimension", "Name the dimension to take the change apart by, as country.")

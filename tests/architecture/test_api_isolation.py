@@ -19,7 +19,7 @@ from analytics.identity import identity_merge
 from analytics.jobs import enqueue
 from analytics.models import ApiKey, Event, ExchangeRate, IdentityEdge, Job, Quarantine, Subject, Tenant
 from analytics.tenancy import tenant_context
-from kpis.models import MetricDefinition
+from kpis.models import Annotation, CheckIn, Goal, MetricDefinition
 from kpis.rollup.refresh import refresh_tenant
 from tests.analytics.events import event, write
 from tests.api import Caller
@@ -94,6 +94,12 @@ def fill(tenant: Tenant, canary: str, amount: int) -> dict[str, Any]:
         )
         ExchangeRate.objects.create(tenant_id=tenant.pk, day=date(2026, 3, 2), currency="USD", rate=amount)
         subjects = list(Subject.objects.order_by("id").values_list("id", flat=True))
+        goal = Goal.objects.create(
+            tenant_id=tenant.pk, name=f"{canary}-goal", metric="orders.count", target=amount,
+            first=date(2026, 3, 1), end=date(2026, 4, 1),
+        )  # fmt: skip
+        CheckIn.objects.create(tenant_id=tenant.pk, goal=goal, confidence=0.5, note=f"{canary}-check-in")
+        note = Annotation.objects.create(tenant_id=tenant.pk, at=AT, title=f"{canary}-note")
         edge = identity_merge(
             tenant_id=tenant.pk, left=subjects[0], right=subjects[1], actor=canary, reason=canary, now=NOW
         )
@@ -102,6 +108,8 @@ def fill(tenant: Tenant, canary: str, amount: int) -> dict[str, Any]:
             "held_id": Quarantine.objects.values_list("id", flat=True)[0],
             "key_id": key.pk,
             "job_id": job.pk,
+            "goal_id": goal.pk,
+            "annotation_id": note.pk,
             "metric": f"own.{canary}",
             "edge": edge.pk,
             "caller": Caller(TokenPair(user, places_of_user(user)[0]).access),
@@ -130,11 +138,12 @@ def test_each_route_shows_ones_own_and_nothing_of_the_neighbour(worlds: dict[str
             "?period=2026-03&granularity=total&by=properties.gazelle-key",
         ):
             answer = worlds["acme"]["caller"].send("GET", route.path(**mine) + query)
-            assert b"gazelle" not in answer.content.replace(b"properties.gazelle-key", b""), (route.name, query)
-            assert b"globex" not in answer.content, route.name
-            assert b"7777.77" not in answer.content, route.name
-            assert b"777777" not in answer.content, route.name
-            shown += answer.content.decode()
+            content = answer.getvalue()  # streamed files too
+            assert b"gazelle" not in content.replace(b"properties.gazelle-key", b""), (route.name, query)
+            assert b"globex" not in content, route.name
+            assert b"7777.77" not in content, route.name
+            assert b"777777" not in content, route.name
+            shown += content.decode(errors="replace")
 
     # The test sees what is there: each kind of canary of one's own shows somewhere.
     for own in (
@@ -144,6 +153,9 @@ def test_each_route_shows_ones_own_and_nothing_of_the_neighbour(worlds: dict[str
         "aardvark-why",
         "aardvark-country",
         "own.aardvark",
+        "aardvark-goal",
+        "aardvark-check-in",
+        "aardvark-note",
         "1.11",
     ):
         assert own in shown, own
@@ -227,7 +239,19 @@ def test_writes_of_one_tenant_leave_the_other_as_it_was(worlds: dict[str, dict[s
 
 def snapshot(tenant: Tenant) -> str:
     """Every row of the tables that routes may change."""
-    models = (ApiKey, Event, ExchangeRate, IdentityEdge, Job, MetricDefinition, Quarantine, Subject)
+    models = (
+        Annotation,
+        ApiKey,
+        CheckIn,
+        Event,
+        ExchangeRate,
+        Goal,
+        IdentityEdge,
+        Job,
+        MetricDefinition,
+        Quarantine,
+        Subject,
+    )
     with tenant_context(tenant.pk):
         rows = {model.__name__: list(model.objects.order_by("pk").values()) for model in models}
     return json.dumps(rows, default=str)

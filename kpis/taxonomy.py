@@ -28,7 +28,7 @@ COMMERCE = (
     StandardEvent(
         "order_completed",
         "A sale is made. Its amount is the whole order, fees included; its lines are events of their own.",
-        (*_MONEY, "country", "channel"),
+        (*_MONEY, "country", "channel", "campaign", "properties.campaign_type"),
         ("Order Completed",),
     ),
     StandardEvent(
@@ -161,12 +161,14 @@ PRODUCT = (
     ),
 )
 
+_OF_CAMPAIGN = ("campaign", "channel", "properties.campaign_type")
+
 MARKETING = (
-    StandardEvent("ad_shown", "An advertisement is shown.", ("campaign", "content_type")),
-    StandardEvent("ad_clicked", "An advertisement is clicked.", ("campaign", "content_type")),
-    StandardEvent("lead_created", "Somebody leaves an address.", ("campaign", "content_type")),
-    StandardEvent("lead_converted", "A lead becomes a customer.", ("campaign", "content_type")),
-    StandardEvent("campaign_charged", "What a campaign has cost.", (*_MONEY, "campaign", "content_type")),
+    StandardEvent("ad_shown", "An advertisement is shown.", _OF_CAMPAIGN),
+    StandardEvent("ad_clicked", "An advertisement is clicked.", _OF_CAMPAIGN),
+    StandardEvent("lead_created", "Somebody leaves an address.", _OF_CAMPAIGN),
+    StandardEvent("lead_converted", "A lead becomes a customer.", _OF_CAMPAIGN),
+    StandardEvent("campaign_charged", "What a campaign has cost.", (*_MONEY, *_OF_CAMPAIGN)),
 )
 
 DIRECTORY = (

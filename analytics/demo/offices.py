@@ -90,7 +90,7 @@ def _campaigns(today: Today, dice: Dice, size: float) -> None:
         facts: dict[str, Any] = {
             "campaign": campaign.name,
             "channel": campaign.channel,
-            "content_type": CHANNEL_KINDS[campaign.channel],
+            "campaign_type": CHANNEL_KINDS[campaign.channel],
         }
         for _ in range(shown):
             _advertise(today, dice, facts)

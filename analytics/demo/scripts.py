@@ -5,12 +5,24 @@ from __future__ import annotations
 from functools import partial
 
 from analytics.demo import paying
-from analytics.demo.catalogue import AGENTS, GIFTS, PLANS, TIERS, Product, Show, Weighted, person_name
+from analytics.demo.catalogue import (
+    AGENTS,
+    CAMPAIGNS,
+    CHANNEL_KINDS,
+    GIFTS,
+    PLANS,
+    TIERS,
+    Product,
+    Show,
+    Weighted,
+    person_name,
+)
 from analytics.demo.telling import Visit, money
 from analytics.demo.world import CREATORS, PASSERS_BY, Stream, Today, World
 
 GIFT = Weighted({name: weight for name, (_, weight) in GIFTS.items()})
 TIER = Weighted({name: weight for name, (_, weight) in TIERS.items()})
+KIND_OF = {campaign.name: CHANNEL_KINDS[campaign.channel] for campaign in CAMPAIGNS}
 CHANNEL_AGAIN = Weighted({"": 66, "newsletter": 14, "google": 10, "instagram": 7, "tiktok": 3})
 
 
@@ -54,7 +66,7 @@ def _sign_up(world: World, today: Today, visit: Visit) -> None:
         visit.facts["utm_medium"] = "email" if channel == "newsletter" else "social"
     campaign = world.campaign(visit.person)
     if campaign:
-        visit.facts["utm_campaign"] = campaign
+        visit.facts |= {"utm_campaign": campaign, "campaign_type": KIND_OF[campaign]}
     known, visit.who = visit.who, f"visitor-{visit.who[5:]}"
     tell("page_view", visit, path="/")
     if dice.chance(0.6):
@@ -93,7 +105,7 @@ def _return(world: World, today: Today, visit: Visit) -> None:
         visit.facts["utm_source"] = channel
     campaign = world.campaign(visit.person)
     if campaign and dice.chance(0.4):
-        visit.facts["utm_campaign"] = campaign
+        visit.facts |= {"utm_campaign": campaign, "campaign_type": KIND_OF[campaign]}
     if dice.chance(0.16):
         today.teller.tell("logged_in", visit)
         if dice.chance(0.4):

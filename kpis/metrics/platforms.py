@@ -9,13 +9,14 @@ from kpis.metrics.shapes import Family
 from kpis.taxonomy import REVENUE_EVENTS
 
 FROM_CAMPAIGN = (Condition("campaign", "is_null", False),)
-BY_CAMPAIGN = ("campaign", "channel", "content_type", "country")
+BY_CAMPAIGN = ("campaign", "channel", "properties.campaign_type", "country")
 
 marketing = Family(owner="marketing", by=BY_CAMPAIGN)
 marketing.counted(
     "marketing.impressions",
     "Impressions",
-    "Times an advertisement was shown; `content_type` is the type of campaign.",
+    "Times an advertisement was shown. The property `campaign_type` (e-mail, social, search …), sent with "
+    "advertisements and sales alike, is the type of campaign.",
     "ad_shown",
 )
 marketing.counted("marketing.clicks", "Clicks", "Clicks on advertisements.", "ad_clicked")

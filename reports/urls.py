@@ -4,10 +4,14 @@ from __future__ import annotations
 
 from django.urls import path, re_path
 
+from reports.annotations.urls import pages as annotations
+from reports.boards.urls import pages as boards
 from reports.dashboard import signin, views
 from reports.dashboard.areas import AREAS, PLATFORMS
-from reports.boards.urls import pages as boards
 from reports.exports.urls import pages as exports
+from reports.goals.urls import pages as goals
+from reports.names.urls import pages as names
+from reports.palette.views import palette
 
 app_name = "dashboard"
 
@@ -22,9 +26,14 @@ urlpatterns = [
     path("realtime/", views.realtime, name="realtime"),
     path("metrics/", views.metrics, name="metrics"),
     path("metrics/<str:name>/", views.metric, name="metric"),
+    re_path(r"^metrics/(?P<name>[^/]+)/(?P<kind>moved|explained|ledger)/$", views.panel, name="panel"),
     re_path(r"^cards/(?P<kind>tile|chart|table)/$", views.card, name="card"),
     re_path(rf"^(?P<slug>{'|'.join(AREAS)})/$", views.area, name="area"),
     re_path(rf"^platforms/(?P<slug>{'|'.join(PLATFORMS)})/$", views.platform, name="platform"),
+    *annotations,
     *boards,
     *exports,
+    *goals,
+    *names,
+    path("palette.json", palette, name="palette"),
 ]

@@ -14,12 +14,15 @@ from analytics.periods import Calendar, Period
 from kpis.base import Metric
 from kpis.compare import status_of
 from kpis.contracts import OTHER, Breakdown, Change, Number, Point, Series, plain, written
+from kpis.goals.contracts import GoalLine
 from kpis.rollup.keys import NONE_KEY
 from kpis.sparkline import sparkline
 from reports.dashboard import shown
 from reports.dashboard.drawing import Drawing, drawing_of
+from reports.dashboard.marks import GoalMark, Marks, Note, goal_mark, line_values, notes_of
 from reports.dashboard.question import PageQuestion
 
+NO_MARKS = Marks()
 STATUS_WORDS = {"warning": "Warning", "critical": "Critical"}
 
 
@@ -41,16 +44,6 @@ class Mark:
     text: str
     title: str
     tone: str = "muted"
-
-
-@dataclass(frozen=True, slots=True)
-class GoalMark:
-    """Where a metric stands against its goal: `share` of the target, 0 to 1."""
-
-    label: str
-    share: float
-    status: str
-    href: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -117,6 +110,7 @@ class ChartCard:
     before_name: str = ""
     actions: tuple[Action, ...] = ()
     marks: tuple[Mark, ...] = ()
+    notes: tuple[Note, ...] = ()
     problem: str = ""
 
     @property
@@ -155,7 +149,7 @@ class TableCard:
 # --- Making them ------------------------------------------------------------------------------------------------------
 
 
-def tile_of(metric: Metric, series: Series, question: PageQuestion, *, goal: GoalMark | None = None) -> Tile:
+def tile_of(metric: Metric, series: Series, question: PageQuestion, marks: Marks = NO_MARKS) -> Tile:
     """The tile of a metric over the question's range."""
     status = status_of(series.total, metric)
     return Tile(
@@ -175,7 +169,7 @@ def tile_of(metric: Metric, series: Series, question: PageQuestion, *, goal: Goa
         status_word=STATUS_WORDS.get(status, ""),
         status_title=_limit_passed(metric, series, status),
         marks=marks_of(series, question.ask.calendar),
-        goal=goal,
+        goal=goal_mark(marks.goals.get(metric.id)),
     )
 
 
@@ -200,9 +194,10 @@ def tile_missing(metric: Metric | None, name: str, problem: str, question: PageQ
     return Tile(name, title, text, question.href(metric_path(name), by=None), problem=problem)
 
 
-def chart_of(metric: Metric, series: Series, question: PageQuestion, *, goal: Sequence[Number] = ()) -> ChartCard:
+def chart_of(metric: Metric, series: Series, question: PageQuestion, marks: Marks = NO_MARKS) -> ChartCard:
     """The chart of a metric over the question's range, with its comparison."""
     moved, calendar = moved_of(series), question.ask.calendar
+    notes = notes_of(metric.id, series, marks.notes, calendar)
     return ChartCard(
         id=f"chart-{metric.id.replace('.', '-')}",
         metric=metric.id,
@@ -212,7 +207,8 @@ def chart_of(metric: Metric, series: Series, question: PageQuestion, *, goal: Se
         value=shown.of_series(series.total, series, is_short=True),
         moved=moved,
         caption=caption_of(metric, series, question),
-        data=chart_data(metric, series, goal=goal),
+        data=chart_data(metric, series, marks, notes),
+        notes=notes,
         drawing=drawing_of(series),
         rows=rows_of(series, calendar),
         has_comparison=series.comparison is not None,
@@ -347,7 +343,7 @@ def rows_of(series: Series, calendar: Calendar) -> tuple[ChartRow, ...]:
     return tuple(rows)
 
 
-def chart_data(metric: Metric, series: Series, *, goal: Sequence[Number] = ()) -> dict[str, Any]:
+def chart_data(metric: Metric, series: Series, marks: Marks = NO_MARKS, notes: Sequence[Note] = ()) -> dict[str, Any]:
     """What the chart draws: the API's own answer, shortened to what a picture needs."""
     whole = plain(series)
     comparison = whole["comparison"]
@@ -366,12 +362,18 @@ def chart_data(metric: Metric, series: Series, *, goal: Sequence[Number] = ()) -
     if comparison:
         data["before"] = [_float(point["value"]) if point["is_complete"] else None for point in comparison["points"]]
         data["before_starts"] = [point["start"] for point in comparison["points"]]
-    if goal:
-        data["goal"] = [_float(value) for value in goal]
+    if lines := marks.lines.get(metric.id):
+        data["goals"] = [_goal_line(line, metric, series) for line in lines]
+    if notes:
+        data["annotations"] = [{"place": note.place, "mark": str(note.number), "title": note.title} for note in notes]
     limits = {"warning": metric.thresholds.warning, "critical": metric.thresholds.critical}
     if found := {name: float(limit) for name, limit in limits.items() if limit is not None}:
         data["limits"] = found
     return data
+
+
+def _goal_line(line: GoalLine, metric: Metric, series: Series) -> dict[str, Any]:
+    return {"name": line.name, "values": [_float(value) for value in line_values(line, metric, series)]}
 
 
 def _float(value: Any) -> float | None:

@@ -4,20 +4,42 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
-from typing import Final
+from typing import Any, Final
 
+from django.db import Error, transaction
+
+from analytics.access.roles import Scope
+from analytics.selectors import statement_limit
 from kpis.base import Metric
 from kpis.catalogue import Catalogue
 from kpis.parameters import FILTERS
+from kpis.series import NoCalendar, QuestionError
 from reports.dashboard import shown
 from reports.dashboard.cards import ChartCard, TableCard, Tile, metric_path
+from reports.dashboard.marks import Marks, marks_read
 from reports.dashboard.pages import chart_for, data_through_of, table_for, tile_for
+from reports.dashboard.panels import (
+    TITLES,
+    ExplainedPanel,
+    LedgerPanel,
+    MovedPanel,
+    explained_panel,
+    ledger_panel,
+    moved_panel,
+)
 from reports.dashboard.question import PageQuestion
-from reports.dashboard.reading import dimensions_of, numbers_read, unanswerable
+from reports.dashboard.reading import (
+    SECONDS,
+    TOO_SLOW,
+    dimensions_of,
+    is_too_slow,
+    numbers_read,
+    sentence,
+    unanswerable,
+)
 from reports.dashboard.toolbar import Choice, Toolbar, toolbar_of
 
 PREFERRED: Final = ("country", "platform", "channel", "method", "content_type", "reason")
-PANELS: Final[dict[str, str]] = {}
 ROWS: Final = 10
 MORE_ROWS: Final = 100
 
@@ -47,6 +69,7 @@ def metric_page(metric: Metric, question: PageQuestion, catalogue: Catalogue) ->
     """The metric over the question's range. Needs the tenant's context."""
     whole = replace(question.ask, by=None)
     numbers = numbers_read([metric.id], whole, tenant_id=question.tenant.id, catalogue=catalogue)
+    marks = Marks() if numbers.is_empty else marks_read([metric.id], question, lines_of=[metric.id])
     stored = _ordered(dimensions_of(metric, catalogue))
     by, complaint = _dimension(metric, question, stored, catalogue)
     rows = MORE_ROWS if question.parameters.get("limit") else ROWS
@@ -56,8 +79,8 @@ def metric_page(metric: Metric, question: PageQuestion, catalogue: Catalogue) ->
         intro=metric.help,
         metric=metric,
         toolbar=toolbar_of(question),
-        tile=tile_for(metric.id, numbers, question),
-        chart=chart_for(metric.id, numbers, question),
+        tile=tile_for(metric.id, numbers, question, marks),
+        chart=chart_for(metric.id, numbers, question, marks),
         dimensions=tuple(_choice(question, name, by) for name in stored),
         others=tuple(_choice(question, name, by) for name in _unstored(metric, stored, question, catalogue)),
         table=table,
@@ -73,8 +96,44 @@ def metric_page(metric: Metric, question: PageQuestion, catalogue: Catalogue) ->
 def panels_of(metric: str, question: PageQuestion, by: str) -> tuple[tuple[str, str, str], ...]:
     """Id, title and address of the panels: each a page of its own without script."""
     return tuple(
-        (name, title, question.href(f"{metric_path(metric)}{name}/", by=by or None)) for name, title in PANELS.items()
+        (name, title, question.href(f"{metric_path(metric)}{name}/", by=by or None)) for name, title in TITLES.items()
     )
+
+
+def panel_context(
+    kind: str, metric: Metric, question: PageQuestion, catalogue: Catalogue, scopes: frozenset[str]
+) -> dict[str, Any]:
+    """What a panel's template needs; a question that has no answer is told in its place."""
+    try:
+        with transaction.atomic():
+            statement_limit(SECONDS)
+            panel, problem = _panel(kind, metric, question, catalogue, scopes), ""
+    except (QuestionError, NoCalendar) as error:
+        panel, problem = None, sentence(error)
+    except Error as error:
+        if not is_too_slow(error):
+            raise
+        panel, problem = None, TOO_SLOW
+    return {
+        "panel": panel,
+        "problem": problem,
+        "panel_template": f"reports/panels/{kind}.html",
+        "title": TITLES[kind],
+        "back": question.href(metric_path(metric.id)),
+    }
+
+
+def _panel(
+    kind: str, metric: Metric, question: PageQuestion, catalogue: Catalogue, scopes: frozenset[str]
+) -> MovedPanel | ExplainedPanel | LedgerPanel:
+    if kind == "explained":
+        return explained_panel(metric, question, may_see_events=Scope.EVENTS_READ in scopes)
+    if kind == "ledger":
+        return ledger_panel(metric, question)
+    by, complaint = _dimension(metric, question, _ordered(dimensions_of(metric, catalogue)), catalogue)
+    if complaint or not by:
+        raise QuestionError(next(iter(complaint), f"{metric.name} has no dimension to take it apart by"), "by")
+    return moved_panel(metric, question, by)
 
 
 def _ordered(names: Sequence[str]) -> list[str]:

@@ -9,6 +9,7 @@ from kpis.catalogue import Catalogue
 from reports.dashboard import shown
 from reports.dashboard.areas import Area
 from reports.dashboard.cards import (
+    NO_MARKS,
     ChartCard,
     TableCard,
     Tile,
@@ -18,6 +19,7 @@ from reports.dashboard.cards import (
     tile_missing,
     tile_of,
 )
+from reports.dashboard.marks import Marks, marks_read
 from reports.dashboard.question import PageQuestion
 from reports.dashboard.reading import Numbers, broken_down, has_events, metric_named, numbers_read
 from reports.dashboard.toolbar import Toolbar, toolbar_of
@@ -47,12 +49,13 @@ def card_page(area: Area, question: PageQuestion) -> CardPage:
     tiles, charts = ([name for name in names if metric_named(name, catalogue)] for names in (area.tiles, area.charts))
     tables = [pair for pair in area.tables if metric_named(pair[0], catalogue)]
     numbers = numbers_read([*tiles, *charts], replace(question.ask, by=None), tenant_id=tenant_id, catalogue=catalogue)
+    marks = Marks() if numbers.is_empty else marks_read([*tiles, *charts], question, lines_of=charts)
     return CardPage(
         title=area.title,
         intro=area.intro,
         toolbar=toolbar_of(question),
-        tiles=tuple(tile_for(name, numbers, question) for name in tiles),
-        charts=tuple(chart_for(name, numbers, question) for name in charts),
+        tiles=tuple(tile_for(name, numbers, question, marks) for name in tiles),
+        charts=tuple(chart_for(name, numbers, question, marks) for name in charts),
         tables=() if numbers.is_empty else tables_for(tables, question, catalogue),
         data_through=data_through_of(numbers, question),
         is_empty=numbers.is_empty or not has_events(numbers),
@@ -70,22 +73,22 @@ def card_alone(kind: str, name: str, question: PageQuestion) -> Tile | ChartCard
     return tile_for(name, numbers, question) if kind == "tile" else chart_for(name, numbers, question)
 
 
-def tile_for(name: str, numbers: Numbers, question: PageQuestion) -> Tile:
+def tile_for(name: str, numbers: Numbers, question: PageQuestion, marks: Marks = NO_MARKS) -> Tile:
     """The tile of a metric that was read, or why there is none."""
     metric = metric_named(name, numbers.catalogue)
     if metric is None or name not in numbers.series:
         return tile_missing(metric, name, numbers.missing.get(name, ""), question)
-    return tile_of(metric, numbers.series[name], question)
+    return tile_of(metric, numbers.series[name], question, marks)
 
 
-def chart_for(name: str, numbers: Numbers, question: PageQuestion) -> ChartCard:
+def chart_for(name: str, numbers: Numbers, question: PageQuestion, marks: Marks = NO_MARKS) -> ChartCard:
     """The chart of a metric that was read, or why there is none."""
     metric = metric_named(name, numbers.catalogue)
     if metric is None or name not in numbers.series:
         title, text = (metric.name, metric.help) if metric else (name, "")
         href = question.href(metric_path(name))
         return ChartCard(f"chart-{name}", name, title, text, href, problem=numbers.missing.get(name, ""))
-    return chart_of(metric, numbers.series[name], question)
+    return chart_of(metric, numbers.series[name], question, marks)
 
 
 def tables_for(pairs: Sequence[tuple[str, str]], question: PageQuestion, catalogue: Catalogue) -> tuple[TableCard, ...]:

@@ -49,7 +49,7 @@ def numbers_read(names: Sequence[str], ask: Ask, *, tenant_id: int, catalogue: C
     except QuestionError as error:
         return Numbers(catalogue, {}, missing | dict.fromkeys(wanted, sentence(error)))
     except Error as error:
-        if getattr(error.__cause__, "sqlstate", None) != "57014":
+        if not is_too_slow(error):
             raise
         return Numbers(catalogue, {}, missing | dict.fromkeys(wanted, TOO_SLOW))
     return Numbers(catalogue, {series.metric: series for series in found}, missing)
@@ -106,6 +106,11 @@ def dimensions_of(metric: Metric, catalogue: Catalogue) -> tuple[str, ...]:
     """The dimensions that are rolled up for everything the metric is made of."""
     behind = [set(measures[name].dimensions) for name in measures_in(metric, catalogue)]
     return tuple(sorted(set.intersection(*behind))) if behind else ()
+
+
+def is_too_slow(error: Error) -> bool:
+    """Whether a statement ran into its time limit."""
+    return getattr(error.__cause__, "sqlstate", None) == "57014"
 
 
 def sentence(error: Exception) -> str:

@@ -16,7 +16,6 @@ from django.views.decorators.http import require_GET, require_POST
 
 from analytics.access.middleware import tenant_choose
 from analytics.access.roles import Scope
-from analytics.registry import UnknownName
 from kpis.catalogue import Catalogue
 from kpis.parameters import EVERYTHING
 from reports.dashboard.areas import AREAS, OVERVIEW, PLATFORMS, Area
@@ -26,11 +25,12 @@ from reports.dashboard.context import THEME_COOKIE, THEMES
 from reports.dashboard.doors import is_fragment, scopes_of, tenant_of, tenant_page
 from reports.dashboard.first_steps import first_steps, write_key_make
 from reports.dashboard.menu import platform_tabs
-from reports.dashboard.metric_page import metric_page
+from reports.dashboard.metric_page import metric_page, panel_context
 from reports.dashboard.pages import card_alone, card_page
 from reports.dashboard.problems import problem_page
 from reports.dashboard.question import page_question
 from reports.dashboard.ranges import chosen_range
+from reports.dashboard.reading import metric_named
 from reports.dashboard.realtime import realtime_page, realtime_tag
 from reports.dashboard.remembered import page_response
 
@@ -78,13 +78,26 @@ def metrics(request: HttpRequest) -> HttpResponse:
 def metric(request: HttpRequest, name: str) -> HttpResponse:
     """One metric, whole."""
     catalogue = Catalogue(tenant_of(request).id)
-    try:
-        declared = catalogue[name]
-    except UnknownName:
+    declared = metric_named(name, catalogue)
+    if declared is None:
         return unknown_metric(request, name, catalogue)
     question = page_question(request, tenant_of(request))
     build = partial(metric_page, declared, question, catalogue)
     return page_response(request, question, template="reports/metric.html", build=build)
+
+
+@require_GET
+@tenant_page()
+def panel(request: HttpRequest, name: str, kind: str) -> HttpResponse:
+    """One panel of a metric: a fragment for its page, a page of its own without script."""
+    catalogue = Catalogue(tenant_of(request).id)
+    declared = metric_named(name, catalogue)
+    if declared is None:
+        return unknown_metric(request, name, catalogue)
+    question = page_question(request, tenant_of(request))
+    context = {**panel_context(kind, declared, question, catalogue, scopes_of(request)), "metric": declared}
+    template = "reports/panel_fragment.html" if is_fragment(request) else "reports/panel_page.html"
+    return render(request, template, context)
 
 
 @require_GET

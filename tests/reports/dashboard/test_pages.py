@@ -22,6 +22,7 @@ from tests.reports.dashboard.conftest import text_of
 pytestmark = pytest.mark.django_db
 PAGES = ["/", *(f"/{slug}/" for slug in AREAS), *(f"/platforms/{slug}/" for slug in PLATFORMS)]
 PAGES += ["/metrics/", "/metrics/revenue.gross/", "/metrics/users.mau/", "/metrics/mrr.closing/", "/realtime/"]
+PAGES += [f"/metrics/revenue.gross/{panel}/" for panel in ("moved", "explained", "ledger")]
 
 
 @pytest.mark.parametrize("path", PAGES)

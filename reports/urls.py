@@ -12,6 +12,7 @@ from reports.exports.urls import pages as exports
 from reports.goals.urls import pages as goals
 from reports.names.urls import pages as names
 from reports.palette.views import palette
+from reports.quality.urls import pages as quality
 
 app_name = "dashboard"
 
@@ -35,5 +36,6 @@ urlpatterns = [
     *exports,
     *goals,
     *names,
+    *quality,
     path("palette.json", palette, name="palette"),
 ]

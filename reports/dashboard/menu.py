@@ -54,6 +54,7 @@ MENU: Final[tuple[Group, ...]] = (
         (
             Entry("Annotations", "dashboard:annotations"),
             Entry("Event names", "dashboard:mapping"),
+            Entry("Data quality", "dashboard:quality"),
             Entry("Admin", "admin:index"),
         ),
     ),

@@ -38,6 +38,12 @@ def percent(share: float | Decimal | None) -> str:
 
 
 @register.filter
+def share(value: Number) -> str:
+    """0.993 is "99 %"."""
+    return "–" if value is None else f"{value * 100:.0f} %"
+
+
+@register.filter
 def clipped(share: Number) -> str:
     """Within a bar's ends."""
     return f"{min(max(float(share or 0), 0), 1):.4f}"
@@ -47,3 +53,9 @@ def clipped(share: Number) -> str:
 def last_day(end: date) -> date:
     """The last day of a half-open range of days."""
     return end - timedelta(days=1)
+
+
+@register.filter
+def of(found: dict[str, object], name: str) -> object:
+    """The entry of a name, '' without one."""
+    return found.get(name, "")

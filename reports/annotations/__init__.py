@@ -1,0 +1,1 @@
+"""What happened to the business, written beside its numbers."""

@@ -1,0 +1,57 @@
+"""What people write of goals; the services say what is wrong with it."""
+
+from __future__ import annotations
+
+from datetime import timedelta
+from typing import Any
+
+from django import forms
+
+from kpis.goals.contracts import GoalView, Shape
+from kpis.goals.models import Goal
+
+FIELDS = ("name", "metric", "target", "period", "first", "last", "shape", "baseline", "stretch", "owner", "objective")
+SHAPES = {
+    Shape.LINEAR: "Evenly over the days",
+    Shape.SEASONAL: "As the metric's own past is spread",
+    Shape.STEP: "All of it from the first day",
+}
+DATE = forms.DateInput(attrs={"type": "date"}, format="%Y-%m-%d")
+
+
+class GoalForm(forms.Form):
+    """A goal. `last` is its last day, which only periods of one's own need."""
+
+    name = forms.CharField(
+        max_length=200, label="Name", widget=forms.TextInput(attrs={"placeholder": "A good November"})
+    )
+    metric = forms.CharField(
+        max_length=100, label="Metric", widget=forms.TextInput(attrs={"list": "metric-list", "autocomplete": "off"})
+    )
+    target = forms.DecimalField(max_digits=26, decimal_places=6, label="Target")
+    period = forms.ChoiceField(choices=Goal.Period.choices, label="Period")
+    first = forms.DateField(label="First day (any day of the period)", widget=DATE)
+    last = forms.DateField(label="Last day (own periods only)", required=False, widget=DATE)
+    shape = forms.ChoiceField(
+        choices=[(shape.value, text) for shape, text in SHAPES.items()], label="How it should come in"
+    )
+    baseline = forms.DecimalField(max_digits=26, decimal_places=6, label="Starting from (optional)", required=False)
+    stretch = forms.DecimalField(max_digits=26, decimal_places=6, label="Stretch target (optional)", required=False)
+    owner = forms.CharField(max_length=200, label="Owner (optional)", required=False)
+    objective = forms.CharField(max_length=200, label="Objective it belongs to (optional)", required=False)
+    note = forms.CharField(
+        max_length=4000, label="Note (optional)", required=False, widget=forms.Textarea(attrs={"rows": 3})
+    )
+
+
+class CheckInForm(forms.Form):
+    """How sure somebody is, in percent."""
+
+    confidence = forms.IntegerField(min_value=0, max_value=100, label="How sure are you, in percent?")
+    note = forms.CharField(max_length=4000, label="Why?", required=False, widget=forms.Textarea(attrs={"rows": 2}))
+
+
+def initial_of(goal: GoalView) -> dict[str, Any]:
+    """A goal as its form shows it."""
+    found = {name: getattr(goal, name) for name in (*FIELDS, "note") if name != "last"}
+    return {**found, "last": goal.end - timedelta(days=1)}

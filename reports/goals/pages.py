@@ -1,0 +1,159 @@
+"""Goals: the list by objective, one goal, its form, check-ins."""
+
+from __future__ import annotations
+
+from datetime import timedelta
+from typing import Any
+from uuid import UUID
+
+from django.contrib import messages
+from django.http import Http404, HttpRequest, HttpResponse
+from django.shortcuts import redirect, render
+from django.utils import timezone
+from django.views.decorators.http import require_GET, require_POST
+
+from analytics.access.roles import Scope
+from kpis.catalogue import Catalogue
+from kpis.goals.contracts import GoalView
+from kpis.goals.selectors import UnknownGoal, goal_read, goals_list, objectives_of
+from kpis.goals.services import GoalDraft, GoalError, check_in_add, goal_archive, goal_change, goal_create
+from kpis.series import NoCalendar
+from reports.dashboard.doors import scopes_of, tenant_of, tenant_page
+from reports.goals.drawing import pace_drawing
+from reports.goals.forms import CheckInForm, GoalForm, initial_of
+
+
+@require_GET
+@tenant_page()
+def goals(request: HttpRequest) -> HttpResponse:
+    """All goals, those of one objective together."""
+    try:
+        found = goals_list(tenant_id=tenant_of(request).id, now=timezone.now())
+    except NoCalendar:
+        found = ()
+    by_id = {goal.id: goal for goal in found}
+    groups = [(objective, [by_id[key] for key in objective.goals]) for objective in objectives_of(found)]
+    context = {
+        "groups": groups,
+        "alone": [goal for goal in found if not goal.objective],
+        "may_edit": _may_edit(request),
+    }
+    return render(request, "reports/goals/list.html", context)
+
+
+@require_GET
+@tenant_page()
+def goal(request: HttpRequest, goal_id: UUID) -> HttpResponse:
+    """One goal."""
+    return _shown(request, _goal(request, goal_id), CheckInForm())
+
+
+@require_POST
+@tenant_page(Scope.KPIS_WRITE)
+def check_in(request: HttpRequest, goal_id: UUID) -> HttpResponse:
+    """Write down how sure somebody is."""
+    view, form = _goal(request, goal_id), CheckInForm(request.POST)
+    if not form.is_valid():
+        return _shown(request, view, form, status=400)
+    check_in_add(
+        tenant_id=tenant_of(request).id,
+        goal_id=goal_id,
+        author=_name(request),
+        confidence=form.cleaned_data["confidence"] / 100,
+        note=form.cleaned_data["note"],
+        now=timezone.now(),
+    )
+    return redirect("dashboard:goal", goal_id)
+
+
+@tenant_page(Scope.KPIS_WRITE)
+def new(request: HttpRequest) -> HttpResponse:
+    """Make one."""
+    today = timezone.localdate()
+    form = GoalForm(
+        request.POST or None, initial={"first": today.replace(day=1), "metric": request.GET.get("metric", "")}
+    )
+    if request.method == "POST" and form.is_valid():
+        try:
+            made = goal_create(
+                tenant_id=tenant_of(request).id,
+                draft=GoalDraft(**_said(form)),
+                actor=_name(request),
+                now=timezone.now(),
+            )
+        except GoalError as error:
+            _refused(form, error)
+        else:
+            return redirect("dashboard:goal", made.pk)
+    return _form(request, form, None)
+
+
+@tenant_page(Scope.KPIS_WRITE)
+def edit(request: HttpRequest, goal_id: UUID) -> HttpResponse:
+    """Change one; what did not change is not sent on, so that a closed goal can still be renamed."""
+    view = _goal(request, goal_id)
+    initial = initial_of(view)
+    form = GoalForm(request.POST or None, initial=initial)
+    if request.method == "POST" and form.is_valid():
+        before = _said_of(initial)
+        changes = {name: value for name, value in _said(form).items() if before.get(name) != value}
+        try:
+            goal_change(tenant_id=tenant_of(request).id, goal_id=goal_id, changes=changes, now=timezone.now())
+        except GoalError as error:
+            _refused(form, error)
+        else:
+            return redirect("dashboard:goal", goal_id)
+    return _form(request, form, view)
+
+
+@require_POST
+@tenant_page(Scope.KPIS_WRITE)
+def archive(request: HttpRequest, goal_id: UUID) -> HttpResponse:
+    """Put it away; what was written down of it stays."""
+    view = _goal(request, goal_id)
+    goal_archive(tenant_id=tenant_of(request).id, goal_id=goal_id, now=timezone.now())
+    messages.success(request, f"Put away: {view.name}.")
+    return redirect("dashboard:goals")
+
+
+def _goal(request: HttpRequest, goal_id: UUID) -> GoalView:
+    try:
+        return goal_read(tenant_id=tenant_of(request).id, goal_id=goal_id, now=timezone.now())
+    except (UnknownGoal, NoCalendar):
+        raise Http404("There is no such goal.") from None
+
+
+def _shown(request: HttpRequest, view: GoalView, form: CheckInForm, status: int = 200) -> HttpResponse:
+    context = {"goal": view, "drawing": pace_drawing(view), "form": form, "may_edit": _may_edit(request)}
+    return render(request, "reports/goals/goal.html", context, status=status)
+
+
+def _form(request: HttpRequest, form: GoalForm, view: GoalView | None) -> HttpResponse:
+    metrics = [(metric.id, metric.name) for metric in Catalogue(tenant_of(request).id).values()]
+    status = 400 if form.is_bound else 200
+    return render(request, "reports/goals/form.html", {"form": form, "goal": view, "metrics": metrics}, status=status)
+
+
+def _said(form: GoalForm) -> dict[str, Any]:
+    return _said_of(form.cleaned_data)
+
+
+def _said_of(fields: dict[str, Any]) -> dict[str, Any]:
+    """As a draft has it: the last day of the form is the day before a draft's end."""
+    said = {name: value for name, value in fields.items() if name != "last"}
+    is_own = fields.get("period") == "custom"
+    return {**said, "end": fields["last"] + timedelta(days=1) if is_own and fields.get("last") else None}
+
+
+def _refused(form: GoalForm, error: GoalError) -> None:
+    field = {"end": "last"}.get(error.field, error.field)
+    form.add_error(field if field in form.fields else None, str(error))
+
+
+def _may_edit(request: HttpRequest) -> bool:
+    return Scope.KPIS_WRITE in scopes_of(request)
+
+
+def _name(request: HttpRequest) -> str:
+    user: Any = request.user
+    return str(user.get_username())

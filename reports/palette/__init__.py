@@ -1,0 +1,1 @@
+"""Where one can go: the index of the command palette."""

@@ -17,10 +17,12 @@ from analytics.admin.base import ReadOnlyAdmin, TenantAdmin, tenant_id_of
 from analytics.periods import Granularity
 from analytics.registry import UnknownName
 from analytics.tenancy import tenant_context
+from kpis import understanding_admin  # noqa: F401  pages of annotations and checks
 from kpis.base import Kind, Metric, Unit
 from kpis.catalogue import Catalogue
 from kpis.contracts import Series, written
 from kpis.explore import admin as explore_admin  # noqa: F401  pages of exploration
+from kpis.goals import admin as goals_admin  # noqa: F401  pages of goals
 from kpis.models import MetricDefinition, MetricValue
 from kpis.series import NoCalendar, QuestionError, metrics_series
 from kpis.series.context import context_read

@@ -16,7 +16,7 @@ class InsightsConfig(AppConfig):
     default_auto_field = "django.db.models.BigAutoField"
 
     def ready(self) -> None:
-        from insights import jobs, starters  # noqa: F401  registers kinds of jobs, schedules, what may be ordered
+        from insights import jobs, segments, starters  # noqa: F401  registers kinds of jobs, schedules, sources, starters
 
         subject_erased.connect(forget, dispatch_uid="insights.forget")
 

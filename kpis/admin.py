@@ -24,6 +24,7 @@ from kpis.contracts import Series, written
 from kpis.explore import admin as explore_admin  # noqa: F401  pages of exploration
 from kpis.goals import admin as goals_admin  # noqa: F401  pages of goals
 from kpis.models import MetricDefinition, MetricValue
+from kpis.segments import admin as segments_admin  # noqa: F401  pages of segments
 from kpis.series import NoCalendar, QuestionError, metrics_series
 from kpis.series.context import context_read
 from kpis.services import Definition, DefinitionError, definition_check, metric_define

@@ -12,6 +12,7 @@ from analytics.ids import uuid7
 from analytics.models.base import TenantForeignKey
 from kpis.explore.models import ChannelRule, MarketingCost, PeopleRead  # noqa: F401  tables of exploration
 from kpis.goals.models import CheckIn, Goal
+from kpis.segments.models import PeopleSegment
 
 __all__ = [
     "Annotation",
@@ -20,6 +21,7 @@ __all__ = [
     "Goal",
     "MetricDefinition",
     "MetricValue",
+    "PeopleSegment",
     "Restatement",
     "RollupCheck",
 ]

@@ -29,6 +29,7 @@ urlpatterns = [
     path("goals/<uuid:goal_id>/", goals.GoalView.as_view(), name="goal"),
     path("goals/<uuid:goal_id>/check-ins/", goals.CheckInsView.as_view(), name="goal-check-ins"),
     path("", include("kpis.explore.urls")),
+    path("", include("kpis.segments.urls")),
     path("payments/", payments.SummaryView.as_view(), name="payments"),
     path("payments/success-rate/", payments.SuccessRateView.as_view(), name="payments-success-rate"),
     path("payments/failures/", payments.FailuresView.as_view(), name="payments-failures"),

@@ -4,7 +4,7 @@ Sources: P. S. Fader, B. G. S. Hardie, K. L. Lee, "'Counting Your Customers' the
 Pareto/NBD Model", Marketing Science 24(2), 2005, pp. 275-284 (FHL below); P. S. Fader, B. G. S. Hardie, "The
 Gamma-Gamma Model of Monetary Value", 2013 (FH13). A customer's history is (x, t_x, T): repeat purchases, time of the
 last one, and time observed, both since the first purchase and in one unit (weeks here). Customers without a repeat stay
-in the fit.
+in the fit. SciPy is imported where it is used, because web processes never fit.
 """
 
 from __future__ import annotations
@@ -15,8 +15,6 @@ from typing import Final, TypeAlias
 
 import numpy as np
 import numpy.typing as npt
-from scipy.optimize import minimize
-from scipy.special import betaln, expit, gammaln, hyp2f1
 
 Floats: TypeAlias = npt.NDArray[np.float64]
 Loss: TypeAlias = Callable[[Floats], float]
@@ -26,6 +24,7 @@ FEWEST: Final = 100
 
 FEWEST_REPEATERS: Final = 30
 STARTS: Final = ((0.0, 0.0, 0.0, 0.0), (-1.0, 1.5, -0.5, 0.5), (0.5, 2.0, 0.5, 1.5))
+LARGEST_EXPONENT: Final = 700.0
 OFF_ONE: Final = 1e-6
 LARGEST: Final = 12.0
 """Of the logarithm of a parameter: beyond it the distribution is a point and the likelihood flat."""
@@ -99,9 +98,16 @@ class Spending:
 
 def purchases_likelihood(parameters: tuple[float, float, float, float] | Floats, histories: Histories) -> Floats:
     """Logarithm of each customer's likelihood (FHL eq. 6, its A₃ and A₄ added in logarithms)."""
+
     r, alpha, a, b = (float(each) for each in parameters)
     x, t_x, age = histories.frequency, histories.recency, histories.age
-    shared = gammaln(r + x) - gammaln(r) + r * np.log(alpha) + betaln(a, b + x) - betaln(a, b)
+    shared = (
+        gammaln(r + x)
+        - gammaln(r)
+        + r * np.log(alpha)
+        + betaln(a, b + x)
+        - betaln(a, b)
+    )
     alive = -(r + x) * np.log(alpha + age)
     repeats = np.maximum(x, 1)
     left = np.log(a) - np.log(b + repeats - 1) - (r + x) * np.log(alpha + t_x)
@@ -141,11 +147,12 @@ def alive_chance(model: Purchases, histories: Histories) -> Floats:
     x, t_x, age = histories.frequency, histories.recency, histories.age
     silence = (model.r + x) * np.log((model.alpha + age) / (model.alpha + t_x))
     odds = np.log(model.a) - np.log(model.b + np.maximum(x, 1) - 1) + silence
-    return np.where(x > 0, expit(-odds), 1.0)
+    return np.where(x > 0, 1 / (1 + np.exp(np.minimum(odds, LARGEST_EXPONENT))), 1.0)
 
 
 def purchases_expected(model: Purchases, histories: Histories, horizon: float) -> Floats:
     """E[purchases in the `horizon` after the time observed | history] (FHL eq. 10), in the unit of the history."""
+
     r, alpha, a, b = _off_one(model)
     x, age = histories.frequency, histories.age
     z = horizon / (alpha + age + horizon)
@@ -157,6 +164,7 @@ def purchases_expected(model: Purchases, histories: Histories, horizon: float) -
 
 def newcomer_expected(model: Purchases, horizon: float | Floats) -> Floats:
     """E[repeat purchases of a new customer in `horizon`] (FHL eq. 9)."""
+
     r, alpha, a, b = _off_one(model)
     t = np.asarray(horizon, dtype=np.float64)
     shape = hyp2f1(r, b, a + b - 1, t / (alpha + t))
@@ -175,6 +183,7 @@ def _off_one(model: Purchases) -> tuple[float, float, float, float]:
 
 def spending_likelihood(parameters: tuple[float, float, float] | Floats, count: Floats, mean: Floats) -> Floats:
     """Logarithm of the likelihood of a customer's mean purchase over `count` purchases (FH13, eq. 1a)."""
+
     p, q, gamma = (float(each) for each in parameters)
     found: Floats = (
         gammaln(p * count + q)
@@ -222,10 +231,13 @@ def spending_expected(model: Spending, count: Floats, mean: Floats) -> Floats:
 
 def _least(loss: Loss, starts: list[Floats], size: int) -> tuple[Floats, tuple[tuple[float, ...], ...]]:
     """The minimum of a mean loss over logarithms of parameters, and the covariance of the estimate."""
+
     best = None
     for start in starts:
         found = minimize(loss, start, method="L-BFGS-B", bounds=[(-LARGEST, LARGEST)] * len(start))
-        found = minimize(loss, found.x, method="Nelder-Mead", options={"xatol": 1e-7, "fatol": 1e-12, "maxiter": 4000})
+        found = minimize(
+            loss, found.x, method="Nelder-Mead", options={"xatol": 1e-7, "fatol": 1e-12, "maxiter": 4000}
+        )
         if np.isfinite(found.fun) and (best is None or found.fun < best.fun):
             best = found
     if best is None or np.any(np.abs(best.x) > LARGEST - 0.5):

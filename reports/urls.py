@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from django.urls import path, re_path
 
-from reports.annotations.urls import pages as annotations
+from reports.annotations.urls import pages as notes
 from reports.boards.urls import pages as boards
 from reports.dashboard import signin, views
 from reports.dashboard.areas import AREAS, PLATFORMS
@@ -31,7 +31,7 @@ urlpatterns = [
     re_path(r"^cards/(?P<kind>tile|chart|table)/$", views.card, name="card"),
     re_path(rf"^(?P<slug>{'|'.join(AREAS)})/$", views.area, name="area"),
     re_path(rf"^platforms/(?P<slug>{'|'.join(PLATFORMS)})/$", views.platform, name="platform"),
-    *annotations,
+    *notes,
     *boards,
     *exports,
     *goals,

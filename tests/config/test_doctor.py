@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import shutil
 from collections.abc import Callable
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -279,7 +280,7 @@ def test_a_disk_that_fills_up(monkeypatch: pytest.MonkeyPatch) -> None:
     from config.doctor import installation
 
     def told(free: float, a_day: float) -> list[tuple[str, str]]:
-        monkeypatch.setattr(installation.shutil, "disk_usage", lambda path: type("Usage", (), {"free": free}))
+        monkeypatch.setattr(shutil, "disk_usage", lambda path: type("Usage", (), {"free": free}))
         monkeypatch.setattr(installation, "_bytes_a_day", lambda now: a_day)
         return problems("disk")
 

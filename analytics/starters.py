@@ -13,18 +13,25 @@ from analytics.registry import Registry
 
 
 class NothingToDo(ValueError):
-    """There is nothing to count in that range; the message says why."""
+    """There is nothing to count; the message says why, `field` is the parameter at fault."""
+
+    def __init__(self, message: str, field: str = "from") -> None:
+        super().__init__(message)
+        self.field = field
 
 
 @dataclass(frozen=True, slots=True)
 class Order:
-    """What is wanted: the local days from `first` until before `end`, both None for all there is."""
+    """What is wanted: the local days from `first` until before `end`, both None for all there is; with `metrics`, only
+    what these are made of.
+    """
 
     tenant: TenantInfo
     first: date | None
     end: date | None
     actor: str
     now: datetime
+    metrics: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)

@@ -13,6 +13,7 @@ from django.utils import timezone
 from analytics.jobs import PermanentFailure, RunningJob, enqueue, job_kind
 from analytics.models import Job
 from analytics.periods import Calendar
+from analytics.registry import UnknownName
 from analytics.starters import NothingToDo, Order, Starter, starters
 
 REFRESH: Final = "rollup.refresh"
@@ -37,6 +38,7 @@ def refresh(job: RunningJob) -> dict[str, Any]:
 
 def rollup_plan(order: Order) -> dict[str, Any]:
     """How many minutes would be counted again."""
+    _refuse_metrics(order)
     from kpis.rollup.services import minutes_dirty
 
     first, end = _days(order) if order.first else (None, None)
@@ -45,6 +47,7 @@ def rollup_plan(order: Order) -> dict[str, Any]:
 
 def rollup_start(order: Order) -> Job:
     """A job that counts what is dirty, or all of some days."""
+    _refuse_metrics(order)
     first, end = _days(order) if order.first else (None, None)
     params = {"from": first.isoformat(), "to": end.isoformat()} if first and end else {}
     key = f"{params.get('from', '')}:{params.get('to', '')}"
@@ -63,6 +66,7 @@ def backfill_plan(order: Order) -> dict[str, Any]:
         "days": (end - first).days,
         "events": sum(part.events for part in parts),
         "parts": len(parts),
+        "measures": list(_measures(order)),
     }
 
 
@@ -71,7 +75,25 @@ def backfill_start(order: Order) -> Job:
     from kpis.rollup.services import backfill_enqueue
 
     first, end = _span(order)
-    return backfill_enqueue(tenant_id=order.tenant.id, first=first, end=end, workers=1, created_by=order.actor)
+    _measures(order)
+    return backfill_enqueue(
+        tenant_id=order.tenant.id, first=first, end=end, workers=1, metrics=order.metrics, created_by=order.actor
+    )
+
+
+def _measures(order: Order) -> tuple[str, ...]:
+    """What the metrics of the order are made of; empty for everything. Raises NothingToDo for an unknown one."""
+    from kpis.rollup.services import measures_behind
+
+    try:
+        return measures_behind(tenant_id=order.tenant.id, metrics=order.metrics)
+    except UnknownName as error:
+        raise NothingToDo(str(error), "metrics") from None
+
+
+def _refuse_metrics(order: Order) -> None:
+    if order.metrics:
+        raise NothingToDo("A roll-up counts whatever is dirty; `metrics` limits a backfill.", "metrics")
 
 
 def _span(order: Order) -> tuple[date, date]:

@@ -49,6 +49,12 @@ class JobRequestSerializer(serializers.Serializer[Any]):
 
     kind = serializers.ChoiceField(choices=["rollup", "backfill"])
     dry_run = serializers.BooleanField(default=False, help_text="say what would be done and write nothing")
+    metrics = serializers.ListField(
+        child=serializers.CharField(max_length=100),
+        max_length=100,
+        required=False,
+        help_text="of a backfill: only these metrics, or families of metrics such as gaming",
+    )
 
     def get_fields(self) -> dict[str, serializers.Field[Any, Any, Any, Any]]:
         # `from` is a word of Python, so it cannot be declared as an attribute.

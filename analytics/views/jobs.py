@@ -60,7 +60,7 @@ class JobsView(TenantView):
                 return Response({"kind": starter.id, "dry_run": True, "plan": starter.plan(order)})
             job = starter.start(order)
         except NothingToDo as error:
-            filters.refuse("from", "nothing_to_do", str(error))
+            filters.refuse(error.field, "nothing_to_do", str(error))
         address = request.build_absolute_uri(reverse("job", args=[job.pk]))
         body = serializers.JobSerializer(job).data
         return Response(body, status=status.HTTP_202_ACCEPTED, headers={"Location": address})
@@ -70,7 +70,8 @@ class JobsView(TenantView):
         calendar = filters.calendar_of(self.tenant)
         span = filters.span_parameters(wanted, calendar)
         first, end = (calendar.local_date(edge) if edge else None for edge in (span.start, span.end))
-        return Order(tenant=self.tenant, first=first, end=end, actor=self.credential.actor, now=now)
+        metrics = tuple(wanted.get("metrics", ()))
+        return Order(self.tenant, first, end, actor=self.credential.actor, now=now, metrics=metrics)
 
 
 class JobView(TenantView):

@@ -88,17 +88,22 @@ class Ledger:
 
 @dataclass(frozen=True, slots=True)
 class Backfill:
-    """What to count: a tenant's local days from `first` until before `end`, in one calendar version (None: all)."""
+    """What to count: a tenant's local days from `first` until before `end`, in one calendar version (None: all).
+
+    With `measures`, only those: sessions stay as they are, and what waits to be counted goes on waiting.
+    """
 
     tenant_id: int
     first: date
     end: date
     calendar_id: int | None = None
     with_sessions: bool = True
+    measures: tuple[str, ...] = ()
 
     def scope(self, using: str = "default") -> Scope:
         with tenant_context(self.tenant_id, using=using):
-            return Scope.of(self.tenant_id, calendar_id=self.calendar_id, using=using)
+            scope = Scope.of(self.tenant_id, calendar_id=self.calendar_id, using=using)
+        return scope.limited(self.measures) if self.measures else scope
 
 
 def plan_parts(backfill: Backfill) -> list[Part]:
@@ -161,7 +166,7 @@ def _count(backfill: Backfill, part: Part, now: datetime) -> None:
     scope = backfill.scope()
     with tenant_context(backfill.tenant_id):
         lock_tenant(backfill.tenant_id, shared=True)
-        if backfill.calendar_id is None:
+        if backfill.calendar_id is None and not backfill.measures:
             take(backfill.tenant_id, from_micros(part.first), from_micros(part.end), only_derived=True)
         journal = Journal.of(scope.store(scope.calendars[0][0]), from_micros(part.first), from_micros(part.end), now)
         for calendar_id, calendar in scope.calendars:

@@ -8,7 +8,7 @@ MINUTES_KEPT, so that "yesterday until 10:40" costs nothing.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
 from functools import cached_property
@@ -78,6 +78,7 @@ class Scope:
     calendars: tuple[tuple[int, Calendar], ...]
     using: str = "default"
     settings: Mapping[str, Any] = field(default_factory=dict)
+    only: frozenset[str] | None = None
 
     @property
     def live(self) -> Calendar:
@@ -91,7 +92,12 @@ class Scope:
         """The same with the plan of one version: events may have other meanings in the one that is being built."""
         if own_names(self.settings, calendar_id) == self.plan.names:
             return self
-        return replace(self, plan=plan_for(self.settings, calendar_id=calendar_id))
+        return replace(self, plan=plan_for(self.settings, self.only, calendar_id=calendar_id))
+
+    def limited(self, measures: Iterable[str]) -> Scope:
+        """The same for some measures only; the others' buckets are neither read nor written."""
+        only = frozenset(measures)
+        return replace(self, plan=plan_for(self.settings, only), only=only)
 
     def store(self, calendar_id: int, source: str | None = None) -> Store:
         """The buckets of a calendar version: of the measures of one source, or of all."""

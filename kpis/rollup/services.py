@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from datetime import date, datetime
+from hashlib import blake2b
 from typing import Any
 
 from django.db import transaction
@@ -14,28 +15,46 @@ from analytics.models import Calendar as CalendarRow
 from analytics.models import DirtyMark, Job, Tenant
 from analytics.periods import EPOCH, zone_named
 from analytics.tenancy import tenant_context
+from kpis.catalogue import Catalogue
 from kpis.jobs import BACKFILL, SWITCH, backfill_params
 from kpis.models import Bucket
+from kpis.needs import measures_in
 from kpis.rollup.backfill import Backfill, Ledger, Part, bounds, plan_parts, run_backfill
 from kpis.rollup.dirty import lock_tenant, mark_range
 from kpis.rollup.plan import EVENT_NAMES, own_names
 from kpis.rollup.refresh import Scope
 
 
-def backfill_enqueue(*, tenant_id: int, first: date, end: date, workers: int, created_by: str = "") -> Job:
+def backfill_enqueue(
+    *, tenant_id: int, first: date, end: date, workers: int, metrics: Sequence[str] = (), created_by: str = ""
+) -> Job:
     """The job that counts these local days again; an unfinished one for the same days is returned, to be gone on
-    with.
+    with. `metrics` limits it to what these are made of (see `measures_behind`).
     """
     params = backfill_params(first, end, workers=workers)
     key = f"{first.isoformat()}:{end.isoformat()}"
+    if metrics:
+        params["measures"] = list(measures_behind(tenant_id=tenant_id, metrics=metrics))
+        key += f":{blake2b(','.join(params['measures']).encode(), digest_size=8).hexdigest()}"
     return enqueue(kind=BACKFILL, tenant_id=tenant_id, params=params, dedupe_key=key, created_by=created_by)
+
+
+def measures_behind(*, tenant_id: int, metrics: Sequence[str]) -> tuple[str, ...]:
+    """What these metrics are made of. A family stands for all of its metrics (`gaming`). Raises UnknownName."""
+    with tenant_context(tenant_id):
+        catalogue = Catalogue(tenant_id)
+        families = {name: [id_ for id_ in catalogue if id_.partition(".")[0] == name] for name in metrics}
+        chosen = [catalogue[id_] for name in metrics for id_ in families[name] or [name]]
+        return tuple(sorted(frozenset().union(*(measures_in(metric, catalogue) for metric in chosen))))
 
 
 def backfill_run(job: RunningJob, *, tenant_id: int, now: datetime, workers: int) -> dict[str, Any]:
     """Do what is left of a backfill job."""
     first, end = date.fromisoformat(job.params["from"]), date.fromisoformat(job.params["to"])
     calendar_id = job.params.get("calendar_id")
-    return _run(job, Backfill(tenant_id, first, end, calendar_id, with_sessions=calendar_id is None), workers, now)
+    measures = tuple(job.params.get("measures", ()))
+    is_whole = calendar_id is None and not measures
+    return _run(job, Backfill(tenant_id, first, end, calendar_id, is_whole, measures), workers, now)
 
 
 def _run(job: RunningJob, backfill: Backfill, workers: int, now: datetime) -> dict[str, Any]:

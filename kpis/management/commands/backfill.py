@@ -14,6 +14,7 @@ from rich.progress import Progress
 
 from analytics.jobs import run_job
 from analytics.models import Job
+from analytics.registry import UnknownName
 from analytics.tenancy import UnknownTenant, tenant_by_slug, tenant_context
 from kpis.rollup.backfill import Backfill, bounds, plan_parts
 from kpis.rollup.services import backfill_enqueue
@@ -29,6 +30,13 @@ class Command(BaseCommand):
         )
         parser.add_argument(
             "--to", dest="end", type=date.fromisoformat, help="the day after the last (default: after all)"
+        )
+        parser.add_argument(
+            "--metric",
+            dest="metrics",
+            action="append",
+            default=[],
+            help="only what this metric, or family of metrics such as gaming, is made of; may be given several times",
         )
         parser.add_argument("--workers", type=int, default=os.cpu_count() or 1, help="processes (default: one a core)")
         parser.add_argument("--dry-run", action="store_true", help="say what would be counted, and change nothing")
@@ -50,9 +58,17 @@ class Command(BaseCommand):
         if options["dry_run"]:
             self.stdout.write(f"{events:,} events of {days} days would be counted, in {len(parts)} parts.")
             return
-        job = backfill_enqueue(
-            tenant_id=tenant_id, first=first, end=end, workers=options["workers"], created_by="command"
-        )
+        try:
+            job = backfill_enqueue(
+                tenant_id=tenant_id,
+                first=first,
+                end=end,
+                workers=options["workers"],
+                metrics=options["metrics"],
+                created_by="command",
+            )
+        except UnknownName as error:
+            raise CommandError(str(error)) from None
         with _bar(tenant_id, job):
             has_run = run_job(job.pk)
         self._report(tenant_id, job, has_run, f"{events:,} events of {days} days")

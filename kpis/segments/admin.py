@@ -8,7 +8,7 @@ from django.contrib import admin
 from django.http import HttpRequest
 
 from analytics.admin.base import ReadOnlyAdmin
-from kpis.segments.models import PeopleSegment
+from kpis.models import PeopleSegment
 
 
 @admin.register(PeopleSegment)

@@ -32,6 +32,10 @@ class PeopleSegment(models.Model):
     created_by = models.CharField(max_length=200, default="", blank=True)
     created_at = models.DateTimeField(default=timezone.now)
 
+    objects: ClassVar[models.Manager[PeopleSegment]] = (
+        models.Manager()
+    )  # said, because the type checker does not see it
+
     class Meta:
         db_table = "bw_people_segment"
         constraints: ClassVar = [models.UniqueConstraint(fields=["tenant", "name"], name="bw_people_segment_name")]

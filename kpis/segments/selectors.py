@@ -8,7 +8,7 @@ from uuid import UUID
 from pyroaring import BitMap
 
 from analytics.tenancy import tenant_context
-from kpis.segments.models import PeopleSegment
+from kpis.models import PeopleSegment
 
 
 class NoSegment(LookupError):

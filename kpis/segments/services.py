@@ -14,7 +14,7 @@ from analytics.contracts import TenantInfo
 from analytics.lake.errors import LakeError
 from analytics.registry import UnknownName
 from analytics.tenancy import tenant_context
-from kpis.segments.models import PeopleSegment
+from kpis.models import PeopleSegment
 from kpis.segments.sources import Found, sources
 from kpis.series.question import QuestionError
 

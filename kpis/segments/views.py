@@ -20,9 +20,9 @@ from analytics.tenancy import tenant_context
 from kpis.explore.selectors import MAX_PAGE, PAGE, page_of
 from kpis.explore.services import people_read_record
 from kpis.explore.views import stored
+from kpis.models import PeopleSegment
 from kpis.parameters import refusals
 from kpis.segments import selectors, serializers, services
-from kpis.segments.models import PeopleSegment
 from kpis.segments.sources import sources
 
 SCOPES = {"read": Scope.KPIS_READ, "write": Scope.KPIS_WRITE}

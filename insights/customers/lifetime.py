@@ -98,16 +98,11 @@ class Spending:
 
 def purchases_likelihood(parameters: tuple[float, float, float, float] | Floats, histories: Histories) -> Floats:
     """Logarithm of each customer's likelihood (FHL eq. 6, its A₃ and A₄ added in logarithms)."""
+    from scipy.special import betaln, gammaln
 
     r, alpha, a, b = (float(each) for each in parameters)
     x, t_x, age = histories.frequency, histories.recency, histories.age
-    shared = (
-        gammaln(r + x)
-        - gammaln(r)
-        + r * np.log(alpha)
-        + betaln(a, b + x)
-        - betaln(a, b)
-    )
+    shared = gammaln(r + x) - gammaln(r) + r * np.log(alpha) + betaln(a, b + x) - betaln(a, b)
     alive = -(r + x) * np.log(alpha + age)
     repeats = np.maximum(x, 1)
     left = np.log(a) - np.log(b + repeats - 1) - (r + x) * np.log(alpha + t_x)
@@ -152,6 +147,7 @@ def alive_chance(model: Purchases, histories: Histories) -> Floats:
 
 def purchases_expected(model: Purchases, histories: Histories, horizon: float) -> Floats:
     """E[purchases in the `horizon` after the time observed | history] (FHL eq. 10), in the unit of the history."""
+    from scipy.special import hyp2f1
 
     r, alpha, a, b = _off_one(model)
     x, age = histories.frequency, histories.age
@@ -164,6 +160,7 @@ def purchases_expected(model: Purchases, histories: Histories, horizon: float) -
 
 def newcomer_expected(model: Purchases, horizon: float | Floats) -> Floats:
     """E[repeat purchases of a new customer in `horizon`] (FHL eq. 9)."""
+    from scipy.special import hyp2f1
 
     r, alpha, a, b = _off_one(model)
     t = np.asarray(horizon, dtype=np.float64)
@@ -183,6 +180,7 @@ def _off_one(model: Purchases) -> tuple[float, float, float, float]:
 
 def spending_likelihood(parameters: tuple[float, float, float] | Floats, count: Floats, mean: Floats) -> Floats:
     """Logarithm of the likelihood of a customer's mean purchase over `count` purchases (FH13, eq. 1a)."""
+    from scipy.special import gammaln
 
     p, q, gamma = (float(each) for each in parameters)
     found: Floats = (
@@ -231,13 +229,12 @@ def spending_expected(model: Spending, count: Floats, mean: Floats) -> Floats:
 
 def _least(loss: Loss, starts: list[Floats], size: int) -> tuple[Floats, tuple[tuple[float, ...], ...]]:
     """The minimum of a mean loss over logarithms of parameters, and the covariance of the estimate."""
+    from scipy.optimize import minimize
 
     best = None
     for start in starts:
         found = minimize(loss, start, method="L-BFGS-B", bounds=[(-LARGEST, LARGEST)] * len(start))
-        found = minimize(
-            loss, found.x, method="Nelder-Mead", options={"xatol": 1e-7, "fatol": 1e-12, "maxiter": 4000}
-        )
+        found = minimize(loss, found.x, method="Nelder-Mead", options={"xatol": 1e-7, "fatol": 1e-12, "maxiter": 4000})
         if np.isfinite(found.fun) and (best is None or found.fun < best.fun):
             best = found
     if best is None or np.any(np.abs(best.x) > LARGEST - 0.5):

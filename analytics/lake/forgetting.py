@@ -75,7 +75,7 @@ def lake_trim(*, tenant_id: int, before: datetime, now: datetime, using: str = "
         flip(tenant_id, whole, [], now=now, grace=NO_GRACE, using=using)
         LakeMark.objects.using(using).filter(tenant_id=tenant_id, hour__lt=marks.hour_of(before)).delete()
         cut = [piece.start for piece in old if piece.end > before]
-        marks.mark_hours(tenant_id, cut, reason="retention", now=now, using=using)
+        marks.mark_hours(tenant_id, cut, reason=marks.RETENTION, now=now, using=using)
     for hour in cut:
         seal_hours(tenant_id, [hour], now=now, using=using)
     purge(tenant_id, now=now, using=using)

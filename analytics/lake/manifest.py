@@ -114,7 +114,7 @@ def flip(
 
 
 def retire_at_once(tenant_id: int, start: datetime, end: datetime, *, now: datetime, using: str = "default") -> None:
-    """Former pieces of [start, end) lose their grace: they hold somebody who was erased."""
+    """Former pieces of [start, end) lose their grace: they hold what has to go."""
     retired = LakePiece.objects.using(using).filter(tenant_id=tenant_id, start__lt=end, end__gt=start)
     retired.filter(retired_at__isnull=False).update(purge_at=now)
 

@@ -18,7 +18,9 @@ SETTLE: Final = timedelta(minutes=30)
 """Hours of the last two days are sealed at every tick; older ones so long after their first mark, because late events
 come in swarms and every one would have its day written again."""
 
-ERASURE: Final = "erasure"
+ERASURE, RETENTION = "erasure", "retention"
+NO_GRACE: Final = frozenset({ERASURE, RETENTION})
+"""Reasons for which former files go at once, whoever reads them."""
 
 EXPAND: Final = """
 WITH taken AS (

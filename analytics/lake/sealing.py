@@ -193,7 +193,7 @@ def seal_at(
         spans = cut(_counts(tenant_id, start, end, using), start, end)
         new = [made for span in spans if (made := _made(tenant_id, *span, using)) is not None]
         flip(tenant_id, [piece for piece in live if piece.start < end and piece.end > start], new, now=now, using=using)
-        if marks.ERASURE in reasons:
+        if marks.NO_GRACE.intersection(reasons):
             retire_at_once(tenant_id, start, end, now=now, using=using)
         failpoint("seal.before_commit")
     failpoint("seal.after_commit")

@@ -34,7 +34,8 @@ from tests.lake_tables import lake_store
 pytestmark = pytest.mark.django_db
 
 HOSTILE = [
-    "plan", "$browser", "a.b", "a/b", "a~1b", 'q"uote', "it's", "back\\slash", "%s", "%(x)s", "; DROP VIEW events; --", "ü",
+    "plan", "$browser", "a.b", "a/b", "a~1b", 'q"uote', "it's", "back\\slash", "%s", "%(x)s",
+    "; DROP VIEW events; --", "ü",
     "日本",    "line\nbreak", "*", "$", "$.plan", "[0]", "0", "__proto__", "a b", "{}", "{{x}}", "\u202eabc",
     "e.name", "property_0", " ",
     "'||(SELECT 1)||'", "`tick`", "\\u0041", "a\tb", "NULL", "null", "?", ":x", "x" * 200,

@@ -10,6 +10,9 @@ from rest_framework import serializers
 from kpis.attribution.question import DIMENSIONS, MODELS, TOUCHES
 from kpis.explore.fields import ConditionField, MomentField, SpanField, Strict, conditions, texts
 from kpis.funnels.question import ENTRIES, MAX_EXCLUSIONS, MAX_STEPS, ORDERS
+from kpis.paths import MAX_DEPTH, MAX_TOP
+from kpis.retention import MAX_PERIODS
+from kpis.retention_clock import CLOCKS, COHORTS, MODES, UNITS
 from kpis.series.question import INCLUDABLE
 
 
@@ -77,6 +80,49 @@ class AttributionBody(Ranged):
     by = serializers.ChoiceField(choices=DIMENSIONS, required=False, default="channel")
     refunds = serializers.ChoiceField(choices=("on_their_day", "restated"), required=False, default="on_their_day")
     limit = serializers.IntegerField(required=False, default=50, min_value=1, max_value=200)
+
+
+class RetentionBody(Strict):
+    """Of those who came in one period, how many came again. `from`: any moment of the first one (`periods` ago when
+    left out). Without events of its own, revenue and filters, calendar retention is read from bitmaps."""
+
+    periods = serializers.IntegerField(required=False, default=13, min_value=1, max_value=MAX_PERIODS)
+    unit = serializers.ChoiceField(choices=list(UNITS), required=False, default="week")
+    clock = serializers.ChoiceField(choices=CLOCKS, required=False, default="calendar")
+    cohort = serializers.ChoiceField(choices=COHORTS, required=False, default="first_ever")
+    mode = serializers.ChoiceField(choices=MODES, required=False, default="on")
+    first = PickBody(required=False)
+    returning = PickBody(required=False)
+    brackets = serializers.ListField(child=serializers.IntegerField(min_value=0), required=False, default=list)
+    revenue = serializers.BooleanField(required=False, default=False)
+    filters = conditions()
+    include = serializers.ListField(
+        child=serializers.ChoiceField(choices=sorted(INCLUDABLE)), required=False, default=list
+    )
+
+    def get_fields(self) -> dict[str, serializers.Field[Any, Any, Any, Any]]:
+        return {**super().get_fields(), "from": serializers.CharField(required=False, max_length=40)}
+
+
+class LifecycleBody(Ranged):
+    """Who is new, stayed, came back or fell asleep. Read from bitmaps, so without filters."""
+
+    unit = serializers.ChoiceField(choices=list(UNITS), required=False, default="week")
+
+    def get_fields(self) -> dict[str, serializers.Field[Any, Any, Any, Any]]:
+        return {name: field for name, field in super().get_fields().items() if name not in ("filters", "include")}
+
+
+class PathsBody(Ranged):
+    """What people do after an event, or before it."""
+
+    anchor = PickBody()
+    direction = serializers.ChoiceField(choices=("after", "before"), required=False, default="after")
+    depth = serializers.IntegerField(required=False, default=3, min_value=1, max_value=MAX_DEPTH)
+    top = serializers.IntegerField(required=False, default=5, min_value=1, max_value=MAX_TOP)
+    within = SpanField(required=False, default=None)
+    entry = serializers.ChoiceField(choices=("first", "each"), required=False, default="first")
+    by = serializers.CharField(required=False, default="name", max_length=220)
 
 
 class WhoBody(Strict):

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import time
 from typing import Any, Final
 
+from django.db import connections
 from django.utils import timezone
 from rest_framework.exceptions import ValidationError
 
@@ -31,7 +33,7 @@ def answer(job: RunningJob) -> dict[str, Any]:
             wanted=job.params["question"],
             asking=Asking(tenant, timezone.now()),
             timeout=JOB_SECONDS,
-            cancelled=lambda: is_stopped(job),
+            cancelled=Stopped(job),
             progress=job.progress,
         )
     except StoreCancelled:
@@ -41,10 +43,22 @@ def answer(job: RunningJob) -> dict[str, Any]:
         raise PermanentFailure(str(error.detail)) from None
 
 
-def is_stopped(job: RunningJob) -> bool:
-    """Whether somebody cancelled it, or another worker has it."""
-    try:
-        job.renew()
-    except (JobCancelled, LeaseLost):
-        return True
-    return False
+class Stopped:
+    """Whether somebody cancelled the job, or another worker has it; looked up once a second at most.
+
+    It is asked from a thread of the store's, whose connection nobody else would close.
+    """
+
+    def __init__(self, job: RunningJob) -> None:
+        self._job, self._asked_at, self._is_stopped = job, time.monotonic(), False
+
+    def __call__(self) -> bool:
+        if not self._is_stopped and time.monotonic() - self._asked_at >= 1:
+            self._asked_at = time.monotonic()
+            try:
+                self._job.renew()
+            except (JobCancelled, LeaseLost):
+                self._is_stopped = True
+            finally:
+                connections[self._job.using].close()
+        return self._is_stopped

@@ -100,3 +100,22 @@ def explore_attribution(
 ) -> dict[str, Any]:
     """An attribution in the API's own JSON."""
     return explore(kind="attribution", wanted=question, asking=Asking(tenant, now), audience=audience)
+
+
+def explore_retention(
+    *, tenant: TenantInfo, question: Mapping[str, Any], now: Any, audience: Any = None
+) -> dict[str, Any]:
+    """Retention in the API's own JSON."""
+    return explore(kind="retention", wanted=question, asking=Asking(tenant, now), audience=audience)
+
+
+def explore_lifecycle(
+    *, tenant: TenantInfo, question: Mapping[str, Any], now: Any, audience: Any = None
+) -> dict[str, Any]:
+    """Lifecycle in the API's own JSON."""
+    return explore(kind="lifecycle", wanted=question, asking=Asking(tenant, now), audience=audience)
+
+
+def explore_paths(*, tenant: TenantInfo, question: Mapping[str, Any], now: Any, audience: Any = None) -> dict[str, Any]:
+    """Paths in the API's own JSON."""
+    return explore(kind="paths", wanted=question, asking=Asking(tenant, now), audience=audience)

@@ -7,7 +7,7 @@ from typing import Any, ClassVar, Final
 from django.utils import timezone
 from drf_spectacular.utils import OpenApiParameter, extend_schema, extend_schema_view
 from rest_framework import status
-from rest_framework.exceptions import APIException
+from rest_framework.exceptions import APIException, NotFound
 from rest_framework.request import Request
 from rest_framework.response import Response
 
@@ -15,10 +15,13 @@ from analytics import filters, jobs
 from analytics.access.api import TenantView
 from analytics.access.roles import Scope
 from analytics.cache import Audience
-from analytics.lake.errors import EngineUnavailable, LakeError, StoreTimeout
-from analytics.pagination import paged
+from analytics.lake.errors import EngineFailed, EngineUnavailable, LakeError, StoreTimeout
+from analytics.models import Event, Subject
+from analytics.pagination import keyset_page, paged
+from analytics.serializers.events import EventPageSerializer, EventSerializer
 from analytics.serializers.work import JobSerializer
 from analytics.views.jobs import job_of
+from analytics.views.parameters import CURSOR
 from kpis.explore import bodies
 from kpis.explore.channels import Cost, costs_import, costs_read, has_own_rules, rules_of, rules_replace
 from kpis.explore.grammar import Asking, question_of
@@ -111,6 +114,8 @@ def stored(answer: Any) -> Any:
         return answer()
     except StoreTimeout:
         raise TooExpensive(TOO_LONG.format(seconds=ANSWER_SECONDS)) from None
+    except EngineFailed as error:
+        raise TooExpensive(f"{str(error)[:1].upper()}{str(error)[1:]}.") from error
     except EngineUnavailable as error:
         raise StoreAway(str(error)) from None
     except LakeError as error:
@@ -177,6 +182,34 @@ class PeopleView(TenantView):
 
 
 KINDS_WITH_PEOPLE = ("funnel", "retention", "lifecycle")
+
+
+class TimelineView(TenantView):
+    """Everything one person did."""
+
+    scopes: ClassVar = {"read": Scope.EVENTS_READ}
+
+    @extend_schema(parameters=[*CURSOR], responses=EventPageSerializer, operation_id="users_timeline")
+    def get(self, request: Request, subject: int) -> Response:
+        """Newest first, under all ids of the person, by cursor. That it was shown is written down with who asked."""
+        filters.only_known(request.query_params, [parameter.name for parameter in CURSOR])
+        tenant_id = self.tenant.id
+        person = Subject.objects.filter(tenant_id=tenant_id, pk=subject).values_list("person_id", flat=True).first()
+        if person is None:
+            raise NotFound
+        ids = list(Subject.objects.filter(tenant_id=tenant_id, person_id=person).values_list("pk", flat=True))
+        found = Event.objects.filter(tenant_id=tenant_id, subject_id__in=ids)
+        page = keyset_page(found, request, time_column="ts")
+        people_read_record(
+            tenant_id=tenant_id,
+            actor=self.credential.actor,
+            what="timeline",
+            question={"person": person},
+            people=1,
+            at=timezone.now(),
+        )
+        context = {"base_currency": self.tenant.base_currency}
+        return Response(page.body(EventSerializer(page.rows, many=True, context=context).data))
 
 
 class ChannelsView(TenantView):

@@ -35,7 +35,7 @@ def told(tenant: Tenant, *happened: tuple[str, str, timedelta, dict[str, Any]]) 
         story.add(name, MONDAY + after, who, **columns)
     story.count(NOW)
     lake_mark(tenant_id=tenant.pk, start=MONDAY, end=NOW, reason="test", now=NOW)
-    seal_tenant(tenant.pk, now=NOW)
+    seal_tenant(tenant.pk, now=NOW, workers=1)
 
 
 @pytest.fixture
@@ -252,3 +252,51 @@ def test_an_analyst_may_look_and_a_reading_is_never_changed(owner_user: Any, tea
     assert found.json()["people"] == [1]
     row = people_read_record(tenant_id=shop.pk, actor="x", what="y", question={}, people=0, at=NOW)
     assert str(row) == "x read 0 of y"
+
+
+def test_retention_comes_from_bitmaps_or_from_the_lake_and_they_agree(api: Caller) -> None:
+    asked = {"from": "2026-03-02", "periods": 3, "unit": "day"}
+    bitmaps = api.post("explore/retention/", asked).json()
+    assert [(row["size"], [cell["returned"] for cell in row["cells"]]) for row in bitmaps["rows"]] == [
+        (2, [2, 0, 0]), (0, [0, 0, 0]), (0, [0, 0, 0]),
+    ]  # fmt: skip
+    lake = api.post(
+        "explore/retention/", {**asked, "first": {"events": ["page_view"]}, "returning": {"events": []}}
+    ).json()
+    assert (bitmaps["executor"], lake["executor"]) == ("rollup", "duckdb+kernel")
+    assert lake["rows"][0]["size"] == 2
+
+    money = {**asked, "clock": "24h", "revenue": True}
+    first = api.post("explore/retention/", money).json()["rows"][0]["cells"][0]
+    assert first == {"period": 0, "returned": 2, "share": 1.0, "revenue": "10.00", "is_complete": True}
+    place = {"kind": "retention", "question": money, "place": {"cohort": 0, "period": 0}}
+    assert api.post("explore/people/", place).json()["people"] == [1, 2]
+    assert problem(api.post("explore/people/", {**place, "place": {"cohort": 9, "period": 0}}))["status"] == 400
+
+
+def test_lifecycle_and_its_people(api: Caller) -> None:
+    asked = {"from": "2026-03-02", "to": "2026-03-09", "unit": "week"}
+    point = api.post("explore/lifecycle/", asked).json()["points"][0]
+    assert {name: point[name] for name in ("active", "new", "returning", "resurrected", "dormant", "quick_ratio")} == {
+        "active": 3, "new": 3, "returning": 0, "resurrected": 0, "dormant": 0, "quick_ratio": None,
+    }  # fmt: skip
+    place = {"kind": "lifecycle", "question": asked, "place": {"period": 0, "state": "new"}}
+    assert api.post("explore/people/", place).json()["people"] == [1, 2, 3]
+
+
+def test_paths_of_a_shop(api: Caller) -> None:
+    found = api.post(
+        "explore/paths/", {**MARCH, "anchor": {"events": ["page_view"]}, "depth": 2, "within": "1d"}
+    ).json()
+    assert [(row["steps"], row["paths"]) for row in found["rows"]] == [
+        (["cart_updated", "__end__"], 1), (["cart_updated", "order_completed"], 1), (["gift_wrapped", "__end__"], 1),
+    ]  # fmt: skip
+
+
+def test_everything_that_one_person_did_is_shown_to_analysts_and_written_down(api: Caller, shop: Tenant) -> None:
+    found = api.get("users/1/timeline/").json()
+    assert [event["name"] for event in found["results"]] == ["order_completed", "cart_updated", "$pageview"]
+    assert problem(api.get("users/999/timeline/"))["status"] == 404
+    assert problem(caller(shop, scopes=["kpis:read"]).get("users/1/timeline/"))["status"] == 403
+    with tenant_context(shop.pk):
+        assert list(PeopleRead.objects.values_list("what", "question")) == [("timeline", {"person": 1})]

@@ -1,4 +1,4 @@
-"""The kinds that exist. Each is an entry: its JSON, its frozen question, its answer."""
+"""Attribution as a kind of question."""
 
 from __future__ import annotations
 
@@ -6,111 +6,19 @@ from collections.abc import Mapping
 from datetime import timedelta
 from typing import Any
 
-from pyroaring import BitMap
-
 from analytics.capture.money import exponents
-from kpis import attribution, funnels
+from kpis import attribution
 from kpis.attribution.answer import AttributionAnswer, Credit
 from kpis.attribution.question import PAGES, SALES, Attribution
 from kpis.attribution.reading import buyers_before
-from kpis.explore.bodies import AttributionBody, FunnelBody
+from kpis.explore.bodies import AttributionBody
 from kpis.explore.channels import costs_by_key, rules_of
-from kpis.explore.grammar import Asking, against_of, pick_of, range_of
+from kpis.explore.grammar import Asking, pick_of, range_of
 from kpis.explore.kinds import Desk, Opening, QuestionKind, kinds
 from kpis.explore.picks import EventPick
 from kpis.explore.plain import money, plain
-from kpis.funnels import Exclusion, Funnel, FunnelAnswer, Step
-from kpis.funnels.rows import names_wanted, picks_of
-from kpis.series.question import QuestionError
 
 BEGINNING = timedelta(days=3660)
-
-
-# --- Funnels ----------------------------------------------------------------------------------------------------------
-
-
-def funnel_of(wanted: Mapping[str, Any], asking: Asking) -> Funnel:
-    """Checked JSON as a funnel. Raises QuestionError."""
-    period = range_of(wanted, asking)
-    return Funnel(
-        steps=tuple(Step(pick_of(step), step["label"], step["optional"], step["within"]) for step in wanted["steps"]),
-        start=period.start,
-        end=period.end,
-        window=wanted["window"],
-        order=wanted["order"],
-        entry=wanted["entry"],
-        exclusions=tuple(Exclusion(pick_of(one), one["after"], one["before"]) for one in wanted["exclusions"]),
-        hold=wanted["hold"] or None,
-        filters=tuple(wanted["filters"]),
-        include=tuple(wanted["include"]),
-        by=wanted["by"] or None,
-        at=wanted["at"],
-        limit=wanted["limit"],
-        against=against_of(wanted, period, asking),
-    )
-
-
-def _funnel_opening(funnel: Funnel) -> Opening:
-    columns, properties = funnels.columns_of(funnel)
-    names = names_wanted(picks_of(funnel)) if funnel.order != "strict" else ()
-    start, end = funnel.span
-    if funnel.against is not None:
-        start, end = min(start, funnel.against[0]), max(end, funnel.against[1] + funnel.window)
-    return Opening(start=start, end=end, columns=columns, properties=properties, names=names)
-
-
-def funnel_answer(funnel: Funnel, desk: Desk) -> dict[str, Any]:
-    with desk.open(_funnel_opening(funnel)) as source:
-        found = funnels.funnel_read(source, funnel, timezone=desk.asking.calendar.zone, now=desk.asking.now)
-    return funnel_plain(found)
-
-
-def funnel_plain(found: FunnelAnswer) -> dict[str, Any]:
-    other = found.comparison
-    return {
-        "entered": found.entered,
-        "converted": found.converted,
-        "excluded": found.excluded,
-        "window_seconds": int(found.question.window.total_seconds()),
-        "steps": plain(found.steps),
-        "breakdown": plain(found.breakdown),
-        "comparison": None
-        if other is None
-        else {
-            "from": other.answer.stamp.start.isoformat(),
-            "to": other.answer.stamp.end.isoformat(),
-            "steps": plain(other.answer.steps),
-            "changes": plain(other.changes),
-        },
-        "reading": found.reading,
-        **found.stamp.plain(),
-    }
-
-
-def funnel_people(funnel: Funnel, place: Mapping[str, Any], desk: Desk) -> BitMap:
-    """`place`: {"step": index, "outcome": "reached" | "dropped" | "still_open"}."""
-    step, outcome = place.get("step"), place.get("outcome", "reached")
-    if not isinstance(step, int) or not 0 <= step < len(funnel.steps):
-        raise QuestionError("`step` is the index of a step, from 0", "place")
-    if outcome not in ("reached", "dropped", "still_open"):
-        raise QuestionError("`outcome` is reached, dropped or still_open", "place")
-    with desk.open(_funnel_opening(funnel)) as source:
-        return funnels.funnel_people(source, funnel, step=step, outcome=outcome)
-
-
-kinds.register(
-    QuestionKind(
-        id="funnel",
-        body=FunnelBody,
-        build=funnel_of,
-        picks=lambda funnel: tuple(picks_of(funnel)),
-        answer=funnel_answer,
-        people=funnel_people,
-    )
-)
-
-
-# --- Attribution ------------------------------------------------------------------------------------------------------
 
 
 def attribution_of(wanted: Mapping[str, Any], asking: Asking) -> Attribution:

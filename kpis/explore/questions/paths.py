@@ -1,0 +1,47 @@
+"""Paths as a kind of question."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+from kpis.explore.bodies import PathsBody
+from kpis.explore.grammar import Asking, pick_of, range_of
+from kpis.explore.kinds import Desk, Opening, QuestionKind, kinds
+from kpis.explore.plain import plain
+from kpis.paths import Paths, paths_read
+from kpis.paths import columns_of as paths_columns
+
+
+def paths_of(wanted: Mapping[str, Any], asking: Asking) -> Paths:
+    """Checked JSON as a question of paths. Raises QuestionError."""
+    period = range_of(wanted, asking)
+    return Paths(
+        start=period.start,
+        end=period.end,
+        anchor=pick_of(wanted["anchor"]),
+        direction=wanted["direction"],
+        depth=wanted["depth"],
+        top=wanted["top"],
+        within=wanted["within"],
+        entry=wanted["entry"],
+        by=wanted["by"],
+        filters=tuple(wanted["filters"]),
+        include=tuple(wanted["include"]),
+    )
+
+
+def paths_answer(question: Paths, desk: Desk) -> dict[str, Any]:
+    columns, properties = paths_columns(question)
+    start, end = question.span
+    with desk.open(Opening(start=start, end=end, columns=columns, properties=properties)) as source:
+        found = paths_read(source, question, timezone=desk.asking.calendar.zone, now=desk.asking.now)
+    counts = ("paths", "people", "nodes", "links", "rows", "reading")
+    return {**{name: plain(getattr(found, name)) for name in counts}, **found.stamp.plain()}
+
+
+kinds.register(
+    QuestionKind(
+        id="paths", body=PathsBody, build=paths_of, picks=lambda question: (question.anchor,), answer=paths_answer
+    )
+)

@@ -1,0 +1,182 @@
+"""Retention as a kind of question: from bitmaps where they hold all it asks about, else from the lake."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from datetime import timedelta
+from typing import Any
+
+from pyroaring import BitMap
+
+from analytics.capture.money import exponents
+from analytics.filters import period_parameters
+from analytics.periods import Granularity
+from kpis.explore.bodies import RetentionBody
+from kpis.explore.grammar import Asking, pick_of
+from kpis.explore.kinds import Desk, Opening, QuestionKind, kinds
+from kpis.explore.picks import EventPick
+from kpis.explore.plain import money, plain
+from kpis.explore.stamp import Stamp
+from kpis.funnels.rows import names_wanted
+from kpis.retention import retention_read
+from kpis.retention_clock import (
+    ClockAnswer,
+    ClockCell,
+    ClockRetention,
+    ClockRow,
+    came_before,
+    clock_people,
+    clock_retention_read,
+    reading_of,
+)
+from kpis.retention_clock import columns_of as retention_columns
+from kpis.series.question import QuestionError
+
+BEGINNING = timedelta(days=3660)
+
+
+def retention_of(wanted: Mapping[str, Any], asking: Asking) -> ClockRetention:
+    """Checked JSON as a question of retention. Raises QuestionError."""
+    calendar, unit = asking.calendar, Granularity(wanted["unit"])
+    if wanted.get("from"):
+        start = period_parameters({"from": str(wanted["from"])}, calendar, asking.now, default="").start
+    else:
+        start = calendar.last(wanted["periods"], unit, asking.now).start
+    return ClockRetention(
+        start=start,
+        calendar=calendar,
+        periods=wanted["periods"],
+        unit=wanted["unit"],
+        clock=wanted["clock"],
+        cohort=wanted["cohort"],
+        mode=wanted["mode"],
+        first=pick_of(wanted.get("first") or {}),
+        returning=pick_of(wanted.get("returning") or wanted.get("first") or {}),
+        brackets=tuple(wanted["brackets"]),
+        revenue=wanted["revenue"],
+        filters=tuple(wanted["filters"]),
+        include=tuple(wanted["include"]),
+    )
+
+
+def is_of_bitmaps(question: ClockRetention) -> bool:
+    """Whether the roll-ups hold all that it asks about."""
+    whole = EventPick()
+    return (
+        question.clock == "calendar"
+        and question.first == question.returning == whole
+        and not (question.revenue or question.filters or question.include)
+    )
+
+
+def retention_answer(question: ClockRetention, desk: Desk) -> dict[str, Any]:
+    shared = {"unit": question.unit, "clock": question.clock, "cohort": question.cohort, "mode": question.mode}
+    if is_of_bitmaps(question):
+        return {**shared, **_from_bitmaps(question, desk.asking)}
+    known = _known_before(question, desk)
+    desk.progress(1, 3)
+    with desk.open(_retention_opening(question)) as source:
+        found = clock_retention_read(source, question, now=desk.asking.now, known_before=known)
+    return {**shared, **clock_plain(found, desk.asking)}
+
+
+def _from_bitmaps(question: ClockRetention, asking: Asking) -> dict[str, Any]:
+    found = retention_read(
+        tenant_id=asking.tenant.id,
+        start=question.start,
+        periods=question.periods,
+        unit=question.unit,
+        cohort=question.cohort,
+        mode=question.mode,
+        now=asking.now,
+    )
+    rows = [
+        ClockRow(
+            row.start,
+            row.size,
+            tuple(
+                ClockCell(cell.period, cell.returned, _float(cell.value), None, cell.is_complete) for cell in row.cells
+            ),
+        )
+        for row in found.rows
+    ]
+    means = tuple(_float(mean) for mean in found.means)
+    stamp = Stamp(
+        timezone=found.timezone,
+        start=question.edges[0],
+        end=question.edges[question.periods],
+        filters=(),
+        include=(),
+        definition_version="1.bitmaps",
+        data_through=found.data_through,
+        is_complete=all(cell.is_complete for row in rows for cell in row.cells),
+        computed_at=asking.now,
+        executor="rollup",
+    )
+    return clock_plain(
+        ClockAnswer(question, tuple(rows), means, (), reading_of(question, tuple(rows), means), stamp), asking
+    )
+
+
+def _float(value: Any) -> float | None:
+    return None if value is None else float(value)
+
+
+def clock_plain(found: ClockAnswer, asking: Asking) -> dict[str, Any]:
+    exponent = exponents().get(asking.tenant.base_currency, 2)
+    rows = plain(found.rows)
+    for row in rows:
+        for cell in row["cells"]:
+            cell["revenue"] = money(cell["revenue"], exponent)
+    return {
+        "rows": rows,
+        "means": list(found.means),
+        "revenue_per_person": [None if value is None else value / 10**exponent for value in found.revenue_per_person],
+        "currency": asking.tenant.base_currency if found.question.revenue else None,
+        "brackets": list(found.question.brackets),
+        "reading": found.reading,
+        **found.stamp.plain(),
+    }
+
+
+def _retention_opening(question: ClockRetention) -> Opening:
+    columns, properties = retention_columns(question)
+    start, end = question.span
+    names = names_wanted([question.first, question.returning])
+    return Opening(start=start, end=end, columns=columns, properties=properties, names=names)
+
+
+def _known_before(question: ClockRetention, desk: Desk) -> Any:
+    if question.cohort != "first_ever":
+        return None
+    columns, properties = retention_columns(question)
+    start = question.edges[0]
+    before = Opening(
+        start=start - BEGINNING, end=start, columns=columns, properties=properties, names=question.first.all_names
+    )
+    with desk.open(before) as history:
+        return came_before(history, question)
+
+
+def retention_people(question: ClockRetention, place: Mapping[str, Any], desk: Desk) -> BitMap:
+    """`place`: {"cohort": index, "period": index}."""
+    cohort, period = place.get("cohort"), place.get("period")
+    if not isinstance(cohort, int) or not 0 <= cohort < question.periods:
+        raise QuestionError("`cohort` is the index of a row, from 0", "place")
+    if not isinstance(period, int) or not 0 <= period < len(question.offsets) - 1:
+        raise QuestionError("`period` is the index of a cell, from 0", "place")
+    known = _known_before(question, desk)
+    with desk.open(_retention_opening(question)) as source:
+        return clock_people(source, question, cohort=cohort, period=period, known_before=known)
+
+
+kinds.register(
+    QuestionKind(
+        id="retention",
+        body=RetentionBody,
+        build=retention_of,
+        picks=lambda question: (question.first, question.returning),
+        answer=retention_answer,
+        people=retention_people,
+    )
+)

@@ -18,6 +18,7 @@ from analytics.periods import Granularity
 from analytics.registry import UnknownName
 from analytics.tenancy import tenant_context
 from kpis import understanding_admin  # noqa: F401  pages of annotations and checks
+from kpis.admin_names import names_page
 from kpis.base import Kind, Metric, Unit
 from kpis.catalogue import Catalogue
 from kpis.contracts import Series, written
@@ -94,7 +95,12 @@ class MetricDefinitionAdmin(TenantAdmin):
 
     def get_urls(self) -> list[URLPattern]:
         mine = path("of/<str:metric>/", self.admin_site.admin_view(self.metric_page), name="bellwether_kpis_metric")
-        return [mine, *super().get_urls()]
+        names = path("event-names/", self.admin_site.admin_view(self.names_page), name="bellwether_kpis_event_names")
+        return [mine, names, *super().get_urls()]
+
+    def names_page(self, request: HttpRequest) -> HttpResponse:
+        """The tenant's own names of events."""
+        return names_page(self, request)
 
     def changelist_view(self, request: HttpRequest, extra_context: dict[str, Any] | None = None) -> HttpResponse:
         rows = catalogue_rows(tenant_id_of(request)) if self.has_view_permission(request) else []

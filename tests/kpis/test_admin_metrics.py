@@ -12,8 +12,10 @@ from django.test import Client
 from django.utils import timezone
 
 from analytics.access.services import membership_set
+from analytics.jobs import run_due
 from analytics.models import Tenant
 from kpis.admin import duration_shown
+from kpis.mapping import event_names_read
 from kpis.models import MetricDefinition
 from kpis.rollup.refresh import refresh_tenant
 from kpis.sparkline import sparkline
@@ -112,3 +114,42 @@ def test_a_sparkline_spans_its_box_and_breaks_at_gaps(values: list[Decimal | Non
 )
 def test_durations_read_as_people_say_them(milliseconds: int, text: str) -> None:
     assert duration_shown(Decimal(milliseconds)) == text
+
+
+NAMES = f"{CATALOGUE}event-names/"
+
+
+def test_own_event_names_are_previewed_and_then_counted(acme: Tenant, globex: Tenant, browser: Client) -> None:
+    now = timezone.now()
+    told: dict[str, Any] = {"timestamp": now - timedelta(days=1), "received_at": now}
+    write(acme, [event(acme, "o1", name="Bought <b>it", **told)], now=now)
+    refresh_tenant(acme.pk, now=now)
+    page = browser.get(NAMES).content.decode()
+    assert "Bought &lt;b&gt;it" in page
+    assert "<b>it" not in page
+    line = {"names": "Bought <b>it = order_completed\n"}
+    preview = browser.post(NAMES, {**line, "preview": "1"}).content.decode()
+    assert "1 events change their meaning" in preview
+    assert "orders.repeat_rate" in preview
+    assert event_names_read(tenant_id=acme.pk).building is None
+    assert browser.post(NAMES, {**line, "save": "1"}).status_code == 302
+    assert "is being counted" in browser.get(NAMES).content.decode()
+    run_due(only=["rollup.switch_calendar"])
+    assert event_names_read(tenant_id=acme.pk).live == {"Bought <b>it": "order_completed"}
+    assert event_names_read(tenant_id=globex.pk).live == {}
+
+
+@pytest.mark.parametrize(
+    ("line", "message"),
+    [("Bought", "not of the form"), ("Bought = order_complete", "did you mean order_completed")],
+)
+def test_names_that_will_not_do_are_refused_in_the_page(acme: Tenant, browser: Client, line: str, message: str) -> None:
+    answer = browser.post(NAMES, {"names": line, "save": "1"})
+    assert (answer.status_code, message in answer.content.decode()) == (200, True)
+
+
+def test_who_may_only_look_cannot_change_names(acme: Tenant, browser: Client) -> None:
+    user = get_user_model().objects.get(username="olga")
+    membership_set(tenant_id=acme.pk, user=user, role="viewer")
+    assert browser.post(NAMES, {"names": "Bought = gift_sent", "save": "1"}).status_code == 403
+    assert event_names_read(tenant_id=acme.pk).building is None

@@ -14,7 +14,7 @@ from django.db.models import Q
 
 from analytics.periods import Calendar, Granularity
 from kpis.annotations import AnnotationView, annotations_between
-from kpis.base import Additivity, Metric
+from kpis.base import Additivity, Metric, Unit
 from kpis.contracts import Number, Series
 from kpis.goals.contracts import GoalLine, GoalView, PacePoint, Status
 from kpis.goals.models import Goal
@@ -100,7 +100,8 @@ def goal_mark(goal: GoalView | None) -> GoalMark | None:
     target = shown.short_shown(goal.target, goal.unit, goal.currency, goal.exponent)
     share = min(max(float(goal.standing.progress), 0.0), 1.0)
     status = goal.standing.status.value.replace("_", " ")
-    label = f"{share * 100:.0f} % of {target}, {status}"
+    way = "" if goal.unit is Unit.RATIO else f"{share * 100:.0f} % of "
+    label = f"{way}{target}, {status}" if way else f"Goal {target}, {status}"
     return GoalMark(label, share, STATUS_TONES.get(goal.standing.status, "flat"), f"{goal.name}: {goal.standing.rule}")
 
 

@@ -150,7 +150,7 @@ function fill() {
     if (!words.every((word) => text.includes(word))) return -1;
     return words.length && title.toLowerCase().startsWith(words[0]) ? 2 : 1;
   };
-  const found = index.map((entry) => [score(entry), entry]).filter(([rank]) => rank > 0).sort((a, b) => b[0] - a[0]).slice(0, 40);
+  const found = index.map((entry) => [score(entry), entry]).filter(([rank]) => rank > 0).sort((a, b) => b[0] - a[0] || (words.length ? a[1][0].length - b[1][0].length : 0)).slice(0, 40);
   const list = palette.querySelector("ul"), none = palette.querySelector("p");
   list.replaceChildren(...found.map(([, [title, kind, href]], place) => {
     const item = made("li", { role: "option", id: `palette-${place}` }, made("span", {}, title), made("small", {}, kind));
@@ -169,4 +169,18 @@ function choose(place) {
   items.forEach((item, at) => item.setAttribute("aria-selected", String(at === chosen)));
   items[chosen].scrollIntoView({ block: "nearest" });
   palette.querySelector("input").setAttribute("aria-activedescendant", items[chosen].id);
+}
+
+// --- Walls of screens: the next board after a while, unless somebody pauses --------------------------------------------
+const wall = document.querySelector("[data-kiosk]");
+if (wall) {
+  const pause = wall.querySelector("[data-pause]"), wait = Number(wall.dataset.seconds) * 1000;
+  let timer = setTimeout(next, wait);
+  function next() { location.replace(wall.dataset.kiosk); }
+  pause.addEventListener("click", () => {
+    const isOn = pause.getAttribute("aria-pressed") !== "true";
+    pause.setAttribute("aria-pressed", String(isOn));
+    clearTimeout(timer);
+    if (!isOn) timer = setTimeout(next, wait);
+  });
 }

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from datetime import date, datetime
+from datetime import UTC, date, datetime
 from hashlib import blake2b
 from typing import Any
 
@@ -14,6 +14,7 @@ from analytics.jobs import RunningJob, enqueue
 from analytics.models import Calendar as CalendarRow
 from analytics.models import DirtyMark, Job, Tenant
 from analytics.periods import EPOCH, zone_named
+from analytics.signals import buckets_refreshed
 from analytics.tenancy import tenant_context
 from kpis.catalogue import Catalogue
 from kpis.jobs import BACKFILL, SWITCH, backfill_params
@@ -23,6 +24,8 @@ from kpis.rollup.backfill import Backfill, Ledger, Part, bounds, plan_parts, run
 from kpis.rollup.dirty import lock_tenant, mark_range
 from kpis.rollup.plan import EVENT_NAMES, own_names
 from kpis.rollup.refresh import Scope
+
+FAR = datetime(2100, 1, 1, tzinfo=UTC)
 
 
 def backfill_enqueue(
@@ -156,6 +159,12 @@ def calendar_switch(*, tenant_id: int, calendar_id: int) -> None:
         tenant.settings[EVENT_NAMES] = {"live": own_names(tenant.settings, calendar_id)}
         tenant.save(update_fields=["zone", "settings"])
         Bucket.objects.filter(tenant_id=tenant_id).exclude(calendar_id=calendar_id).delete()
+        transaction.on_commit(lambda: _announce(tenant_id))
+
+
+def _announce(tenant_id: int) -> None:
+    """Every number of the tenant may be another one now."""
+    buckets_refreshed.send_robust(sender=None, tenant_id=tenant_id, start=EPOCH, end=FAR)
 
 
 def days_mark(*, tenant_id: int, first: date, end: date, now: datetime) -> None:

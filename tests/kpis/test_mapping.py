@@ -11,6 +11,7 @@ from django.utils import timezone
 
 from analytics.jobs import run_due
 from analytics.models import Tenant
+from analytics.signals import buckets_refreshed
 from kpis.mapping import (
     MappingError,
     SeenName,
@@ -80,6 +81,19 @@ def test_an_own_name_counts_as_the_standard_event_from_the_switch_on_and_not_bef
     assert total(shop, "orders.count") == 2
     assert total(shop, "revenue.gross") == 34
     assert total(globex, "orders.count") == 1
+
+
+def test_the_switch_is_told_to_those_who_show_numbers(shop: Tenant, django_capture_on_commit_callbacks: Any) -> None:
+    heard: list[int] = []
+
+    def hear(tenant_id: int, **signal: Any) -> None:
+        heard.append(tenant_id)
+
+    buckets_refreshed.connect(hear)
+    with django_capture_on_commit_callbacks(execute=True):
+        counted(shop, DONE)
+    buckets_refreshed.disconnect(hear)
+    assert heard == [shop.pk]
 
 
 def test_buckets_and_events_give_the_same_answer(shop: Tenant) -> None:

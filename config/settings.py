@@ -119,7 +119,7 @@ NODE_MODULES = BASE_DIR / "node_modules"  # `npm ci` fills it: bin/up and bin/te
 STATICFILES_DIRS = [("echarts", NODE_MODULES / "echarts" / "dist")]
 STORAGES = {
     "default": {"BACKEND": "django.core.files.storage.FileSystemStorage"},
-    "staticfiles": {"BACKEND": "whitenoise.storage.CompressedStaticFilesStorage"},
+    "staticfiles": {"BACKEND": "config.static.HashedStorage"},
 }
 
 LANGUAGE_CODE = "en-us"
@@ -291,5 +291,6 @@ LOGGING: dict[str, Any] = {
         "bellwether.requests": {"level": "INFO" if LOG_FORMAT == "json" else "WARNING"},
         "uvicorn.error": {"handlers": [], "propagate": True},
         "uvicorn": {"handlers": [], "propagate": True},
+        "uvicorn.access": {"handlers": [], "propagate": False},  # it writes queries, which may hold anything
     },
 }

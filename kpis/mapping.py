@@ -212,8 +212,8 @@ def _checked(names: Mapping[str, str]) -> dict[str, str]:
 
 def _problems(items: Iterable[tuple[str, str]]) -> Iterator[tuple[str, str]]:
     for own, standard in items:
-        if not own.strip() or len(own) > MAX_LENGTH:
-            yield f"a name of an event has 1 to {MAX_LENGTH} characters", own
+        if not own.strip() or len(own) > MAX_LENGTH or not own.isprintable():
+            yield f"a name of an event has 1 to {MAX_LENGTH} characters that can be seen", own
         elif own in STANDARD_NAMES:
             yield f"{own!r} means {STANDARD_NAMES[own]} already; only names of your own can be given a meaning", own
         elif standard not in STANDARD_NAMES:

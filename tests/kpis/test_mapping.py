@@ -188,6 +188,8 @@ def test_names_that_were_sent_come_with_the_nearest_standard_event(shop: Tenant)
         ({"Done": "order_complete"}, "did you mean order_completed"),
         ({"order_completed": "gift_sent"}, "means order_completed already"),
         ({" ": "gift_sent"}, "1 to 200 characters"),
+        ({"a\0b": "gift_sent"}, "that can be seen"),
+        ({"\ud800": "gift_sent"}, "that can be seen"),
         ({f"n{number}": "gift_sent" for number in range(501)}, "at most 500"),
     ],
 )
@@ -213,3 +215,13 @@ def test_the_api_previews_changes_and_shows_the_job(shop: Tenant, globex: Tenant
     refused = api.send("PUT", "kpis/mapping/", {"names": {"Done": "order_complete"}})
     assert refused.status_code == 400
     assert "did you mean order_completed" in refused.content.decode()
+
+
+@pytest.mark.parametrize(
+    "body",
+    [{}, {"names": []}, {"names": {"a": 1}}, {"names": {"a": None}}, {"names": {"a\0": "gift_sent"}}, {"nmes": {}}],
+)
+def test_a_broken_body_is_refused_and_changes_nothing(shop: Tenant, settings: Any, body: Any) -> None:
+    settings.API_RATE_PER_MINUTE = 0
+    assert caller(shop).send("PUT", "kpis/mapping/", body).status_code == 400
+    assert event_names_read(tenant_id=shop.pk).building is None

@@ -50,20 +50,24 @@ class MetricsView(MetricView):
     def get(self, request: Request) -> Response:
         """What can be asked, each with its value over the range (the last 30 days)."""
         ask = self.ask(request, default_grain="total")
-        chosen = panels.catalogue_matching(
+        names = panels.names_matching(
             tenant_id=self.tenant.id,
             kind=filters.choice_parameter(request.query_params, "kind", list(Kind)),
             family=filters.text_parameter(request.query_params, "family"),
             search=filters.text_parameter(request.query_params, "search"),
         )
         with_values = filters.flag_parameter(request.query_params, "values") is not False
-        names = [info.metric.id for info in chosen]
         return self.unless_same(
             request,
             names,
             ask.period.end,
             ask.now,
-            lambda: panels.catalogue_plain(self.tenant, chosen, ask, with_values=with_values),
+            lambda: panels.catalogue_plain(
+                self.tenant,
+                panels.metrics_named(tenant_id=self.tenant.id, names=names),
+                ask,
+                with_values=with_values,
+            ),
             ttl=lifetime(ask, names),
         )
 

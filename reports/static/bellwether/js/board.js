@@ -78,7 +78,6 @@ grid.addEventListener("pointerdown", (event) => {
   if (!grip || event.button) return;
   const slot = grip.closest("[data-slot]"), card = cards.get(slot), box = slot.getBoundingClientRect();
   const from = cell(event), begun = { ...card }, row = (box.height + 12) / card.h, isMove = grip.matches("[data-handle]");
-  grip.setPointerCapture(event.pointerId);
   slot.dataset.moving = "";
   const follow = (move) => {
     const to = cell(move), columns = Math.round(to.column - from.column);
@@ -92,13 +91,16 @@ grid.addEventListener("pointerdown", (event) => {
     }
     place(slot);
   };
+  // Heard by the document: a card that changes its place among its neighbours loses the pointer's capture.
   const drop = () => {
-    grip.removeEventListener("pointermove", follow);
+    for (const [name, heard] of heardWhileDragging) document.removeEventListener(name, heard);
     delete slot.dataset.moving;
     changed(slot);
   };
-  grip.addEventListener("pointermove", follow);
-  grip.addEventListener("lostpointercapture", drop, { once: true });
+  const heardWhileDragging = [["pointermove", follow], ["pointerup", drop], ["pointercancel", drop]];
+  for (const [name, heard] of heardWhileDragging) document.addEventListener(name, heard);
+  event.preventDefault(); // no text is selected on the way
+  grip.focus();
 });
 
 const inside = (box, { clientX: x, clientY: y }) => x >= box.left && x <= box.right && y >= box.top && y <= box.bottom;

@@ -27,7 +27,7 @@ def snapshot_plain(view: SnapshotView) -> dict[str, Any]:
         "currency": code,
         "customers": view.customers,
         "rule": view.rule,
-        "edges": _edges(view.edges, code),
+        "edges": {name: list(edges) for name, edges in view.edges.items()},
         "segments": [
             {
                 "name": segment.name,
@@ -102,13 +102,6 @@ def curves_plain(curves: LifetimeCurves) -> dict[str, Any]:
         ],
         "means": [money(mean, code) for mean in curves.means],
         "data_through": curves.data_through.isoformat(),
-    }
-
-
-def _edges(edges: Mapping[str, tuple[float, ...]], currency: str) -> dict[str, Any]:
-    return {
-        name: [money(edge, currency) for edge in found] if name == "monetary" else list(found)
-        for name, found in edges.items()
     }
 
 

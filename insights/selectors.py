@@ -10,6 +10,7 @@ import numpy as np
 from django.db import connection
 from pyroaring import BitMap
 
+from analytics.capture.money import exponents
 from analytics.periods import Granularity, from_micros
 from analytics.tenancy import tenant_context
 from insights.contracts import CohortCurve, CustomerValue, LifetimeCurves, SegmentView, SnapshotView
@@ -271,7 +272,7 @@ def _scored(
     scores = Scored(
         recency.astype(np.int8),
         score(customers.orders.astype(np.float64), edges["frequency"]),
-        score(customers.net.astype(np.float64), edges["monetary"]),
+        score(customers.net / 10 ** exponents().get(snapshot.currency, 2), edges["monetary"]),
         Rule(snapshot.rule),
         {},
     )

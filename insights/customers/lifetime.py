@@ -130,7 +130,7 @@ def purchases_fit(histories: Histories) -> Purchases:
     def loss(logs: Floats) -> float:
         return -float(counts @ purchases_likelihood(np.exp(logs), scaled)) / len(histories.frequency)
 
-    logs, spread = _least(loss, [np.array(start) for start in STARTS], len(histories.frequency))
+    logs, spread = _least(loss, [np.array(start) for start in STARTS], len(histories.frequency), free=2)
     r, alpha, a, b = np.exp(logs).tolist()
     # Time in units of `unit` multiplies each purchase's density by it.
     likelihood = -loss(logs) * len(histories.frequency) - float(histories.frequency.sum()) * np.log(unit)
@@ -227,8 +227,14 @@ def spending_expected(model: Spending, count: Floats, mean: Floats) -> Floats:
     return found
 
 
-def _least(loss: Loss, starts: list[Floats], size: int) -> tuple[Floats, tuple[tuple[float, ...], ...]]:
-    """The minimum of a mean loss over logarithms of parameters, and the covariance of the estimate."""
+def _least(
+    loss: Loss, starts: list[Floats], size: int, *, free: int | None = None
+) -> tuple[Floats, tuple[tuple[float, ...], ...]]:
+    """The minimum of a mean loss over logarithms of parameters, and the covariance of the estimate.
+
+    The first `free` parameters (all) must not end at a bound. The others may: nobody leaving at all is an answer too,
+    but there the loss is flat and the covariance empty.
+    """
     from scipy.optimize import minimize
 
     best = None
@@ -237,15 +243,16 @@ def _least(loss: Loss, starts: list[Floats], size: int) -> tuple[Floats, tuple[t
         found = minimize(loss, found.x, method="Nelder-Mead", options={"xatol": 1e-7, "fatol": 1e-12, "maxiter": 4000})
         if np.isfinite(found.fun) and (best is None or found.fun < best.fun):
             best = found
-    if best is None or np.any(np.abs(best.x) > LARGEST - 0.5):
+    if best is None or np.any(np.abs(best.x[:free]) > LARGEST - 0.5):
         raise NoFit("no parameters describe these customers: purchases hardly differ, or a few outweigh all others")
-    hessian = _hessian(loss, best.x) * size
+    at = np.clip(best.x, -LARGEST, LARGEST)
+    hessian = _hessian(loss, at) * size
     try:
         covariance = np.linalg.inv(hessian)
     except np.linalg.LinAlgError:
         covariance = np.full(hessian.shape, np.nan)
     usable = np.all(np.isfinite(covariance)) and np.all(np.linalg.eigvalsh(covariance) > 0)
-    return best.x, tuple(map(tuple, covariance.tolist())) if usable else ()
+    return at, tuple(map(tuple, covariance.tolist())) if usable else ()
 
 
 def _hessian(loss: Loss, at: Floats, step: float = 1e-3) -> Floats:

@@ -11,6 +11,7 @@ import numpy as np
 from django.db import transaction
 from pyroaring import BitMap
 
+from analytics.capture.money import exponents
 from analytics.tenancy import tenant_context
 from insights.customers.histories import Customers, Sales, customers_of, spent_between
 from insights.customers.lifetime import (
@@ -75,7 +76,7 @@ def snapshot_take(
     scores = scored(
         recency_days=customers.recency_days(end),
         orders=customers.orders.astype(np.float64),
-        money=customers.net.astype(np.float64),
+        money=customers.net / 10 ** exponents().get(ledger.calendar.base_currency, 2),
         rule=rule,
     )
     with tenant_context(tenant_id):

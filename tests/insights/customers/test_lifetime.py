@@ -127,6 +127,19 @@ def test_known_parameters_are_found_again_within_their_own_error() -> None:
     assert expected.sum() == pytest.approx(later.sum(), rel=0.05)
 
 
+def test_customers_who_never_leave_are_fitted_as_such() -> None:
+    """With p fixed at zero purchases are NBD: the chance to leave goes to nothing, and so does that of having left."""
+    chance = np.random.default_rng(21)
+    rate, age = chance.gamma(1.5, size=3000) / 6.0, np.full(3000, 40.0)
+    times = chance.poisson(rate * age).astype(float)
+    recency = np.where(times > 0, age * chance.random(3000) ** (1 / np.maximum(times, 1)), 0.0)
+    fit = purchases_fit(Histories(times, recency, age))
+    assert fit.a / (fit.a + fit.b) < 0.005
+    assert (fit.r, fit.alpha) == pytest.approx((1.5, 6.0), rel=0.1)
+    assert alive_chance(fit, one(5, 30, 40))[0] > 0.9
+    assert purchases_expected(fit, one(0, 0, 40), 10)[0] == pytest.approx(1.5 / 46 * 10, rel=0.1)
+
+
 def test_the_unit_of_time_changes_alpha_and_nothing_else() -> None:
     histories, _ = simulated(Purchases(0.6, 4.0, 0.9, 2.5, 0.0), 1500, seed=3)
     weeks = purchases_fit(histories)

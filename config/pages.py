@@ -10,11 +10,14 @@ from django.contrib.admin.views.decorators import staff_member_required
 from django.http import HttpRequest, HttpResponse
 from django.shortcuts import redirect
 from django.template.response import TemplateResponse
+from django.utils import timezone
 from django.views.decorators.http import require_http_methods
 
-from analytics.admin.base import WRITERS, role_of
+from analytics.admin.base import READERS, WRITERS, role_of, tenant_id_of
 from analytics.schedules import may_operate
 from config.queries import slow_queries, slow_queries_forget
+from kpis.quality import quality_read
+from kpis.series import NoCalendar
 
 
 @staff_member_required
@@ -37,3 +40,17 @@ def slow_queries_page(request: HttpRequest) -> HttpResponse:
         "limit": settings.SLOW_QUERY_MS,
     }
     return TemplateResponse(request, "config/admin_slow_queries.html", context)
+
+
+@staff_member_required
+@require_http_methods(["GET", "HEAD"])
+def quality_page(request: HttpRequest) -> HttpResponse:
+    """Whether the tenant's numbers can be trusted: what was looked at, worst first, each with its remedy."""
+    found = None
+    if role_of(request) in READERS:
+        try:
+            found = quality_read(tenant_id=tenant_id_of(request), now=timezone.now())
+        except NoCalendar:
+            pass  # nothing was counted yet, and the page says so
+    context = {**admin.site.each_context(request), "title": "Data quality", "quality": found}
+    return TemplateResponse(request, "config/admin_quality.html", context)

@@ -52,7 +52,9 @@ class GoalsView(TenantView):
         return Response({"results": [goal_plain(view) for view in found], "objectives": objectives})
 
     @extend_schema(
-        request=serializers.GoalDraftSerializer, responses={201: serializers.GoalSerializer}, operation_id="goals_create"
+        request=serializers.GoalDraftSerializer,
+        responses={201: serializers.GoalSerializer},
+        operation_id="goals_create",
     )
     def post(self, request: Request) -> Response:
         """Promise something of a metric."""

@@ -5,7 +5,7 @@ from __future__ import annotations
 from django.urls import include, path
 
 from kpis.views import annotations as annotation_views
-from kpis.views import definitions, goals, mapping, metrics, payments, quality, understanding, webhooks
+from kpis.views import definitions, goals, mapping, metrics, payments, performance, quality, understanding, webhooks
 
 urlpatterns = [
     path("kpis/", metrics.MetricsView.as_view(), name="kpis"),
@@ -37,5 +37,6 @@ urlpatterns = [
     path("payments/methods/", payments.MethodsView.as_view(), name="payments-methods"),
     path("payments/top-resources/", payments.TopResourcesView.as_view(), name="payments-top-resources"),
     path("payments/customers/", payments.CustomersView.as_view(), name="payments-customers"),
+    path("performance/", performance.PerformanceView.as_view(), name="performance"),
     path("webhooks/metrics/", webhooks.MetricsView.as_view(), name="webhooks-metrics"),
 ]

@@ -115,6 +115,7 @@ MATRIX: dict[tuple[str, str], str] = {
     ("payments-methods", "GET"): READERS,
     ("payments-top-resources", "GET"): READERS,
     ("payments-customers", "GET"): READERS,
+    ("performance", "GET"): READERS,
     ("segments", "GET"): READERS,
     ("segments", "POST"): ANALYSTS,
     ("segment", "GET"): READERS,

@@ -1,0 +1,66 @@
+"""How fast the host's requests are."""
+
+from __future__ import annotations
+
+from typing import Any, ClassVar
+
+from drf_spectacular.utils import OpenApiParameter, extend_schema
+from rest_framework import serializers
+from rest_framework.request import Request
+from rest_framework.response import Response
+
+from analytics.selectors import statement_limit
+from kpis import parameters
+from kpis.performance import performance
+from kpis.serializers import NumberField, Ranged, SeriesSerializer
+from kpis.views.base import ANSWER_SECONDS, MetricView
+from kpis.views.schema import COMPARE, DAYS, LIMIT, RANGE
+
+
+class RouteSerializer(serializers.Serializer[Any]):
+    route = serializers.CharField()
+    requests = serializers.IntegerField()
+    p50 = NumberField(help_text="milliseconds")
+    p95 = NumberField(help_text="milliseconds")
+    p95_before = NumberField(help_text="milliseconds, in the range before")
+    trend = serializers.FloatField(allow_null=True, help_text="change of p95 as a share of p95_before")
+    error_rate = serializers.FloatField(allow_null=True)
+    p95_points = serializers.ListField(child=NumberField())
+
+
+class PerformanceSerializer(Ranged):
+    """Requests of the host. Times are milliseconds."""
+
+    timezone = serializers.CharField()
+    quantile_error = serializers.FloatField(help_text="relative error of the percentiles, at most")
+    mean = NumberField()
+    p50 = NumberField()
+    p95 = NumberField()
+    p99 = NumberField()
+    throughput = NumberField(help_text="requests a minute")
+    requests = NumberField()
+    error_rate = NumberField()
+    slowest = RouteSerializer(many=True)
+    series = serializers.DictField(child=SeriesSerializer())
+    computed_at = serializers.DateTimeField()
+
+
+class PerformanceView(MetricView):
+    """Percentiles, throughput, errors, the slowest routes and their trend."""
+
+    known: ClassVar = (*parameters.RANGE, "days", "limit", "granularity", "include", *parameters.COMPARE)
+    default_period: ClassVar = "last_7d"
+
+    @extend_schema(
+        parameters=[
+            *RANGE, DAYS, LIMIT, OpenApiParameter("granularity"), OpenApiParameter("include"), *COMPARE,
+        ],
+        responses=PerformanceSerializer,
+        operation_id="performance",
+    )  # fmt: skip
+    def get(self, request: Request) -> Response:
+        """Of the requests that the middleware recorded. Routes with fewer than 20 requests are not ranked."""
+        ask = self.ask(request)
+        statement_limit(ANSWER_SECONDS)
+        with parameters.refusals():
+            return Response(performance(self.tenant, ask))

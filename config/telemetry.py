@@ -36,15 +36,15 @@ SumOfFiles: Any = MultiProcessCollector  # neither has types
 CountFile: Any = MmapedDict
 
 logger = logging.getLogger("bellwether.requests")
-ROUTES_LIMIT: Final = 110
-TASKS_LIMIT: Final = 40
+ROUTES_LIMIT: Final = 140
+TASKS_LIMIT: Final = 30
 OTHER: Final = "other"
 DEAD_FILES: Final = 60
 """Files of ended processes that may lie about before they are added up into one."""
 
 REQUESTS = Counter("bellwether_http_requests", "Answers by route and class of status.", ("route", "status"))
 SECONDS = Histogram(
-    "bellwether_http_request_seconds", "Time to answer, by route.", ("route",), buckets=(0.025, 0.1, 0.25, 1, 5)
+    "bellwether_http_request_seconds", "Time to answer, by route.", ("route",), buckets=(0.025, 0.12, 1)
 )
 CAPTURES = Counter("bellwether_capture_requests", "Capture requests by door and class of status.", ("door", "status"))
 QUERIES = Histogram(
@@ -55,7 +55,7 @@ QUERIES = Histogram(
 )
 SLOW = Counter("bellwether_slow_queries", "Statements slower than SLOW_QUERY_MS.")
 TASKS = Counter("bellwether_tasks", "Celery tasks by name and how they ended.", ("task", "state"))
-TASK_SECONDS = Histogram("bellwether_task_seconds", "Time of Celery tasks.", ("task",), buckets=(0.05, 0.5, 5, 60))
+TASK_SECONDS = Histogram("bellwether_task_seconds", "Time of Celery tasks.", ("task",), buckets=(0.5, 5, 60))
 ANSWERS = Counter("bellwether_cache_answers", "Answers by where they came from.", ("outcome",))
 SOCKETS = Gauge("bellwether_live_sockets", "Open live sockets.", multiprocess_mode="livesum")
 

@@ -209,7 +209,7 @@ def chart_of(metric: Metric, series: Series, question: PageQuestion, marks: Mark
         caption=caption_of(metric, series, question),
         data=chart_data(metric, series, marks, notes),
         notes=notes,
-        drawing=drawing_of(series),
+        drawing=drawing_of(series, calendar),
         rows=rows_of(series, calendar),
         has_comparison=series.comparison is not None,
         period_name=shown.period_shown(Period(series.start, series.end), calendar),

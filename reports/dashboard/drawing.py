@@ -6,23 +6,29 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from decimal import Decimal
 
+from analytics.periods import Calendar
 from kpis.contracts import Number, Series
+from reports.dashboard import shown
 
 WIDTH, HEIGHT, PAD = 600, 200, 4
 
 
 @dataclass(frozen=True, slots=True)
 class Drawing:
-    """Polylines in a box of WIDTH × HEIGHT; `area` is the filled polygon below the first unbroken line."""
+    """Polylines in a box of WIDTH × HEIGHT, the height of zero, and what stands in the corners."""
 
     lines: tuple[str, ...]
     before: tuple[str, ...]
     open: tuple[str, ...]
+    base: str
+    high: str
+    first: str
+    last: str
     width: int = WIDTH
     height: int = HEIGHT
 
 
-def drawing_of(series: Series) -> Drawing:
+def drawing_of(series: Series, calendar: Calendar) -> Drawing:
     """The series with its comparison on one scale that begins at zero (ratios and money alike)."""
     values = [point.value for point in series.points]
     earlier = series.comparison.points[: len(values)] if series.comparison else ()
@@ -33,7 +39,17 @@ def drawing_of(series: Series) -> Drawing:
     last_whole = _last_whole(series)
     whole = [value if place <= last_whole else None for place, value in enumerate(values)]
     unfinished = [value if place >= last_whole else None for place, value in enumerate(values)]
-    return Drawing(_lines(whole, scale), _lines(before, scale, len(values)), _lines(unfinished, scale))
+    ends = (series.points[0], series.points[-1]) if series.points else ()
+    first, last = (shown.point_shown(point.start, series.granularity, calendar) for point in ends) if ends else ("", "")
+    return Drawing(
+        lines=_lines(whole, scale),
+        before=_lines(before, scale, len(values)),
+        open=_lines(unfinished, scale),
+        base=f"{_y(Decimal(0), *scale):.0f}",
+        high=shown.of_series(scale[1], series, is_short=True) if known else "",
+        first=first,
+        last=last,
+    )
 
 
 def _last_whole(series: Series) -> int:

@@ -142,6 +142,8 @@ def refresh_span(scope: Scope, start: datetime, end: datetime, *, now: datetime)
     """One transaction: the dirty minutes of [start, end), which is a local day of the live calendar."""
     with tenant_context(scope.tenant_id, using=scope.using):
         lock_tenant(scope.tenant_id, using=scope.using)
+        # Read again under the lock: a version that began meanwhile needs these marks as well.
+        scope = Scope.of(scope.tenant_id, using=scope.using)
         dirty = take(scope.tenant_id, start, end, using=scope.using)
         journal = Journal.of(scope.store(scope.calendars[0][0]), start, end, now)
         minutes: set[int] = set()

@@ -90,6 +90,17 @@ def test_the_address_moves_the_board_but_not_a_card_with_its_own_range(shop: Sto
     assert "There is no parameter" in client.get(path, {"county": "FR"}).content.decode()
 
 
+def test_a_tile_with_a_question_of_its_own_is_left_alone_by_the_live_socket(
+    shop: Story, api: Caller, teammate: Any
+) -> None:
+    own = {**SALES["cards"][0], "query": {"country": "FR"}, "y": 3}
+    html = signed_in(teammate).get(f"/boards/{board_of(api, cards=[SALES['cards'][0], own])}/").content.decode()
+
+    assert html.count('data-metric="revenue.gross"') == 2
+    assert html.count('data-live="off"') == 1
+    assert 'data-query="period=last_7d&amp;compare=previous"' in html
+
+
 def test_a_viewer_sees_the_board_and_no_way_to_change_it(shop: Story, api: Caller, viewer: Any) -> None:
     client, path = signed_in(viewer), f"/boards/{board_of(api)}/"
     html = client.get(path).content.decode()

@@ -27,6 +27,7 @@ FINE: Final = (
     (timedelta(days=2, hours=2), Granularity.HOUR),
     (timedelta(days=100), Granularity.DAY),
     (timedelta(days=800), Granularity.WEEK),
+    (timedelta(days=20_000), Granularity.MONTH),
 )
 MAX_CHANGES: Final = 40
 
@@ -149,7 +150,7 @@ def points_of(period: Period, grain: str) -> int:
 
 def grain_for(period: Period) -> str:
     """The granularity that reads best over the range."""
-    return next((grain.value for most, grain in FINE if period.elapsed <= most), Granularity.MONTH.value)
+    return next((grain.value for most, grain in FINE if period.elapsed <= most), Granularity.YEAR.value)
 
 
 def grains_for(period: Period) -> list[str]:

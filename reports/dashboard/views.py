@@ -12,7 +12,7 @@ from django.http import Http404, HttpRequest, HttpResponse
 from django.shortcuts import redirect, render
 from django.utils import timezone
 from django.utils.http import url_has_allowed_host_and_scheme
-from django.views.decorators.http import require_GET, require_POST
+from django.views.decorators.http import require_POST, require_safe
 
 from analytics.access.middleware import tenant_choose
 from analytics.access.roles import Scope
@@ -37,21 +37,21 @@ from reports.dashboard.remembered import page_response
 YEAR_SECONDS = 31_536_000
 
 
-@require_GET
+@require_safe
 @tenant_page()
 def overview(request: HttpRequest) -> HttpResponse:
     """The first page."""
     return _cards(request, OVERVIEW)
 
 
-@require_GET
+@require_safe
 @tenant_page()
 def area(request: HttpRequest, slug: str) -> HttpResponse:
     """The page of an area."""
     return _cards(request, AREAS[slug], tabs=platform_tabs("") if slug == "platforms" else ())
 
 
-@require_GET
+@require_safe
 @tenant_page()
 def platform(request: HttpRequest, slug: str) -> HttpResponse:
     """The page of one platform."""
@@ -65,7 +65,7 @@ def _cards(request: HttpRequest, area: Area, **context: Any) -> HttpResponse:
     )
 
 
-@require_GET
+@require_safe
 @tenant_page()
 def metrics(request: HttpRequest) -> HttpResponse:
     """All metrics."""
@@ -73,7 +73,7 @@ def metrics(request: HttpRequest) -> HttpResponse:
     return render(request, "reports/metrics.html", {"page": page})
 
 
-@require_GET
+@require_safe
 @tenant_page()
 def metric(request: HttpRequest, name: str) -> HttpResponse:
     """One metric, whole."""
@@ -86,7 +86,7 @@ def metric(request: HttpRequest, name: str) -> HttpResponse:
     return page_response(request, question, template="reports/metric.html", build=build)
 
 
-@require_GET
+@require_safe
 @tenant_page()
 def panel(request: HttpRequest, name: str, kind: str) -> HttpResponse:
     """One panel of a metric: a fragment for its page, a page of its own without script."""
@@ -100,7 +100,7 @@ def panel(request: HttpRequest, name: str, kind: str) -> HttpResponse:
     return render(request, template, context)
 
 
-@require_GET
+@require_safe
 @tenant_page()
 def realtime(request: HttpRequest) -> HttpResponse:
     """The last half hour and today. Asked for as a fragment it answers 304 while nothing has changed."""
@@ -114,7 +114,7 @@ def realtime(request: HttpRequest) -> HttpResponse:
     return response
 
 
-@require_GET
+@require_safe
 @tenant_page()
 def card(request: HttpRequest, kind: str) -> HttpResponse:
     """One card alone, for pages that refresh it."""
@@ -146,7 +146,7 @@ def first_key(request: HttpRequest) -> HttpResponse:
     return response
 
 
-@require_GET
+@require_safe
 @login_required
 def range_choose(request: HttpRequest) -> HttpResponse:
     """Turns the days of a form, both included, into the address of a page (`to` is exclusive there)."""

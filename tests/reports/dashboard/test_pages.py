@@ -43,6 +43,16 @@ def test_a_signed_out_visitor_is_asked_to_sign_in_and_comes_back(path: str, clie
     assert (answer.status_code, answer["Location"]) == (302, f"/login/?next={path}")
 
 
+def test_two_centuries_fit_a_page(shops: datetime, olga: Client) -> None:
+    page = text_of(olga.get("/?from=1970-01-02&to=2199-12-31"))
+    assert len(page) < 600_000
+    assert '<th scope="row">1970' in page
+
+
+def test_head_is_answered_as_get(shops: datetime, olga: Client) -> None:
+    assert olga.head("/").status_code == 200
+
+
 def test_the_overview_has_twelve_tiles_and_four_charts(shops: datetime, olga: Client) -> None:
     page = text_of(olga.get("/"))
     assert page.count('<article class="tile"') == 12

@@ -18,7 +18,7 @@ NEVER: Final = -1
 @dataclass(frozen=True)
 class Attempts:
     """Columns of one row a person, by person. `at[k]` is when step k was reached (microseconds, or NEVER), and
-    `deadline` until when the next step may still be: for those who are through, when the last one was reached.
+    `deadline` until when the next step may still be (of those who are through: until when the last one might).
 
     `key` numbers the value of the breakdown in `keys` (-1: none). `excluded` people count nowhere.
     """

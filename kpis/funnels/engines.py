@@ -1,17 +1,26 @@
-"""Which way a funnel is matched: the kernel over fetched events, or the plan inside the engine."""
+"""Which way a funnel is matched: by numbers, by the kernel over fetched events, or by the plan inside the engine."""
 
 from __future__ import annotations
 
 from kpis.explore.stamp import EventSource
 from kpis.funnels.attempts import Attempts
 from kpis.funnels.kernel import attempts_of
+from kpis.funnels.packed import is_plain, packed_attempts
 from kpis.funnels.plan import planned
 from kpis.funnels.question import Funnel
 from kpis.funnels.rows import rows_of, selection
 
 
 def attempts_read(source: EventSource, funnel: Funnel, data_through: int, executor: str) -> tuple[Attempts, str]:
-    """The attempts, and by whom: `duckdb+kernel`, `spark` … A cluster matches itself what has an order."""
+    """The attempts, and by whom: `duckdb+kernel`, `spark` … A cluster matches itself what has an order.
+
+    `executor` "packed", "kernel" or "plan" insists on a way; a funnel that it cannot answer goes to the kernel.
+    """
     if executor == "plan" or (not executor and source.engine == "spark" and funnel.order != "any"):
         return planned(source, funnel, data_through), source.engine
-    return attempts_of(rows_of(source.run(selection(source, funnel))), funnel, data_through), f"{source.engine}+kernel"
+    found = None
+    if executor in ("", "packed") and is_plain(funnel):
+        found = packed_attempts(source, funnel, data_through)
+    if found is None:
+        found = attempts_of(rows_of(source.run(selection(source, funnel))), funnel, data_through)
+    return found, f"{source.engine}+kernel"

@@ -15,6 +15,7 @@ from kpis.explore.picks import EventPick
 from kpis.funnels import Exclusion, Funnel, Step
 from kpis.funnels.attempts import Attempts
 from kpis.funnels.engines import attempts_read
+from kpis.funnels.packed import packed_attempts
 from tests.kpis.explore import reference
 from tests.lake_tables import lake_store
 
@@ -106,3 +107,41 @@ def test_kernel_and_plan_give_what_the_definition_says(block: int) -> None:
 
             assert shown(found) == expected, (seed, way, funnel)
             assert np.all(found.person[1:] > found.person[:-1])
+
+
+@pytest.mark.parametrize("is_tied", [False, True])
+def test_plain_funnels_by_numbers_give_what_the_definition_says(is_tied: bool) -> None:
+    """With times apart the numbers answer; with equal ones they pass the question on."""
+    packed = 0
+    for seed in range(40):
+        dice = random.Random(seed)
+        rows = [event for event in events_of(seed) if event["name"] != "x"]
+        for number, event in enumerate(rows):
+            event["ts"] += 0 if is_tied else number
+        steps = tuple(step(name, within=dice.choice([None, 3 * HOUR])) for name in dice.sample("abcd", 3))
+        funnel = Funnel(
+            steps=steps,
+            start=START + 5 * HOUR,
+            end=START + 40 * HOUR,
+            window=dice.choice([5, 12]) * HOUR,
+            entry=dice.choice(["best", "first"]),
+        )
+        through = to_micros(START + 45 * HOUR)
+        found, _ = attempts_read(lake_store(rows), funnel, through, "packed")
+        assert shown(found) == reference.attempts(funnel, rows, through), (seed, funnel)
+        packed += packed_attempts(lake_store(rows), funnel, through) is not None
+    assert packed == 40 if not is_tied else packed < 40
+
+
+def test_people_whose_numbers_are_too_large_go_to_the_kernel() -> None:
+    rows = [{"name": name, "person_id": 2**31 - 2, "ts": START + at * HOUR} for at, name in enumerate("ab")]
+    funnel = Funnel(steps=(step("a"), step("b")), start=START, end=START + 3000 * 24 * HOUR)
+    through = to_micros(START + 9000 * 24 * HOUR)
+    assert packed_attempts(lake_store(rows), funnel, through) is None
+    assert attempts_read(lake_store(rows), funnel, through, "")[0].at[1].tolist() == [to_micros(START + HOUR)]
+
+
+def test_an_empty_store_has_nobody() -> None:
+    funnel = Funnel(steps=(step("a"), step("b")), start=START, end=START + HOUR)
+    for way in ("packed", "kernel", "plan"):
+        assert len(attempts_read(lake_store([]), funnel, 0, way)[0]) == 0

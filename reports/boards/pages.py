@@ -24,7 +24,7 @@ from kpis.series import NoCalendar
 from reports.boards import services, shares
 from reports.boards.api import yaml_answer
 from reports.boards.document import YamlError, yaml_read, yaml_write
-from reports.boards.draft import Draft, DraftError, draft_plain, draft_read
+from reports.boards.draft import QUERY, Card, Draft, DraftError, draft_plain, draft_read, question_of_card
 from reports.boards.kinds import KINDS
 from reports.boards.models import Board
 from reports.boards.reading import BoardCard, Stage, board_cards, board_question
@@ -74,6 +74,7 @@ def board(request: HttpRequest, board_id: UUID) -> HttpResponse:
         "page": _page(row, stage.question),
         "may_edit": visitor.may_edit,
         "live": _live_query(stage.question),
+        "kept": stage.over,
     }
     if request.GET.get("kiosk"):
         return render(request, "reports/boards/kiosk.html", {**context, **_kiosk(request, row)})
@@ -105,6 +106,25 @@ def edit(request: HttpRequest, board_id: UUID) -> HttpResponse:
         return _editor(request, row, draft, version, problems=[str(error)], status=400)
     messages.success(request, "Saved.")
     return redirect("dashboard:board", saved.pk)
+
+
+@require_POST
+@tenant_page(Scope.KPIS_WRITE)
+def keep(request: HttpRequest, board_id: UUID) -> HttpResponse:
+    """What the visitor's address asked for becomes the board's own question."""
+    row, tenant, now = _row(request, board_id), tenant_of(request), timezone.now()
+    sent = {name: value for name, value in request.POST.dict().items() if name in QUERY}
+    draft = board_draft(row)
+    wanted = {**draft_plain(draft), "query": question_of_card(draft, Card("text"), sent)}
+    version = int(request.POST.get("version", "0")) if request.POST.get("version", "").isdecimal() else 0
+    try:
+        kept = draft_read(wanted, tenant=tenant, metrics=frozenset(Catalogue(tenant.id)), now=now)
+        services.board_change(visitor=visitor_of(request), board_id=board_id, draft=kept, version=version, now=now)
+        messages.success(request, "Kept: this is how the board opens from now on.")
+    except (DraftError, services.BoardError, services.BoardChanged) as error:
+        for text in _told(error):
+            messages.error(request, text)
+    return redirect("dashboard:board", board_id)
 
 
 @require_POST

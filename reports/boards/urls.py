@@ -23,6 +23,7 @@ pages = [
     path("boards/preview/", screens.preview, name="board-preview"),
     path("boards/<uuid:board_id>/", screens.board, name="board"),
     path("boards/<uuid:board_id>/edit/", screens.edit, name="board-edit"),
+    path("boards/<uuid:board_id>/keep/", screens.keep, name="board-keep"),
     path("boards/<uuid:board_id>/copy/", screens.copy, name="board-copy"),
     path("boards/<uuid:board_id>/delete/", screens.delete, name="board-delete"),
     path("boards/<uuid:board_id>/file/", screens.file, name="board-file"),

@@ -189,6 +189,24 @@ def test_two_people_save_and_neither_loses_anything(shop: Story, api: Caller, ow
     assert "<h1>By Olga</h1>" in theo.get(path).content.decode()
 
 
+def test_a_view_is_kept_with_its_range_and_filters(shop: Story, api: Caller, teammate: Any, viewer: Any) -> None:
+    path = f"/boards/{board_of(api)}/"
+    client = signed_in(teammate)
+    assert "Keep this view" not in client.get(path).content.decode()
+    assert "Keep this view" in client.get(path, {"country": "FR"}).content.decode()
+    assert signed_in(viewer).post(f"{path}keep/", {"version": "1", "country": "FR"}).status_code == 403
+    client.post(
+        f"{path}keep/", {"version": "1", "country": "FR", "from": "2026-03-04", "to": "2026-03-06", "zork": "1"}
+    )
+    board = api.get(path.removeprefix("/")).json()
+
+    assert board["query"] == {"compare": "previous", "country": "FR", "from": "2026-03-04", "to": "2026-03-06"}
+    assert (
+        "meanwhile (version 2)"
+        in client.post(f"{path}keep/", {"version": "1", "country": "DE"}, follow=True).content.decode()
+    )
+
+
 @pytest.mark.parametrize(
     ("form", "said"),
     [

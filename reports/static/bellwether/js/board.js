@@ -13,6 +13,8 @@ const token = form.elements.csrfmiddlewaretoken.value;
 const cards = new Map(); // slot → card
 let edited = null, isChanged = Boolean(document.querySelector(".notice.warning[role=alert]")), number = 0;
 
+const columns = [...fields.only.options].map((option) => option.value).filter(Boolean);
+
 const limit = (value, least, most) => Math.min(most, Math.max(least, Math.round(value) || least));
 const slots = () => [...grid.querySelectorAll("[data-slot]")];
 const nameOf = (card) => card.title || card.metric || kindName(card.kind);
@@ -125,8 +127,8 @@ document.getElementById("add-card").addEventListener("click", () => open(null));
 function open(slot) {
   edited = slot;
   const card = slot ? cards.get(slot) : { kind: "tile", w: kinds.tile[0], h: kinds.tile[1], x: 1 };
-  const values = { ...card, by: card.query?.by ?? "country", period: card.query?.period ?? "", place: slot ? slots().indexOf(slot) + 1 : cards.size + 1 };
-  for (const name of ["kind", "metric", "goal", "text", "title", "by", "period", "x", "w", "h", "place"]) if (fields[name]) fields[name].value = values[name] ?? "";
+  const values = { ...card, by: card.query?.by ?? "country", only: columns.find((name) => card.query?.[name]) ?? "", is: card.query?.[columns.find((name) => card.query?.[name])] ?? "", period: card.query?.period ?? "", place: slot ? slots().indexOf(slot) + 1 : cards.size + 1 };
+  for (const name of ["kind", "metric", "goal", "text", "title", "by", "period", "only", "is", "x", "w", "h", "place"]) if (fields[name]) fields[name].value = values[name] ?? "";
   if (!fields.goal.value) fields.goal.selectedIndex = 0;
   document.getElementById("card-dialog-title").textContent = slot ? `Edit ${nameOf(card)}` : "Add a card";
   problems.hidden = true;
@@ -150,6 +152,8 @@ function read() {
     else if (name === "by" || !fields[name].value) delete query[name];
   }
   if (query.period) { delete query.from; delete query.to; }
+  for (const name of columns) delete query[name];
+  if (has("only") && fields.only.value && fields.is.value.trim()) query[fields.only.value] = fields.is.value.trim();
   const card = { kind, query, x: limit(fields.x.value, 1, COLUMNS), w: limit(fields.w.value, 1, COLUMNS), h: limit(fields.h.value, 1, MOST_ROWS) };
   card.x = limit(card.x, 1, COLUMNS + 1 - card.w);
   for (const name of ["metric", "goal", "text"]) if (has(name)) card[name] = fields[name].value.trim();

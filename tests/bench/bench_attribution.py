@@ -21,6 +21,7 @@ SOURCES = ("", "google", "bing", "facebook", "newsletter", "partner-a", "partner
 
 def made(folder: Path, sales: int, touches: int, people: int) -> None:
     """A month of both, and a month of touches before."""
+    from analytics.periods import to_micros
     from tests.bench import lakes
 
     dice = np.random.default_rng(7)
@@ -40,7 +41,7 @@ def made(folder: Path, sales: int, touches: int, people: int) -> None:
         columns = {
             "name": name,
             "person_id": dice.integers(1, people, count).astype(np.int32),
-            "ts": lakes.to_micros(lakes.START) + day * lakes.MICROS + dice.integers(0, lakes.MICROS, count),
+            "ts": to_micros(lakes.START) + day * lakes.MICROS + dice.integers(0, lakes.MICROS, count),
             "seq": np.zeros(count, dtype=np.int64),
             "channel": channel,
             "amount_base": pa.array(dice.integers(100, 20_000, count), mask=~is_sale),

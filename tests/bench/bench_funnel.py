@@ -14,8 +14,9 @@ import statistics
 import time
 from collections.abc import Callable
 from datetime import timedelta
+from functools import partial
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 import numpy as np
 import pyarrow as pa
@@ -37,6 +38,7 @@ SELECT level, count() FROM (
 
 def made(folder: Path, events: int, people: int) -> None:
     """Ninety days with a heavy tail of people."""
+    from analytics.periods import to_micros
     from tests.bench import lakes
 
     dice = np.random.default_rng(20260101)
@@ -48,7 +50,7 @@ def made(folder: Path, events: int, people: int) -> None:
         name = pa.DictionaryArray.from_arrays(
             dice.choice(len(NAMES), count, p=list(NAMES.values())).astype(np.int32), list(NAMES)
         ).cast(pa.string())
-        ts = lakes.to_micros(lakes.START) + day * lakes.MICROS + dice.integers(0, lakes.MICROS, count)
+        ts = to_micros(lakes.START) + day * lakes.MICROS + dice.integers(0, lakes.MICROS, count)
         seq = np.zeros(count, dtype=np.int64)
         lakes.written(folder, day, {"name": name, "person_id": person, "ts": ts, "seq": seq})
 
@@ -76,7 +78,7 @@ def ours(folder: Path, executor: str) -> Any:
 def clickhouse(folder: Path, order: str, times: int) -> tuple[list[float], list[int]]:
     from chdb.session import Session
 
-    session = Session()
+    session: Any = cast(Any, Session)()
     session.query(
         "CREATE TABLE events (name LowCardinality(String), person_id Int32, ts Int64, is_bot Bool, is_internal Bool)"
         f" ENGINE = MergeTree ORDER BY ({order})"
@@ -114,7 +116,7 @@ def main() -> None:
     found = {}
     for executor in ("packed", "kernel", "plan"):
         times = asked.times if executor == "packed" else 3
-        took, answer = timed(lambda executor=executor: ours(folder, executor), times)
+        took, answer = timed(partial(ours, folder, executor), times)
         found[executor] = [step.reached for step in answer.steps]
         shown(f"ours, {answer.stamp.executor} ({executor})", took)
     try:

@@ -362,3 +362,23 @@ def test_the_palette_knows_pages_metrics_and_boards_of_this_tenant(
     assert ["Goals", "Page", "/goals/"] in answer.json()
     assert client.get("/palette.json", headers={"If-None-Match": answer["ETag"]}).status_code == 304
     assert "Monday meeting" not in signed_in(stranger).get("/palette.json").content.decode()
+
+
+def test_a_goal_on_a_board_shows_how_it_stands_and_strangers_see_no_names(
+    shop: Story, api: Caller, teammate: Any
+) -> None:
+    wanted = {"name": "A good March", "metric": "revenue.gross", "target": "100", "period": "month"}
+    goal = api.post("goals/", {**wanted, "first": "2026-03-01", "owner": "Olga Owner"}).json()
+    cards = [{"kind": "goal", "goal": goal["id"]}, {"kind": "goal", "goal": NOBODY, "y": 9}]
+    board = board_of(api, cards=cards)
+    link = api.post(f"boards/{board}/links/", {"name": "x", "expires_at": (NOW + timedelta(days=9)).isoformat()}).json()
+    inside = signed_in(teammate).get(f"/boards/{board}/").content.decode()
+    outside = Client().get(link["url"].removeprefix("http://testserver")).content.decode()
+
+    for html in (inside, outside):
+        assert "A good March" in html
+        assert "€25.50" in html
+        assert "This goal is not there any more." in html
+    assert f"/goals/{goal['id']}/" in inside
+    assert "/goals/" not in outside
+    assert "Olga Owner" not in outside

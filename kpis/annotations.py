@@ -11,6 +11,7 @@ from uuid import UUID
 
 from django.db.models import Q, QuerySet
 
+from analytics.cache import ANNOTATIONS, drop_after_commit
 from analytics.filters import EARLIEST, LATEST
 from analytics.tenancy import tenant_context
 from kpis.catalogue import Catalogue
@@ -92,6 +93,7 @@ def annotation_add(*, tenant_id: int, said: Mapping[str, Any], author: str, now:
         row = Annotation(tenant_id=tenant_id, author=author, created_at=now, **{"at": now, **said})
         annotation_check(row)
         row.save(force_insert=True)
+        drop_after_commit(ANNOTATIONS, tenant_id=tenant_id)
         return row
 
 
@@ -103,6 +105,7 @@ def annotation_change(*, tenant_id: int, annotation_id: UUID, changes: Mapping[s
             setattr(row, name, value)
         annotation_check(row)
         row.save()
+        drop_after_commit(ANNOTATIONS, tenant_id=tenant_id)
         return row
 
 
@@ -110,6 +113,7 @@ def annotation_delete(*, tenant_id: int, annotation_id: UUID) -> None:
     """Take it away. Raises UnknownAnnotation."""
     with tenant_context(tenant_id):
         annotation_row(tenant_id=tenant_id, annotation_id=annotation_id).delete()
+        drop_after_commit(ANNOTATIONS, tenant_id=tenant_id)
 
 
 def annotation_check(row: Annotation) -> None:

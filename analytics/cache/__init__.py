@@ -12,11 +12,13 @@ that costs time and nothing else.
 from analytics.cache.answers import Cache, cache, cached, drop, drop_after_commit
 from analytics.cache.keys import Audience, definitions_from
 from analytics.cache.lifetimes import (
+    ANNOTATIONS,
     BROWSER,
     DASHBOARD,
     DAY,
     DEFINITIONS,
     EVERYTHING,
+    GOALS,
     HOUR,
     LIVE,
     MAPPING,
@@ -31,11 +33,13 @@ from analytics.cache.listening import dropped_by
 from analytics.cache.warm import Warmer, remember, warmers
 
 __all__ = [
+    "ANNOTATIONS",
     "BROWSER",
     "DASHBOARD",
     "DAY",
     "DEFINITIONS",
     "EVERYTHING",
+    "GOALS",
     "HOUR",
     "LIVE",
     "MAPPING",

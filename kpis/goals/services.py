@@ -9,6 +9,7 @@ from decimal import Decimal
 from typing import Any, Final
 from uuid import UUID
 
+from analytics.cache import GOALS, drop_after_commit
 from analytics.filters import EARLIEST, LATEST
 from analytics.periods import Calendar, Granularity
 from analytics.registry import UnknownName
@@ -70,6 +71,7 @@ def goal_create(*, tenant_id: int, draft: GoalDraft, actor: str, now: datetime) 
         checked = draft_checked(tenant_id=tenant_id, draft=draft)
         row = Goal(tenant_id=tenant_id, created_by=actor, created_at=now, updated_at=now, **_columns(checked))
         row.save(force_insert=True)
+        drop_after_commit(GOALS, tenant_id=tenant_id)
         return row
 
 
@@ -91,6 +93,7 @@ def goal_change(*, tenant_id: int, goal_id: UUID, changes: Mapping[str, Any], no
             setattr(row, name, value)
         row.updated_at = now
         row.save()
+        drop_after_commit(GOALS, tenant_id=tenant_id)
         return row
 
 
@@ -99,6 +102,7 @@ def goal_archive(*, tenant_id: int, goal_id: UUID, now: datetime) -> None:
     with tenant_context(tenant_id):
         row = goal_row(tenant_id=tenant_id, goal_id=goal_id)
         Goal.objects.filter(pk=row.pk).update(is_archived=True, updated_at=now)
+        drop_after_commit(GOALS, tenant_id=tenant_id)
 
 
 def check_in_add(*, tenant_id: int, goal_id: UUID, author: str, confidence: float, note: str, now: datetime) -> CheckIn:

@@ -13,11 +13,11 @@ from django.shortcuts import render
 from django.template.loader import render_to_string
 from django.utils.safestring import mark_safe
 
-from analytics.cache import DASHBOARD, DEFINITIONS, LIVE, MAPPING, METRICS, Audience, cache
+from analytics.cache import ANNOTATIONS, DASHBOARD, DEFINITIONS, GOALS, LIVE, MAPPING, METRICS, Audience, cache
 from reports.dashboard.doors import role_of
 from reports.dashboard.question import PageQuestion
 
-TAGS: Final = (METRICS, DEFINITIONS, MAPPING, "goals", "annotations")
+TAGS: Final = (METRICS, DEFINITIONS, MAPPING, GOALS, ANNOTATIONS)
 FRAME: Final = "reports/frame.html"
 
 

@@ -126,7 +126,8 @@ document.getElementById("add-card").addEventListener("click", () => open(null));
 
 function open(slot) {
   edited = slot;
-  const card = slot ? cards.get(slot) : { kind: "tile", w: kinds.tile[0], h: kinds.tile[1], x: 1 };
+  const [w, h] = kinds.tile, last = cards.get(slots().at(-1)), beside = last ? last.x + last.w : 1;
+  const card = slot ? cards.get(slot) : { kind: "tile", w, h, x: beside + w - 1 > COLUMNS ? 1 : beside };
   const values = { ...card, by: card.query?.by ?? "country", only: columns.find((name) => card.query?.[name]) ?? "", is: card.query?.[columns.find((name) => card.query?.[name])] ?? "", period: card.query?.period ?? "", place: slot ? slots().indexOf(slot) + 1 : cards.size + 1 };
   for (const name of ["kind", "metric", "goal", "text", "title", "by", "period", "only", "is", "x", "w", "h", "place"]) if (fields[name]) fields[name].value = values[name] ?? "";
   if (!fields.goal.value) fields.goal.selectedIndex = 0;

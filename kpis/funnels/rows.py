@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from functools import reduce
 from operator import add
-from typing import Any
+from typing import Any, Final
 
 import numpy as np
 import pyarrow as pa
@@ -17,6 +18,8 @@ from kpis.explore.stamp import EventSource
 from kpis.funnels.attempts import Ints
 from kpis.funnels.question import Funnel
 
+THREADS: Final = 4
+ALONE: Final = 1_000_000
 COLUMNS = ("name", "person_id", "ts", "seq", "is_bot", "is_internal")
 
 
@@ -109,6 +112,21 @@ def coded(column: pa.ChunkedArray) -> tuple[Ints, tuple[str, ...]]:
     return codes, tuple(str(value) for value in whole.dictionary.to_pylist())
 
 
+def places_sorted(numbers: Ints, *, parts: int = THREADS, alone: int = ALONE) -> Ints:
+    """As `argsort`; many numbers in parts of the range side by side, for sorting lets other threads run."""
+    if len(numbers) <= alone:
+        return np.argsort(numbers)
+    cuts = np.quantile(numbers[:: max(1, len(numbers) // 10_000)], np.arange(1, parts) / parts).astype(np.int64)
+    part = np.searchsorted(cuts, numbers, side="right").astype(np.int8)
+
+    def sort(number: int) -> Ints:
+        mine = np.flatnonzero(part == number)
+        return mine[np.argsort(numbers[mine])]
+
+    with ThreadPoolExecutor(parts) as pool:
+        return np.concatenate(list(pool.map(sort, range(parts))))
+
+
 def ordered(unit: Ints, ts: Ints, seq: Ints) -> Ints:
     """The order of rows by (unit, ts, seq). Unit and time are packed into one number where they fit: numbers are sorted
     twenty times faster than rows, and only rows of one person and one microsecond need their order of receipt."""
@@ -119,7 +137,7 @@ def ordered(unit: Ints, ts: Ints, seq: Ints) -> Ints:
     if int(unit.min()) < 0 or int(unit.max()).bit_length() + width > 63:
         return np.lexsort((seq, ts, unit))
     packed = (unit << width) | (ts - low)
-    order = np.argsort(packed)
+    order = places_sorted(packed)
     packed = packed[order]
     same = packed[1:] == packed[:-1]
     if not same.any():

@@ -16,6 +16,7 @@ from kpis.funnels import Exclusion, Funnel, Step
 from kpis.funnels.attempts import Attempts
 from kpis.funnels.engines import attempts_read
 from kpis.funnels.packed import packed_attempts
+from kpis.funnels.rows import places_sorted
 from tests.kpis.explore import reference
 from tests.lake_tables import lake_store
 
@@ -139,6 +140,13 @@ def test_people_whose_numbers_are_too_large_go_to_the_kernel() -> None:
     through = to_micros(START + 9000 * 24 * HOUR)
     assert packed_attempts(lake_store(rows), funnel, through) is None
     assert attempts_read(lake_store(rows), funnel, through, "")[0].at[1].tolist() == [to_micros(START + HOUR)]
+
+
+def test_sorting_in_parts_is_sorting() -> None:
+    numbers = np.random.default_rng(1).integers(0, 2**62, 5_000)
+    for case in (numbers, numbers % 3, np.zeros(5_000, dtype=np.int64)):
+        assert np.array_equal(case[places_sorted(case, alone=10)], np.sort(case))
+        assert len(np.unique(places_sorted(case, alone=10))) == len(case)
 
 
 def test_an_empty_store_has_nobody() -> None:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Collection, Iterable, Sequence
 from datetime import datetime
 from decimal import Decimal
 from uuid import UUID
@@ -31,6 +31,7 @@ from kpis.goals.status import SEVERITY
 from kpis.series.context import Context, context_read
 
 MAX_GOALS = 200
+MAX_SHOWN = 10
 
 
 class UnknownGoal(LookupError):
@@ -82,6 +83,27 @@ def goal_lines(*, tenant_id: int, metric: str, start: datetime, end: datetime, n
             GoalLine(row.pk, row.name, row.target, row.stretch, seen(row, context, catalogue, with_points=True).points)
             for row in rows[:5]
         )
+
+
+def goals_shown(
+    *, tenant_id: int, metrics: Collection[str], start: datetime, end: datetime, now: datetime
+) -> tuple[GoalView, ...]:
+    """The goals of a page of these metrics, with their points: whose period overlaps [start, end) and that look at all
+    of the metric (no filter), those that end first first. Within the tenant that is set; two statements and one
+    reading a goal, one statement without any. Raises NoCalendar.
+    """
+    rows = Goal.objects.filter(tenant_id=tenant_id, metric__in=list(metrics), is_archived=False, filters=[])
+    # A day more on either side: local days are told apart below, where the calendar is known.
+    near = list(rows.filter(first__lte=end.date(), end__gte=start.date()).order_by("end", "name", "id")[:MAX_SHOWN])
+    if not near:
+        return ()
+    context, catalogue = context_read(tenant_id=tenant_id, now=now), Catalogue(tenant_id)
+    first, last = context.calendar.local_date(start), context.calendar.local_date(end)
+    return tuple(
+        _view(row, seen(row, context, catalogue, with_points=True), (), catalogue, context)
+        for row in near
+        if row.first <= last and row.end > first
+    )
 
 
 def objectives_of(views: Iterable[GoalView]) -> tuple[ObjectiveView, ...]:

@@ -14,12 +14,12 @@ from analytics.periods import Calendar, Period
 from kpis.base import Metric
 from kpis.compare import status_of
 from kpis.contracts import OTHER, Breakdown, Change, Number, Point, Series, plain, written
-from kpis.goals.contracts import GoalLine
+from kpis.goals.contracts import GoalView
 from kpis.rollup.keys import NONE_KEY
 from kpis.sparkline import sparkline
 from reports.dashboard import shown
 from reports.dashboard.drawing import Drawing, drawing_of
-from reports.dashboard.marks import GoalMark, Marks, Note, goal_mark, line_values, notes_of
+from reports.dashboard.marks import GoalMark, Marks, Note, goal_mark, goal_of_tile, line_values, notes_of
 from reports.dashboard.question import PageQuestion
 
 NO_MARKS = Marks()
@@ -169,7 +169,7 @@ def tile_of(metric: Metric, series: Series, question: PageQuestion, marks: Marks
         status_word=STATUS_WORDS.get(status, ""),
         status_title=_limit_passed(metric, series, status),
         marks=marks_of(series, question.ask.calendar),
-        goal=goal_mark(marks.goals.get(metric.id)),
+        goal=goal_mark(goal_of_tile(marks.goals.get(metric.id, ()))),
     )
 
 
@@ -362,7 +362,7 @@ def chart_data(metric: Metric, series: Series, marks: Marks = NO_MARKS, notes: S
     if comparison:
         data["before"] = [_float(point["value"]) if point["is_complete"] else None for point in comparison["points"]]
         data["before_starts"] = [point["start"] for point in comparison["points"]]
-    if lines := marks.lines.get(metric.id):
+    if lines := marks.goals.get(metric.id):
         data["goals"] = [_goal_line(line, metric, series) for line in lines]
     if notes:
         data["annotations"] = [{"place": note.place, "mark": str(note.number), "title": note.title} for note in notes]
@@ -372,7 +372,7 @@ def chart_data(metric: Metric, series: Series, marks: Marks = NO_MARKS, notes: S
     return data
 
 
-def _goal_line(line: GoalLine, metric: Metric, series: Series) -> dict[str, Any]:
+def _goal_line(line: GoalView, metric: Metric, series: Series) -> dict[str, Any]:
     return {"name": line.name, "values": [_float(value) for value in line_values(line, metric, series)]}
 
 

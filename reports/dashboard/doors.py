@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from functools import wraps
-from typing import Any, Concatenate, ParamSpec, TypeAlias, cast
+from typing import Any, Concatenate, Final, ParamSpec, TypeAlias, cast
 from zoneinfo import ZoneInfo
 
 from django.contrib.auth.decorators import login_required
@@ -18,9 +18,12 @@ from analytics.access.middleware import SESSION_TENANT, place_chosen
 from analytics.access.roles import Scope, scopes_of_role
 from analytics.access.selectors import places_of_user
 from analytics.contracts import TenantInfo
+from analytics.selectors import statement_limit
 from analytics.tenancy import tenant_context
 
 P = ParamSpec("P")
+SECONDS: Final = 10
+"""No statement of a page runs longer; a card that needs it is told apart from the rest."""
 Page: TypeAlias = Callable[Concatenate[HttpRequest, P], HttpResponse]
 
 
@@ -40,6 +43,7 @@ def tenant_page(scope: Scope = Scope.KPIS_READ) -> Callable[[Page[P]], Page[P]]:
             if scope not in scopes_of(request):
                 raise PermissionDenied(f"Your role ({role_of(request)}) may not see this page.")
             with tenant_context(tenant.id), timezone.override(ZoneInfo(tenant.zone)):
+                statement_limit(SECONDS)
                 return _private(view(request, *args, **kwargs))
 
         return cast(Page[P], gzip_page(login_required(enter)))

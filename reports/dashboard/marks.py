@@ -10,19 +10,17 @@ from datetime import datetime
 from decimal import Decimal
 from typing import Final
 
-from django.db.models import Q
-
 from analytics.periods import Calendar, Granularity
-from kpis.annotations import AnnotationView, annotations_between
+from kpis.annotations import AnnotationView, annotation_view, annotations_matching
 from kpis.base import Additivity, Metric, Unit
 from kpis.contracts import Number, Series
-from kpis.goals.contracts import GoalLine, GoalView, PacePoint, Status
-from kpis.goals.models import Goal
-from kpis.goals.selectors import goal_lines, goals_list
+from kpis.goals.contracts import GoalView, PacePoint, Status
+from kpis.goals.selectors import goals_shown
 from reports.dashboard import shown
 from reports.dashboard.question import PageQuestion
 
 MOST_NOTES: Final = 20
+MAX_NOTES: Final = 200
 STATUS_TONES: Final[Mapping[Status, str]] = {
     Status.ON_TRACK: "good",
     Status.REACHED: "good",
@@ -61,36 +59,32 @@ class GoalMark:
 
 @dataclass(frozen=True, slots=True)
 class Marks:
-    """Goals and notes of a page, by metric."""
+    """Goals (by metric, those that end last last) and notes of a page."""
 
-    lines: Mapping[str, tuple[GoalLine, ...]] = field(default_factory=dict)
-    goals: Mapping[str, GoalView] = field(default_factory=dict)
+    goals: Mapping[str, tuple[GoalView, ...]] = field(default_factory=dict)
     notes: tuple[AnnotationView, ...] = ()
 
 
-def marks_read(names: Collection[str], question: PageQuestion, *, lines_of: Collection[str]) -> Marks:
+def marks_read(names: Collection[str], question: PageQuestion) -> Marks:
     """The goals of these metrics and what happened in the range. A filtered page has no goals: they are of everything.
 
     Two statements when there is nothing. Needs the tenant's context and a calendar (NoCalendar).
     """
     ask, tenant_id = question.ask, question.tenant.id
     start, end = ask.period.start, ask.period.end
-    notes = annotations_between(tenant_id=tenant_id, start=start, end=end)
-    wanted = set() if ask.filters or ask.include else _with_goals(names, question)
-    lines = {
-        name: goal_lines(tenant_id=tenant_id, metric=name, start=start, end=end, now=ask.now)
-        for name in wanted & set(lines_of)
-    }
-    goals = [goal for name in wanted for goal in goals_list(tenant_id=tenant_id, now=ask.now, metric=name)]
-    current = [goal for goal in reversed(goals) if not goal.filters and goal.standing.status is not Status.UPCOMING]
-    return Marks(lines, {goal.metric: goal for goal in current}, notes)
+    rows = annotations_matching(tenant_id=tenant_id, start=start, end=end).order_by("at", "id")[:MAX_NOTES]
+    goals: dict[str, tuple[GoalView, ...]] = {}
+    if not ask.filters and not ask.include:
+        for goal in goals_shown(tenant_id=tenant_id, metrics=names, start=start, end=end, now=ask.now):
+            goals[goal.metric] = (*goals.get(goal.metric, ()), goal)
+    return Marks(goals, tuple(annotation_view(row) for row in rows))
 
 
-def _with_goals(names: Collection[str], question: PageQuestion) -> set[str]:
-    calendar, period = question.ask.calendar, question.ask.period
-    first, last = calendar.local_date(period.start), calendar.local_date(period.end)
-    rows = Goal.objects.filter(Q(first__lte=last, end__gt=first), tenant_id=question.tenant.id, is_archived=False)
-    return set(rows.filter(metric__in=list(names)).values_list("metric", flat=True))
+def goal_of_tile(goals: Sequence[GoalView]) -> GoalView | None:
+    """The one that a tile has room for: the first to end of those that are running, else the last that ran."""
+    begun = [goal for goal in goals if goal.standing.status is not Status.UPCOMING]
+    running = [goal for goal in begun if goal.frozen is None and goal.standing.elapsed < 1]
+    return running[0] if running else begun[-1] if begun else None
 
 
 def goal_mark(goal: GoalView | None) -> GoalMark | None:
@@ -108,7 +102,7 @@ def goal_mark(goal: GoalView | None) -> GoalMark | None:
 # --- Lines ------------------------------------------------------------------------------------------------------------
 
 
-def line_values(line: GoalLine, metric: Metric, series: Series) -> list[Number]:
+def line_values(line: GoalView, metric: Metric, series: Series) -> list[Number]:
     """What the goal expects of each bucket of the series: of a sum what should be added in it, of a level its end."""
     edges = [point.start for point in series.points] + [series.end]
     reached = _Reached(line.points)

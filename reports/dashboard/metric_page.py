@@ -6,10 +6,9 @@ from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from typing import Any, Final
 
-from django.db import Error, transaction
+from django.db import Error
 
 from analytics.access.roles import Scope
-from analytics.selectors import statement_limit
 from kpis.base import Metric
 from kpis.catalogue import Catalogue
 from kpis.parameters import FILTERS
@@ -29,7 +28,6 @@ from reports.dashboard.panels import (
 )
 from reports.dashboard.question import PageQuestion
 from reports.dashboard.reading import (
-    SECONDS,
     TOO_SLOW,
     dimensions_of,
     is_too_slow,
@@ -69,7 +67,7 @@ def metric_page(metric: Metric, question: PageQuestion, catalogue: Catalogue) ->
     """The metric over the question's range. Needs the tenant's context."""
     whole = replace(question.ask, by=None)
     numbers = numbers_read([metric.id], whole, tenant_id=question.tenant.id, catalogue=catalogue)
-    marks = Marks() if numbers.is_empty else marks_read([metric.id], question, lines_of=[metric.id])
+    marks = Marks() if numbers.is_empty else marks_read([metric.id], question)
     stored = _ordered(dimensions_of(metric, catalogue))
     by, complaint = _dimension(metric, question, stored, catalogue)
     rows = MORE_ROWS if question.parameters.get("limit") else ROWS
@@ -105,9 +103,7 @@ def panel_context(
 ) -> dict[str, Any]:
     """What a panel's template needs; a question that has no answer is told in its place."""
     try:
-        with transaction.atomic():
-            statement_limit(SECONDS)
-            panel, problem = _panel(kind, metric, question, catalogue, scopes), ""
+        panel, problem = _panel(kind, metric, question, catalogue, scopes), ""
     except (QuestionError, NoCalendar) as error:
         panel, problem = None, sentence(error)
     except Error as error:

@@ -49,7 +49,7 @@ def card_page(area: Area, question: PageQuestion) -> CardPage:
     tiles, charts = ([name for name in names if metric_named(name, catalogue)] for names in (area.tiles, area.charts))
     tables = [pair for pair in area.tables if metric_named(pair[0], catalogue)]
     numbers = numbers_read([*tiles, *charts], replace(question.ask, by=None), tenant_id=tenant_id, catalogue=catalogue)
-    marks = Marks() if numbers.is_empty else marks_read([*tiles, *charts], question, lines_of=charts)
+    marks = Marks() if numbers.is_empty else marks_read([*tiles, *charts], question)
     return CardPage(
         title=area.title,
         intro=area.intro,

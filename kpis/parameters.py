@@ -79,6 +79,16 @@ class Ask:
     match_weekday: bool
     limit: int
 
+    @property
+    def against(self) -> Against | None:
+        """What it is compared with; for a range to date that is the equal time of the earlier unit (S3): its instants
+        alone do not say that they began a day or a month."""
+        if not self.period.is_to_date or self.match_weekday:
+            return self.compare
+        if self.compare == "previous":
+            return self.calendar.previous(self.period)
+        return self.calendar.year_ago(self.period) if self.compare == "year_ago" else self.compare
+
     def arguments(self) -> dict[str, Any]:
         """For `metric_series` and `metrics_series`."""
         return {
@@ -88,7 +98,7 @@ class Ask:
             "by": self.by,
             "filters": self.filters,
             "include": self.include,
-            "compare": self.compare,
+            "compare": self.against,
             "match_weekday": self.match_weekday,
             "limit": self.limit,
             "now": self.now,

@@ -11,18 +11,23 @@ import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Final, Literal, Protocol
+from typing import TYPE_CHECKING, Final, Literal, Protocol
 
-import duckdb
-import ibis
 import pyarrow as pa
 from django.conf import settings
-from ibis.backends.sql.compilers.duckdb import compiler as duckdb_compiler
-from ibis.expr import types as ir
 
 from analytics.lake.errors import EngineFailed, EngineUnavailable, LakeFileBroken, StoreCancelled, StoreTimeout
 from analytics.lake.schema import File
 from analytics.lake.selection import EVENTS, Selection, Shape, condition, text, view
+from analytics.lazily import Lazily
+
+if TYPE_CHECKING:
+    import duckdb
+    import ibis
+    from ibis.expr import types as ir
+else:
+    duckdb = Lazily("duckdb")
+    ibis = Lazily("ibis")
 
 EngineName = Literal["duckdb", "spark"]
 POLL_SECONDS: Final = 0.1
@@ -111,6 +116,8 @@ class DuckDBEngine:
                 yield from pa.Table.from_batches([batch]).cast(schema).to_batches()
 
     def _sql(self, expression: ir.Expr) -> str:
+        from ibis.backends.sql.compilers.duckdb import compiler as duckdb_compiler
+
         return str(duckdb_compiler.to_sqlglot(expression).sql("duckdb"))
 
     def interrupt(self) -> None:

@@ -11,12 +11,10 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from datetime import datetime
-from typing import Final, Protocol, TypeVar
+from typing import TYPE_CHECKING, Final, Protocol, TypeVar
 
-import ibis
 import pyarrow as pa
 from django.conf import settings
-from ibis.expr import types as ir
 
 from analytics.engines import Engine, EngineName, engine_for, unbound, watched
 from analytics.lake.errors import (
@@ -29,6 +27,13 @@ from analytics.lake.errors import (
     UnknownColumn,
 )
 from analytics.lake.selection import Selection, Shape, StoredFile, property_column
+from analytics.lazily import Lazily
+
+if TYPE_CHECKING:
+    import ibis
+    from ibis.expr import types as ir
+else:
+    ibis = Lazily("ibis")
 
 __all__ = [
     "EngineFailed",

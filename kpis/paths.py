@@ -8,12 +8,12 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from datetime import datetime, timedelta
-from typing import Final, Literal
+from typing import TYPE_CHECKING, Final, Literal
 
-import ibis
 import numpy as np
 import pyarrow as pa
 
+from analytics.lazily import Lazily
 from analytics.periods import to_micros
 from kpis.base import Condition
 from kpis.contracts import OTHER
@@ -33,6 +33,11 @@ from kpis.funnels.attempts import Flags, Ints
 from kpis.funnels.kernel import first_of_run
 from kpis.funnels.rows import coded, ordered
 from kpis.series.question import INCLUDABLE, QuestionError
+
+if TYPE_CHECKING:
+    import ibis
+else:
+    ibis = Lazily("ibis")
 
 VERSION: Final = 1
 MAX_DEPTH: Final = 10

@@ -5,12 +5,12 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import reduce
-from typing import Any, Final
+from typing import TYPE_CHECKING, Any, Final
 
-import ibis
 import numpy as np
 import pyarrow as pa
 
+from analytics.lazily import Lazily
 from analytics.periods import to_micros
 from kpis.attribution.channels import DIRECT, MISSING, Touchpoint, channel_of
 from kpis.attribution.paths import Flags, Ints, Sales, Shares, Touches
@@ -19,6 +19,11 @@ from kpis.contracts import OTHER
 from kpis.explore.picks import EventPick, all_hold, column_of, fields_of, people_only, picked
 from kpis.explore.stamp import EventSource
 from kpis.funnels.rows import coded, ordered
+
+if TYPE_CHECKING:
+    import ibis
+else:
+    ibis = Lazily("ibis")
 
 VISIT: Final = 30 * 60 * 1_000_000
 """Microseconds of silence that end a visit (S15)."""

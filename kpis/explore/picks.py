@@ -11,14 +11,18 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from functools import reduce
 from operator import and_
-from typing import Any, Final
+from typing import TYPE_CHECKING, Any, Final
 
-import ibis
-
+from analytics.lazily import Lazily
 from kpis.base import BOOL_COLUMNS, NUMBER_COLUMNS, TEXT_COLUMNS, Condition
 from kpis.explore.stamp import EventSource
 from kpis.series.question import QuestionError
 from kpis.taxonomy import NOT_ACTIVITY, STANDARD_EVENTS
+
+if TYPE_CHECKING:
+    import ibis
+else:
+    ibis = Lazily("ibis")
 
 MAX_NAMES: Final = 50
 MAX_NAME: Final = 400

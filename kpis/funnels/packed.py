@@ -12,11 +12,11 @@ from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from functools import reduce
 from itertools import combinations
-from typing import Any, Final
+from typing import TYPE_CHECKING, Any, Final
 
-import ibis
 import numpy as np
 
+from analytics.lazily import Lazily
 from analytics.periods import to_micros
 from kpis.explore.picks import all_hold, people_only, picked
 from kpis.explore.stamp import EventSource, micros_of
@@ -24,6 +24,11 @@ from kpis.funnels.attempts import NEVER, Attempts, Flags, Ints
 from kpis.funnels.kernel import first_of_run
 from kpis.funnels.question import Funnel
 from kpis.funnels.rows import names_wanted
+
+if TYPE_CHECKING:
+    import ibis
+else:
+    ibis = Lazily("ibis")
 
 PARTS: Final = 4
 BITS: Final = 63

@@ -7,17 +7,22 @@ row number. What comes back is one row a person, as the kernel makes it. For fun
 from __future__ import annotations
 
 from functools import reduce
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-import ibis
 import numpy as np
 import pyarrow as pa
 
+from analytics.lazily import Lazily
 from analytics.periods import to_micros
 from kpis.explore.stamp import EventSource, micros_of
 from kpis.funnels.attempts import NEVER, Attempts, Ints
 from kpis.funnels.question import Funnel
 from kpis.funnels.rows import coded, selection
+
+if TYPE_CHECKING:
+    import ibis
+else:
+    ibis = Lazily("ibis")
 
 
 def planned(source: EventSource, funnel: Funnel, data_through: int) -> Attempts:

@@ -61,14 +61,27 @@ def _setting(name: str, value: str, using: str) -> Iterator[None]:
     A rollback (to the savepoint, or of the whole) restores it without us, and so does the end of the transaction.
     """
     connection = connections[using]
-    is_nested = connection.in_atomic_block
+    begun: dict[str, str] = connection.__dict__.setdefault("bellwether_settings", {})
+    if not connection.in_atomic_block:
+        with transaction.atomic(using=using):
+            _begin_with(name, value, using)
+            begun[name] = value
+            try:
+                yield
+            finally:
+                begun.clear()
+        return
     with transaction.atomic(using=using):
-        before = _read(name, using) if is_nested else ""
+        # What the transaction began with holds until its end, so for the same value there is nothing to ask or to set.
+        before = begun.get(name) or _read(name, using)
         if before not in ("", value):
             raise WrongTenant(f"{name} is {before!r} here and cannot become {value!r}.")
-        (_write if is_nested else _begin_with)(name, value, using)
+        if before == value:
+            yield
+            return
+        _write(name, value, using)
         yield
-        if is_nested and before != value and not connection.needs_rollback:
+        if not connection.needs_rollback:
             _write(name, before, using)
 
 

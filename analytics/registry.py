@@ -14,8 +14,14 @@ class RegistryError(ValueError):
     """A declaration that cannot be registered: its name is taken, empty, or it is not of the registry's kind."""
 
 
-class UnknownName(LookupError):
-    """Nothing is registered under this name. The message offers the nearest names."""
+class UnknownName(KeyError):
+    """Nothing is registered under this name. The message offers the nearest names.
+
+    A KeyError, so that mappings which raise it have their `get` and `in`; but it speaks in a sentence.
+    """
+
+    def __str__(self) -> str:
+        return str(self.args[0]) if self.args else ""
 
 
 class Registry(Generic[T]):

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime
 from decimal import Decimal
 from fractions import Fraction
@@ -106,7 +106,7 @@ def contributions_read(*, tenant_id: int, metric: str, by: str, ask: Ask) -> Con
         _check(declared, Catalogue(tenant_id))
         earlier = range_before(
             ask.period,
-            ask.compare or "previous",
+            replace(ask, compare=ask.compare or "previous").against or "previous",
             context.calendar,
             through=context.known_until,
             match_weekday=ask.match_weekday,

@@ -44,3 +44,9 @@ def test_an_unknown_name_offers_the_nearest() -> None:
     dishes.register(Dish("soup"))
     with pytest.raises(UnknownName, match="did you mean soup"):
         dishes["soap"]
+
+
+def test_an_unknown_name_is_a_key_error_that_speaks_in_a_sentence() -> None:
+    error = UnknownName("there is no metric x; did you mean y?")
+    assert isinstance(error, KeyError)
+    assert str(error) == "there is no metric x; did you mean y?"

@@ -8,6 +8,7 @@ from reports.annotations.urls import pages as notes
 from reports.boards.urls import pages as boards
 from reports.dashboard import signin, views
 from reports.dashboard.areas import AREAS, PLATFORMS
+from reports.explore.urls import pages as explore
 from reports.exports.urls import pages as exports
 from reports.goals.urls import pages as goals
 from reports.names.urls import pages as names
@@ -33,6 +34,7 @@ urlpatterns = [
     re_path(rf"^platforms/(?P<slug>{'|'.join(PLATFORMS)})/$", views.platform, name="platform"),
     *notes,
     *boards,
+    *explore,
     *exports,
     *goals,
     *names,

@@ -48,14 +48,16 @@ def explore(
     audience: Audience | None = None,
     timeout: float | None = None,
     cancelled: Callable[[], bool] | None = None,
+    engine: str = "",
     progress: Callable[[int, int], None] = lambda done, total: None,
 ) -> dict[str, Any]:
     """The answer as JSON-ready values, remembered for half a minute where an audience is given.
 
-    Raises ValidationError for a question that cannot be answered, LakeError where the store cannot.
+    `engine`: other than ANALYTICS_ENGINE. Raises ValidationError for a question that cannot be answered, LakeError
+    where the store cannot.
     """
     asked = asked_of(kind=kind, wanted=wanted, asking=asking)
-    desk = Desk(asking, opener(asking, timeout=timeout, cancelled=cancelled), progress)
+    desk = Desk(asking, opener(asking, timeout=timeout, cancelled=cancelled, engine=engine), progress)
 
     def compute() -> dict[str, Any]:
         with refusals():

@@ -1,0 +1,1 @@
+"""Exploration and customers as pages: the question lies in the address, the answer is written by the server."""

@@ -5,7 +5,18 @@ from __future__ import annotations
 from django.urls import include, path
 
 from kpis.views import annotations as annotation_views
-from kpis.views import definitions, goals, mapping, metrics, payments, performance, quality, understanding, webhooks
+from kpis.views import (
+    definitions,
+    goals,
+    mapping,
+    metrics,
+    payments,
+    performance,
+    quality,
+    understanding,
+    usage,
+    webhooks,
+)
 
 urlpatterns = [
     path("kpis/", metrics.MetricsView.as_view(), name="kpis"),
@@ -38,5 +49,6 @@ urlpatterns = [
     path("payments/top-resources/", payments.TopResourcesView.as_view(), name="payments-top-resources"),
     path("payments/customers/", payments.CustomersView.as_view(), name="payments-customers"),
     path("performance/", performance.PerformanceView.as_view(), name="performance"),
+    path("usage/", usage.UsageView.as_view(), name="usage"),
     path("webhooks/metrics/", webhooks.MetricsView.as_view(), name="webhooks-metrics"),
 ]

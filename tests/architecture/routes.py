@@ -17,6 +17,7 @@ NOBODYS: dict[str, Any] = {
     "held_id": MISSING,
     "key_id": MISSING,
     "link_id": MISSING,
+    "segment_id": MISSING,
     "job_id": MISSING,
     "goal_id": MISSING,
     "annotation_id": MISSING,

@@ -116,6 +116,7 @@ MATRIX: dict[tuple[str, str], str] = {
     ("payments-top-resources", "GET"): READERS,
     ("payments-customers", "GET"): READERS,
     ("performance", "GET"): READERS,
+    ("usage", "GET"): READERS,
     ("segments", "GET"): READERS,
     ("segments", "POST"): ANALYSTS,
     ("segment", "GET"): READERS,

@@ -239,6 +239,10 @@ SPECTACULAR_SETTINGS: dict[str, Any] = {
         "ApiKeyKindEnum": "analytics.models.tenants.ApiKey.Kind",
         "JobRequestKindEnum": [("rollup", "rollup"), ("backfill", "backfill")],
         "MetricStatusEnum": [(word, word) for word in ("ok", "warning", "critical", "unknown")],
+        "MetricUnitEnum": [
+            (word, word) for word in ("count", "money", "ratio", "duration", "number", "percentage_points")
+        ],
+        "CohortUnitEnum": [(word, word) for word in ("day", "week", "month")],
         "AnnotationKindEnum": "kpis.models.Annotation.Kind",
         "GoalStatusEnum": [
             (word, word) for word in ("upcoming", "on_track", "at_risk", "off_track", "reached", "missed", "unknown")

@@ -2,14 +2,36 @@
 
 from __future__ import annotations
 
-from django.urls import path
+from django.urls import path, re_path
 
-from reports.explore import customer, customers, funnel, jobs, people, segments
+from reports.explore import (
+    attribution,
+    channels,
+    costs,
+    customer,
+    customers,
+    exports,
+    funnel,
+    jobs,
+    paths,
+    people,
+    performance,
+    retention,
+    segments,
+)
+
+KINDS = "|".join(exports.LAYOUTS)
 
 pages = [
     path("explore/funnel/", funnel.funnel, name="explore-funnel"),
+    path("explore/retention/", retention.retention, name="explore-retention"),
+    path("explore/paths/", paths.paths, name="explore-paths"),
+    path("explore/attribution/", attribution.attribution, name="explore-attribution"),
+    path("explore/channels/", channels.channels, name="explore-channels"),
+    path("explore/costs/", costs.costs, name="explore-costs"),
     path("explore/people/", people.people, name="explore-people"),
     path("explore/jobs/<uuid:job_id>/cancel/", jobs.cancel, name="explore-cancel"),
+    re_path(rf"^explore/(?P<kind>{KINDS})\.(?P<format>csv|xlsx)$", exports.export, name="explore-export"),
     path("segments/", segments.segments, name="segments"),
     path("segments/<uuid:segment_id>/people/", segments.members, name="segment-people"),
     path("segments/<uuid:segment_id>/refresh/", segments.refresh, name="segment-refresh"),
@@ -18,4 +40,5 @@ pages = [
     path("customers/snapshot/", customers.snapshot_now, name="customers-snapshot"),
     path("customers/table/", customers.table, name="customer-table"),
     path("customers/<int:subject>/", customer.customer, name="customer"),
+    path("performance/", performance.performance, name="performance"),
 ]

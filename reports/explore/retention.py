@@ -1,0 +1,151 @@
+"""`/explore/retention/`: cohorts as a table of heat, by calendar or by everybody's own clock; lifecycle below it."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any, Final
+
+from django.http import HttpRequest, HttpResponse
+from django.shortcuts import redirect
+from django.utils import timezone
+from django.views.decorators.http import require_GET
+
+from analytics.filters import calendar_of
+from reports.dashboard.doors import tenant_of, tenant_page
+from reports.explore import parts
+from reports.explore.asking import Asked, Outcome, address, asked_of, outcome_of, written
+from reports.explore.frame import Sample, known_of, page_of, sent_of
+from reports.explore.parts import Known, Pick, Reader, Test
+from reports.explore.retention_shown import LifecycleShown, lifecycle_shown, retention_shown
+
+TITLE: Final = "Retention"
+INTRO: Final = "Of those who came in one period, how many came again; and who is new, stayed, came back or fell asleep."
+UNITS: Final = (("day", "Days"), ("week", "Weeks"), ("month", "Months"))
+COHORTS: Final = (
+    ("first_ever", "Came for the first time ever"),
+    ("first_in_range", "Came for the first time in this range"),
+    ("recurring", "Came at all in the period"),
+)
+MODES: Final = (("on", "Came again in that period"), ("on_or_after", "Came again then or later"))
+CLOCKS: Final = (("calendar", "By the calendar"), ("24h", "By each person's own 24 hours"))
+INCLUDABLE: Final = (("bots", "Bots"), ("internal", "Internal users"))
+DEFAULTS: Final = {"unit": "week", "clock": "calendar", "cohort": "first_ever", "mode": "on"}
+
+
+@dataclass(frozen=True, slots=True)
+class RetentionFields:
+    """The whole form."""
+
+    unit: str
+    periods: str
+    first_day: str
+    clock: str
+    cohort: str
+    mode: str
+    first: Pick
+    returning: Pick
+    brackets: str
+    revenue: bool
+    tests: tuple[Test, ...]
+    include: tuple[str, ...]
+    units: tuple[tuple[str, str], ...] = UNITS
+    clocks: tuple[tuple[str, str], ...] = CLOCKS
+    cohorts: tuple[tuple[str, str], ...] = COHORTS
+    modes: tuple[tuple[str, str], ...] = MODES
+    includable: tuple[tuple[str, str], ...] = INCLUDABLE
+
+
+@require_GET
+@tenant_page()
+def retention(request: HttpRequest) -> HttpResponse:
+    """The page. A form that was sent becomes the address of its question."""
+    if "do" in request.GET:
+        return redirect(address(request.path, read(Reader(request.GET))))
+    tenant = tenant_of(request)
+    known = known_of(tenant, timezone.now())
+    asked = asked_of(request, {"unit": "week", "periods": 9})
+    calendar = calendar_of(tenant)
+    lifecycle, life = _lifecycle(request, asked)
+    return page_of(
+        request,
+        "retention",
+        asked,
+        title=TITLE,
+        intro=INTRO,
+        template="reports/explore/retention.html",
+        fields=fields_of(asked.wanted),
+        known=known,
+        view=lambda answer, q: retention_shown(answer, q, calendar),
+        samples=samples_of(known, request.path),
+        lifecycle=lifecycle,
+        lifecycle_problems=life.problems,
+    )
+
+
+def _lifecycle(request: HttpRequest, asked: Asked) -> tuple[LifecycleShown | None, Outcome]:
+    """Over the same periods; it comes out of bitmaps, so it costs next to nothing."""
+    unit = asked.wanted.get("unit", "week")
+    if asked.problems or unit not in dict(UNITS) or request.GET.get("job"):
+        return None, Outcome()
+    question = {"unit": unit, "period": {"day": "last_30d", "week": "last_90d", "month": "last_12m"}[unit]}
+    outcome = outcome_of(request, "lifecycle", Asked(question))
+    tenant = tenant_of(request)
+    if outcome.answer is None:
+        return None, outcome
+    return lifecycle_shown(outcome.answer, written(question), calendar_of(tenant)), outcome
+
+
+def read(reader: Reader) -> dict[str, Any]:
+    """The form as the API's JSON; what is as it would be anyway is left out."""
+    brackets = [int(text) if text.isdigit() else text for text in reader.text("brackets").replace(",", " ").split()]
+    first, returning = reader.pick("first"), reader.pick("again")
+    return parts.without_nothing(
+        {
+            **{name: _unless(reader.text(name), default) for name, default in DEFAULTS.items() if name != "unit"},
+            "unit": reader.text("unit", "week"),
+            "periods": reader.number("periods"),
+            "from": reader.text("from"),
+            "first": first if first["events"] or "where" in first else None,
+            "returning": returning if returning["events"] or "where" in returning else None,
+            "brackets": brackets[:60],
+            "revenue": True if reader.text("revenue") else None,
+            "filters": reader.tests(),
+            "include": reader.texts("include"),
+        }
+    )
+
+
+def _unless(value: str, default: str) -> str | None:
+    return None if value == default else value
+
+
+def fields_of(wanted: Mapping[str, Any]) -> RetentionFields:
+    """The question as fields, however odd it is."""
+    text = parts.text_of
+    return RetentionFields(
+        unit=text(wanted, "unit", "week"),
+        periods=text(wanted, "periods", "13"),
+        first_day=text(wanted, "from")[:10],
+        clock=text(wanted, "clock", "calendar"),
+        cohort=text(wanted, "cohort", "first_ever"),
+        mode=text(wanted, "mode", "on"),
+        first=parts.pick_of("first", wanted.get("first")),
+        returning=parts.pick_of("again", wanted.get("returning")),
+        brackets=", ".join(parts.texts_of(wanted.get("brackets"))),
+        revenue=bool(wanted.get("revenue")),
+        tests=parts.tests_of(wanted.get("filters")),
+        include=tuple(parts.texts_of(wanted.get("include"))),
+    )
+
+
+def samples_of(known: Known, path: str) -> tuple[Sample, ...]:
+    """Questions that make sense of the tenant's own events."""
+    found = [Sample("Months", address(path, {"unit": "month", "periods": 6}))]
+    if sent_of(known, "order_completed"):
+        orders = {"events": ["order_completed"]}
+        bought = {"clock": "24h", "unit": "week", "periods": 8, "first": orders, "revenue": True}
+        found.append(Sample("Buyers who bought again, with revenue", address(path, bought)))
+        days = {"clock": "24h", "unit": "week", "periods": 6, "brackets": [0, 1, 3, 7, 14, 28]}
+        found.append(Sample("Day 0, 1, 3, 7, 14", address(path, days)))
+    return tuple(found)

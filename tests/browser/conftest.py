@@ -1,0 +1,87 @@
+"""Browsers of the people of the stage. A browser lives as long as a file of tests: its loop is no other test's."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+from django.db import connections
+from playwright.sync_api import Browser, BrowserContext, sync_playwright
+from pytest_django.plugin import DjangoDbBlocker
+
+from config import embedded
+from tests.browser.stage import Stage, chromium, stage_of
+from tests.browser.walk import Visit
+from tests.conftest import ALIASES, VARIABLES, _admin_url, _make_database, _one_at_a_time, url_of
+
+ARGUMENTS = [
+    "--no-sandbox",
+    "--disable-gpu",
+    "--disable-quic",
+    "--no-first-run",
+    "--disable-background-networking",
+    "--disable-component-update",
+    "--disable-sync",
+]
+DATABASE = "bellwether_browser"
+NO_BROWSER = "no Chromium on the PATH: apt-get install chromium"
+
+Visitor = Callable[..., Visit]
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    here = Path(__file__).parent
+    for item in items:
+        if chromium() is None and here in item.path.parents:
+            item.add_marker(pytest.mark.skip(reason=NO_BROWSER))
+
+
+@pytest.fixture(scope="session")
+def stage(django_db_setup: None, django_db_blocker: DjangoDbBlocker, test_home: Path, redis_url: str) -> Stage:
+    """The running product, one for the whole run."""
+    with django_db_blocker.unblock(), _one_at_a_time(test_home):
+        if not (test_home / "browser.json").exists():
+            _make_database(DATABASE, test_home)
+        for alias in ALIASES:
+            connections[alias].close()
+    admin, known = _admin_url(test_home), embedded.passwords(test_home)
+    urls = {
+        VARIABLES[alias]: url_of(admin, database=DATABASE, user=role, password=known[role])
+        for alias, role in ALIASES.items()
+    }
+    return stage_of(test_home, urls, redis_url)
+
+
+@pytest.fixture(scope="module")
+def browser(stage: Stage) -> Iterator[Browser]:
+    with sync_playwright() as playwright:
+        opened = playwright.chromium.launch(executable_path=chromium(), args=ARGUMENTS)
+        yield opened
+        opened.close()
+
+
+@pytest.fixture
+def visit(browser: Browser, stage: Stage) -> Iterator[Visitor]:
+    """`visit("olga", width=390, scheme="dark")`: a page of somebody's own. What goes wrong in it fails the test."""
+    opened: list[tuple[BrowserContext, Visit]] = []
+
+    def open_(who: str = "", *, width: int = 1440, height: int = 900, scheme: str = "light", **options: Any) -> Visit:
+        options.setdefault("reduced_motion", "reduce")
+        context = browser.new_context(
+            viewport={"width": width, "height": height}, color_scheme=scheme, base_url=stage.url, **options
+        )
+        context.set_default_timeout(15_000)
+        if who:
+            context.add_cookies([{**stage.sessions[who], "url": stage.url}])
+        visit = Visit(stage, context)
+        opened.append((context, visit))
+        return visit
+
+    yield open_
+    troubles = []
+    for context, visit in opened:
+        troubles += visit.troubles
+        context.close()
+    assert troubles == []

@@ -48,7 +48,10 @@ class SpanField(serializers.Field[Any, Any, Any, Any]):
             raise ValidationError(
                 f"Write a length of time such as 30m, 12h or 7d, not {str(data)[:40]!r}.", "invalid_span"
             )
-        return timedelta(seconds=int(match[1]) * UNITS[match[2]])
+        try:
+            return timedelta(seconds=int(match[1]) * UNITS[match[2]])
+        except OverflowError:
+            raise ValidationError("This is longer than anybody can wait.", "invalid_span") from None
 
     def to_representation(self, value: Any) -> Any:
         return int(value.total_seconds()) if isinstance(value, timedelta) else value

@@ -41,6 +41,8 @@ def segment_create(
     created_by: str = "",
 ) -> PeopleSegment:
     """Ask the question and keep who answers to it. Raises SegmentError, QuestionError, LakeError."""
+    if "\x00" in name or "\x00" in description:
+        raise SegmentError("a name has no control characters", "name")
     if source not in sources:
         raise SegmentError(f"a segment comes from {' or '.join(sorted(each.id for each in sources))}", "source")
     found = sources[source].read(tenant, definition, now)

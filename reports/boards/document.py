@@ -21,6 +21,7 @@ MAX_DEPTH: Final = 8
 MAX_NODES: Final = 5000
 PLAIN: Final = "tag:yaml.org,2002:"
 CONSTRUCTED: Final = {f"{PLAIN}{name}" for name in ("int", "float", "bool", "null")}
+HALF: Final = re.compile(r"[\ud800-\udfff]")
 FIRST: Final = ("kind", "title", "metric", "goal", "text", "query")
 
 
@@ -134,6 +135,7 @@ def _pairs(node: yaml.MappingNode, path: str, lines: dict[str, int]) -> Iterator
         line = _line(key.start_mark)
         if not isinstance(key, yaml.ScalarNode):
             raise YamlError(line, "A key is a word.")
+        _check_text(key)
         if key.value == "<<":
             raise YamlError(line, "Merge keys (<<) are not read: write the values out.")
         if key.value in seen:
@@ -147,6 +149,7 @@ def _pairs(node: yaml.MappingNode, path: str, lines: dict[str, int]) -> Iterator
 
 def _scalar(node: yaml.Node) -> Any:
     """Dates stay texts, as the address of a page has them."""
+    _check_text(node)
     if node.tag not in CONSTRUCTED:
         return node.value
     construct: Callable[[yaml.Node], Any] = yaml.SafeLoader("").construct_object
@@ -154,6 +157,12 @@ def _scalar(node: yaml.Node) -> Any:
         return construct(node)
     except (ValueError, OverflowError, yaml.YAMLError):
         raise YamlError(_line(node.start_mark), f"{node.value[:40]!r} is no number: put it in quotes.") from None
+
+
+def _check_text(node: yaml.Node) -> None:
+    """`\\ud800` in quotes is half of a character, which nothing can store or show."""
+    if HALF.search(node.value):
+        raise YamlError(_line(node.start_mark), "Half of a surrogate pair (\\ud800 to \\udfff) is no character.")
 
 
 def _line(mark: Any) -> int:

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-from datetime import timedelta
+from datetime import date, timedelta
 from typing import Any
 
 from django import forms
 
+from analytics.filters import LATEST
 from kpis.goals.contracts import GoalView, Shape
 from kpis.goals.models import Goal
 
@@ -42,6 +43,13 @@ class GoalForm(forms.Form):
     note = forms.CharField(
         max_length=4000, label="Note (optional)", required=False, widget=forms.Textarea(attrs={"rows": 3})
     )
+
+    def clean_last(self) -> date | None:
+        """The day after it, where the goal ends, has to be a day too."""
+        last: date | None = self.cleaned_data["last"]
+        if last is not None and last.year >= LATEST.year:
+            raise forms.ValidationError(f"The last day lies before the year {LATEST.year}.")
+        return last
 
 
 class CheckInForm(forms.Form):

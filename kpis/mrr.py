@@ -58,25 +58,49 @@ class Movement:
         return replace(self, **{name: getattr(self, name).scaleb(-exponent) for name in money})
 
 
-def movement_of(before: Prices, after: Prices) -> Movement:
-    """From what was known at the start to what is known at the end, in minor units. `before` is part of `after`."""
+@dataclass(frozen=True, slots=True)
+class CustomerMovement:
+    """How one customer moved, in minor units. `kind` is new, expansion, reactivation, contraction or churn.
+
+    `amount` is what the movement of that kind counts, never negative; `fx` apart from it.
+    """
+
+    person: int
+    kind: str
+    amount: Decimal
+    opening: Decimal
+    closing: Decimal
+    fx: Decimal
+
+
+def customers_moved(before: Prices, after: Prices) -> list[CustomerMovement]:
+    """Everybody who pays at the start or at the end, by number, also those who did not move."""
     old, new = _by_person(before), _by_person(after)
     ever = {price.person for price in before.entries if price.was_paid}
-    moved: dict[str, Decimal] = defaultdict(Decimal)
-    for person in old.keys() | new.keys():
+    found = []
+    for person in sorted(old.keys() | new.keys()):
         was, now = old.get(person, {}), new.get(person, {})
         paid, pays = sum(map(monthly, was.values()), NOTHING), sum(map(monthly, now.values()), NOTHING)
         rates = _exchange(was, now) if paid and pays else NOTHING
-        moved["fx"] += rates
         kind = _kind(paid, pays - rates, is_gone=not pays, is_known=person in ever)
-        moved[kind] += abs(pays - rates - paid)
-        moved["opening"] += paid
-        moved["closing"] += pays
+        found.append(CustomerMovement(person, kind, abs(pays - rates - paid), paid, pays, rates))
+    return found
+
+
+def movement_of(before: Prices, after: Prices) -> Movement:
+    """From what was known at the start to what is known at the end, in minor units. `before` is part of `after`."""
+    everybody = customers_moved(before, after)
+    moved: dict[str, Decimal] = defaultdict(Decimal)
+    for one in everybody:
+        moved[one.kind] += one.amount
+        moved["fx"] += one.fx
+        moved["opening"] += one.opening
+        moved["closing"] += one.closing
     return Movement(
         **moved,
-        customers=len(new),
-        opening_customers=len(old),
-        churned_customers=len(old.keys() - new.keys()),
+        customers=sum(one.closing != NOTHING for one in everybody),
+        opening_customers=sum(one.opening != NOTHING for one in everybody),
+        churned_customers=sum(one.kind == "churn" for one in everybody),
     )
 
 

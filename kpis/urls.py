@@ -10,6 +10,7 @@ from kpis.views import (
     goals,
     mapping,
     metrics,
+    movements,
     payments,
     performance,
     quality,
@@ -49,6 +50,7 @@ urlpatterns = [
     path("payments/top-resources/", payments.TopResourcesView.as_view(), name="payments-top-resources"),
     path("payments/customers/", payments.CustomersView.as_view(), name="payments-customers"),
     path("performance/", performance.PerformanceView.as_view(), name="performance"),
+    path("customers/movements/", movements.MovementsView.as_view(), name="customers-movements"),
     path("usage/", usage.UsageView.as_view(), name="usage"),
     path("webhooks/metrics/", webhooks.MetricsView.as_view(), name="webhooks-metrics"),
 ]

@@ -18,12 +18,13 @@ from kpis.series import NoCalendar
 from reports.boards.draft import QUERY, RANGE, Card, Draft, question_of_card
 from reports.boards.kinds import KINDS, CardKind
 from reports.boards.retention import RetentionTable, for_strangers, retention_table
-from reports.boards.shared import Curtain
+from reports.boards.shared import NOT_HERE, Curtain
 from reports.dashboard import shown
 from reports.dashboard.cards import ChartCard, TableCard, Tile, actions_of
 from reports.dashboard.pages import chart_for, table_for, tile_for
 from reports.dashboard.question import PageQuestion, question_of
 from reports.dashboard.reading import Numbers, numbers_read
+from reports.explore.card import ExplorationCard, NoCard, exploration_card
 
 WEEKS: Final = 8
 BROKEN: Final = "This card cannot be shown as it is: edit the board."
@@ -36,7 +37,7 @@ class BoardCard:
     index: int
     card: Card
     kind: CardKind
-    item: Tile | ChartCard | TableCard | GoalView | RetentionTable | None = None
+    item: Tile | ChartCard | TableCard | GoalView | RetentionTable | ExplorationCard | None = None
     title: str = ""
     problem: str = ""
     note: str = ""
@@ -178,6 +179,16 @@ def _retention(stage: Stage, empty: BoardCard, together: Together) -> BoardCard:
     return replace(empty, item=made(found, calendar), title=title)
 
 
+def _exploration(stage: Stage, empty: BoardCard, together: Together) -> BoardCard:
+    if stage.curtain is not None:
+        return replace(empty, problem=NOT_HERE)
+    try:
+        item = exploration_card(tenant=stage.tenant, address=empty.card.text, now=stage.now)
+    except NoCard as error:
+        return replace(empty, problem=str(error))
+    return replace(empty, item=item, title=empty.card.title or empty.kind.title)
+
+
 READERS: Final[dict[str, Callable[[Stage, BoardCard, Together], BoardCard]]] = {
     "tile": _tile,
     "chart": _chart,
@@ -185,6 +196,7 @@ READERS: Final[dict[str, Callable[[Stage, BoardCard, Together], BoardCard]]] = {
     "text": _text,
     "goal": _goal,
     "retention": _retention,
+    "exploration": _exploration,
 }
 
 

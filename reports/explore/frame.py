@@ -83,6 +83,8 @@ def page_of(
     **more: Any,
 ) -> HttpResponse:
     """Asks and renders. What takes long goes on as a job, whose page this one becomes."""
+    from reports.explore.to_board import boards_of  # boards show answers as cards, so they know this module
+
     outcome = outcome_of(request, kind, asked)
     if outcome.job is not None and not request.GET.get("job"):
         return redirect(address(request.path, asked.wanted, job=str(outcome.job.id)))
@@ -102,6 +104,7 @@ def page_of(
         "samples": samples,
         "may_save": Scope.KPIS_WRITE in scopes_of(request),
         "may_see_people": Scope.EVENTS_READ in scopes_of(request),
+        "boards": boards_of(request) if Scope.KPIS_WRITE in scopes_of(request) else (),
         **more,
     }
     return render(request, template, context)

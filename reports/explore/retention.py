@@ -85,7 +85,7 @@ def retention(request: HttpRequest) -> HttpResponse:
 
 def _lifecycle(request: HttpRequest, asked: Asked) -> tuple[LifecycleShown | None, Outcome]:
     """Over the same periods; it comes out of bitmaps, so it costs next to nothing."""
-    unit = asked.wanted.get("unit", "week")
+    unit = parts.text_of(asked.wanted, "unit", "week")
     if asked.problems or unit not in dict(UNITS) or request.GET.get("job"):
         return None, Outcome()
     question = {"unit": unit, "period": {"day": "last_30d", "week": "last_90d", "month": "last_12m"}[unit]}

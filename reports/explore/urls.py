@@ -18,6 +18,7 @@ from reports.explore import (
     performance,
     retention,
     segments,
+    to_board,
 )
 
 KINDS = "|".join(exports.LAYOUTS)
@@ -31,6 +32,7 @@ pages = [
     path("explore/costs/", costs.costs, name="explore-costs"),
     path("explore/people/", people.people, name="explore-people"),
     path("explore/jobs/<uuid:job_id>/cancel/", jobs.cancel, name="explore-cancel"),
+    path("explore/to-board/", to_board.to_board, name="explore-to-board"),
     re_path(rf"^explore/(?P<kind>{KINDS})\.(?P<format>csv|xlsx)$", exports.export, name="explore-export"),
     path("segments/", segments.segments, name="segments"),
     path("segments/<uuid:segment_id>/people/", segments.members, name="segment-people"),

@@ -113,12 +113,13 @@ class SegmentOverlapView(SegmentView):
     )
     def get(self, request: Request, segment_id: UUID) -> Response:
         """How many people are in this one, in the other and in both."""
+        one = self.segment(segment_id)
         filters.only_known(request.query_params, ("with",))
         try:
             other = UUID(filters.text_parameter(request.query_params, "with") or "")
         except ValueError:
             filters.refuse("with", "invalid_id", "Name the other segment: `?with=<id>`.")
-        one, two = self.segment(segment_id), self.segment(other, "with")
+        two = self.segment(other, "with")
         return Response(asdict(selectors.overlap(selectors.people_of(one), selectors.people_of(two))))
 
 

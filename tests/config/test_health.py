@@ -17,6 +17,13 @@ from config import figures
 pytestmark = pytest.mark.django_db(transaction=True)
 
 
+@pytest.fixture(autouse=True)
+def _no_signs_of_life(redis_url: str) -> None:
+    """Other tests leave old ones behind."""
+    with figures.redis_client() as client:
+        client.delete(figures.BEAT_KEY, figures.WORKER_KEY)
+
+
 def test_live_asks_nothing(client: Client) -> None:
     assert client.get("/health/live").json() == {"status": "ok"}
 

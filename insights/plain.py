@@ -8,6 +8,8 @@ from typing import Any
 
 from analytics.capture.money import exponents
 from insights.contracts import CustomerValue, LifetimeCurves, SnapshotView
+from insights.customers.acquisition import Paybacks
+from insights.customers.payback import Payback
 
 
 def money(minor: float | None, currency: str) -> str | None:
@@ -102,6 +104,48 @@ def curves_plain(curves: LifetimeCurves) -> dict[str, Any]:
         ],
         "means": [money(mean, code) for mean in curves.means],
         "data_through": curves.data_through.isoformat(),
+    }
+
+
+MARGINS: Mapping[str, str] = {
+    "parameter": "Margin is {share} of revenue, as asked.",
+    "setting": "Margin is {share} of revenue, as the tenant's settings say.",
+    "default": "Margin is taken for all of revenue (100 %): nobody said what goods and service cost. Pass `margin`.",
+}
+
+
+def paybacks_plain(found: Paybacks) -> dict[str, Any]:
+    """For `GET customers/payback/`."""
+    code = found.currency
+    return {
+        "unit": "month",
+        "currency": code,
+        "margin": float(found.margin),
+        "margin_from": found.margin_from,
+        "note": MARGINS[found.margin_from].format(share=f"{float(found.margin) * 100:g} %"),
+        "overall": _payback(found.overall, code),
+        "cohorts": [_payback(one, code) for one in found.cohorts],
+        "channels": [
+            {"channel": name, **_payback(whole, code), "cohorts": [_payback(one, code) for one in cohorts]}
+            for name, whole, cohorts in found.channels
+        ],
+        "costs_without_rate": found.without_rate,
+        "method": "cost of a month / those who first bought in it; a channel's customers by the last touch before "
+        "their first purchase that was not direct; net revenue as observed",
+        "data_through": found.data_through.isoformat(),
+    }
+
+
+def _payback(one: Payback, code: str) -> dict[str, Any]:
+    return {
+        "start": one.start.isoformat() if one.start else None,
+        "customers": one.customers,
+        "cost": money(one.cost, code),
+        "cac": money(float(one.cac), code) if one.cac is not None else None,
+        "months": one.months,
+        "observed": one.observed,
+        "recovered": one.recovered,
+        "standing": one.standing,
     }
 
 

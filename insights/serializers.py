@@ -101,3 +101,37 @@ class CurvesSerializer(serializers.Serializer[Any]):
     cohorts = CurveSerializer(many=True)
     means = serializers.ListField(child=serializers.CharField(allow_null=True))
     data_through = serializers.DateTimeField()
+
+
+class PaybackSerializer(serializers.Serializer[Any]):
+    """One cohort; null where no costs were told. `start` is null for all cohorts together."""
+
+    start = serializers.DateField(allow_null=True)
+    customers = serializers.IntegerField()
+    cost = serializers.CharField(allow_null=True)
+    cac = serializers.CharField(allow_null=True, help_text="cost / customers")
+    months = serializers.IntegerField(allow_null=True, help_text="until the cost came back; the first month is 1")
+    observed = serializers.IntegerField(help_text="months that are over")
+    recovered = serializers.FloatField(allow_null=True, help_text="share of the cost that has come back")
+    standing = serializers.CharField(help_text="no_cost, no_customers, paid_back or not_yet")
+
+
+class ChannelPaybackSerializer(PaybackSerializer):
+    """A channel, and its cohorts."""
+
+    channel = serializers.CharField(help_text="__none__: nothing is known to have come before")
+    cohorts = PaybackSerializer(many=True)
+
+
+class PaybacksSerializer(serializers.Serializer[Any]):
+    unit = serializers.CharField()
+    currency = serializers.CharField()
+    margin = serializers.FloatField()
+    margin_from = serializers.CharField(help_text="parameter, setting or default")
+    note = serializers.CharField()
+    overall = PaybackSerializer()
+    cohorts = PaybackSerializer(many=True)
+    channels = ChannelPaybackSerializer(many=True)
+    costs_without_rate = serializers.IntegerField()
+    method = serializers.CharField()
+    data_through = serializers.DateTimeField()

@@ -117,6 +117,8 @@ MATRIX: dict[tuple[str, str], str] = {
     ("payments-customers", "GET"): READERS,
     ("performance", "GET"): READERS,
     ("usage", "GET"): READERS,
+    ("customers-movements", "GET"): ANALYSTS,
+    ("customers-payback", "GET"): READERS,
     ("segments", "GET"): READERS,
     ("segments", "POST"): ANALYSTS,
     ("segment", "GET"): READERS,

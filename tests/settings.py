@@ -40,3 +40,5 @@ STORAGES = {
 STATIC_ROOT.mkdir(exist_ok=True)  # noqa: F405 - WhiteNoise warns about a missing folder
 for _database in DATABASES.values():  # noqa: F405
     _database["CONN_MAX_AGE"] = 0
+# Workers of pytest-xdist have databases of their own with tenants of the same numbers, so they have lakes of their own.
+ANALYTICS_LAKE_URL = str(Path(os.environ["BELLWETHER_HOME"], "lakes", os.environ.get("PYTEST_XDIST_WORKER", "main")))

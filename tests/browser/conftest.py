@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 import pytest
 from django.db import connections
@@ -12,9 +12,10 @@ from playwright.sync_api import Browser, BrowserContext, sync_playwright
 from pytest_django.plugin import DjangoDbBlocker
 
 from config import embedded
+from config.roles import url_of
 from tests.browser.stage import Stage, chromium, stage_of
 from tests.browser.walk import Visit
-from tests.conftest import ALIASES, VARIABLES, _admin_url, _make_database, _one_at_a_time, url_of
+from tests.conftest import ALIASES, VARIABLES, _admin_url, _make_database, _one_at_a_time
 
 ARGUMENTS = [
     "--no-sandbox",
@@ -67,14 +68,14 @@ def visit(browser: Browser, stage: Stage) -> Iterator[Visitor]:
     """`visit("olga", width=390, scheme="dark")`: a page of somebody's own. What goes wrong in it fails the test."""
     opened: list[tuple[BrowserContext, Visit]] = []
 
-    def open_(who: str = "", *, width: int = 1440, height: int = 900, scheme: str = "light", **options: Any) -> Visit:
+    def open_(who: str = "", *, width: int = 1440, height: int = 900, scheme: Literal["light", "dark"] = "light", **options: Any) -> Visit:
         options.setdefault("reduced_motion", "reduce")
         context = browser.new_context(
             viewport={"width": width, "height": height}, color_scheme=scheme, base_url=stage.url, **options
         )
         context.set_default_timeout(15_000)
         if who:
-            context.add_cookies([{**stage.sessions[who], "url": stage.url}])
+            context.add_cookies([{"url": stage.url, "name": stage.sessions[who]["name"], "value": stage.sessions[who]["value"]}])
         visit = Visit(stage, context)
         opened.append((context, visit))
         return visit

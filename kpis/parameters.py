@@ -46,6 +46,8 @@ PAYMENTS: Final = (*RANGE, "days", "limit", "country", "method", "platform", "in
 EVERYTHING: Final = (*RANGE, *CUT, *NARROW, *COMPARE)
 AGAINST: Final[tuple[Literal["previous", "year_ago"], ...]] = ("previous", "year_ago")
 MAX_FILTERS: Final = 20
+MAX_VALUES: Final = 1000
+"""Of one condition."""
 MAX_KEYS: Final = 1000
 MAX_CELLS: Final = 100_000
 
@@ -264,6 +266,8 @@ def condition_of(item: Any) -> Condition:
         refuse("filters", "invalid_filters", f"A condition has `field`, `op` ({', '.join(OPERATORS)}) and `value`.")
     value = tuple(item["value"]) if isinstance(item["value"], list) else item["value"]
     scalars = value if isinstance(value, tuple) else (value,)
+    if len(scalars) > MAX_VALUES:
+        refuse("filters", "invalid_filters", f"A condition has at most {MAX_VALUES} values.")
     if not isinstance(item["field"], str) or not all(isinstance(each, str | int | float) for each in scalars):
         refuse("filters", "invalid_filters", "`field` is a text, `value` a text, a number, a truth or a list of them.")
     if any(isinstance(each, str) and "\x00" in each for each in (*scalars, item["field"])):

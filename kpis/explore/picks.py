@@ -139,7 +139,7 @@ def _equal(column: Any, values: tuple[Any, ...]) -> Any:
 
 
 def _ordered(column: Any, condition: Condition) -> Any:
-    number = _number(condition.value)
+    number = None if column.type().is_boolean() else _number(condition.value)
     if number is None:
         raise QuestionError(f"{condition.field}: `{condition.op}` compares with a number", "filters")
     if column.type().is_string():
@@ -153,11 +153,13 @@ def _text(value: Any) -> str:
 
 
 def _number(value: Any) -> float | int | None:
-    if isinstance(value, int | float):
+    if isinstance(value, bool):
+        return None
+    if isinstance(value, int) and -(2**63) <= value < 2**63:
         return value
     try:
         return float(value)
-    except (TypeError, ValueError):
+    except (TypeError, ValueError, OverflowError):
         return None
 
 

@@ -16,7 +16,7 @@ from analytics.filters import (
     text_parameter,
 )
 from analytics.identity import UnknownSubject, person_subjects, subject_of
-from analytics.models import Event, Quarantine
+from analytics.models import Event, Quarantine, Subject
 
 
 def events_matching(*, tenant: TenantInfo, parameters: Parameters) -> QuerySet[Event]:
@@ -35,6 +35,13 @@ def subjects_of_person(*, tenant_id: int, distinct_id: str) -> list[int]:
         return [member.pk for member in person_subjects(tenant_id=tenant_id, subject_id=subject)]
     except UnknownSubject:
         return []
+
+
+def people_erased(*, tenant_id: int) -> list[int]:
+    """The numbers of people who were erased: their events still count, but they stand in no list. Needs the tenant's
+    context."""
+    gone = Subject.objects.filter(tenant_id=tenant_id, erased_at__isnull=False)
+    return list(gone.values_list("person_id", flat=True).distinct())
 
 
 def quarantine_matching(*, tenant: TenantInfo, parameters: Parameters) -> QuerySet[Quarantine]:

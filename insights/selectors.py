@@ -12,6 +12,7 @@ from pyroaring import BitMap
 
 from analytics.capture.money import exponents
 from analytics.periods import Granularity, from_micros
+from analytics.selectors import people_erased
 from analytics.tenancy import tenant_context
 from insights.contracts import CohortCurve, CustomerValue, LifetimeCurves, SegmentView, SnapshotView
 from insights.customers.histories import Customers, Sales, customers_of, observed_curves
@@ -93,7 +94,8 @@ def segment_members(*, tenant_id: int, name: str, taken_on: date | None = None) 
         if row is None:
             known = ", ".join(snapshot.segments.values_list("name", flat=True))
             raise NoSnapshot(f"There is no segment {name!r} on {snapshot.taken_on}; there are {known}.")
-        return snapshot.taken_on, BitMap.deserialize(bytes(row.members))
+        members = BitMap.deserialize(bytes(row.members))
+        return snapshot.taken_on, members - BitMap(people_erased(tenant_id=tenant_id))
 
 
 def customer_value(*, tenant_id: int, subject: int, now: datetime) -> CustomerValue:

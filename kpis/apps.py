@@ -11,9 +11,11 @@ from analytics.signals import subject_erased
 
 
 def forget(sender: Any, *, tenant_id: int, subject_ids: list[int], **_: Any) -> None:
-    """Take erased people out of the segments that are kept."""
+    """Take erased people out of the segments that are kept, and what they wrote out of answers that are."""
+    from kpis.explore.services import answers_forget
     from kpis.segments.services import people_forget
 
+    answers_forget(tenant_id=tenant_id)
     people_forget(tenant_id=tenant_id, people=subject_ids)
 
 

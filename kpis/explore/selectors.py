@@ -10,6 +10,8 @@ from pyroaring import BitMap
 
 from analytics.cache import DEFINITIONS, LIVE, METRICS, Audience, cache
 from analytics.contracts import TenantInfo
+from analytics.selectors import people_erased
+from analytics.tenancy import tenant_context
 from kpis.explore import questions  # noqa: F401  registers the kinds
 from kpis.explore.grammar import Asking, checked
 from kpis.explore.kinds import Desk, QuestionKind, kinds, opener
@@ -77,11 +79,16 @@ def explore(
 
 
 def explore_people(*, kind: str, wanted: Mapping[str, Any], place: Mapping[str, Any], asking: Asking) -> BitMap:
-    """The people behind a place in an answer: all of them. Callers ask for permission and write the reading down."""
+    """The people behind a place in an answer: all of them but those who were erased, whose events still count.
+
+    Callers ask for permission and write the reading down.
+    """
     asked = asked_of(kind=kind, wanted=wanted, asking=asking)
     if asked.kind.people is None:
         raise QuestionError(f"an answer of {kind} has no lists of people", "kind")
-    return asked.kind.people(asked.question, place, Desk(asking, opener(asking), lambda done, total: None))
+    found = asked.kind.people(asked.question, place, Desk(asking, opener(asking), lambda done, total: None))
+    with tenant_context(asking.tenant.id):
+        return found - BitMap(people_erased(tenant_id=asking.tenant.id))
 
 
 def page_of(people: BitMap, *, after: int, limit: int) -> list[int]:

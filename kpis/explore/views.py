@@ -194,7 +194,8 @@ class TimelineView(TenantView):
         """Newest first, under all ids of the person, by cursor. That it was shown is written down with who asked."""
         filters.only_known(request.query_params, [parameter.name for parameter in CURSOR])
         tenant_id = self.tenant.id
-        person = Subject.objects.filter(tenant_id=tenant_id, pk=subject).values_list("person_id", flat=True).first()
+        known = Subject.objects.filter(tenant_id=tenant_id, pk=subject, erased_at=None)
+        person = known.values_list("person_id", flat=True).first()
         if person is None:
             raise NotFound
         ids = list(Subject.objects.filter(tenant_id=tenant_id, person_id=person).values_list("pk", flat=True))

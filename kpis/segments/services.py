@@ -13,6 +13,7 @@ from rest_framework.exceptions import ValidationError
 from analytics.contracts import TenantInfo
 from analytics.lake.errors import LakeError
 from analytics.registry import UnknownName
+from analytics.selectors import people_erased
 from analytics.tenancy import tenant_context
 from kpis.models import PeopleSegment
 from kpis.segments.sources import Found, sources
@@ -56,8 +57,8 @@ def segment_create(
         created_by=created_by,
         created_at=now,
     )
-    _hold(row, found, now)
     with tenant_context(tenant.id):
+        _hold(row, found, now)
         if PeopleSegment.objects.filter(tenant_id=tenant.id).count() >= MOST:
             raise SegmentError(f"there are {MOST} segments; delete one first", "name")
         try:
@@ -73,12 +74,19 @@ def segment_refresh(*, tenant: TenantInfo, segment: PeopleSegment, now: datetime
     if segment.is_fixed:
         return segment
     try:
-        _hold(segment, sources[segment.source].read(tenant, segment.definition, now), now)
+        found, problem = sources[segment.source].read(tenant, segment.definition, now), ""
     except (QuestionError, LakeError, UnknownName, ValidationError) as error:
-        segment.error = str(error)
+        found, problem = None, str(error)
     with tenant_context(tenant.id):
-        segment.save(update_fields=["members", "size", "as_of", "refreshed_at", "error"])
-    return segment
+        # Held before it is known who was erased meanwhile: an erasure comes before us, or waits and then sees the row.
+        row = PeopleSegment.objects.select_for_update().filter(tenant_id=tenant.id, pk=segment.pk).first()
+        if row is None:
+            return segment  # deleted while it was asked
+        row.error = problem
+        if found is not None:
+            _hold(row, found, now)
+        row.save(update_fields=["members", "size", "as_of", "refreshed_at", "error"])
+    return row
 
 
 def segments_refresh(*, tenant: TenantInfo, now: datetime) -> dict[str, int]:
@@ -91,9 +99,9 @@ def segments_refresh(*, tenant: TenantInfo, now: datetime) -> dict[str, int]:
 
 
 def people_forget(*, tenant_id: int, people: list[int]) -> None:
-    """Take erased people out of every segment. Safe to repeat."""
-    gone = BitMap(people)
+    """Take erased people out of every segment: these, and those of an erasure that was cut short. Safe to repeat."""
     with tenant_context(tenant_id):
+        gone = BitMap([*people, *people_erased(tenant_id=tenant_id)])
         for row in PeopleSegment.objects.filter(tenant_id=tenant_id).select_for_update():
             held = BitMap.deserialize(bytes(row.members)) if row.members else BitMap()
             if held & gone:
@@ -102,5 +110,6 @@ def people_forget(*, tenant_id: int, people: list[int]) -> None:
 
 
 def _hold(row: PeopleSegment, found: Found, now: datetime) -> None:
-    row.members, row.size = BitMap(found.people).serialize(), len(found.people)
+    people = BitMap(found.people) - BitMap(people_erased(tenant_id=row.tenant_id))
+    row.members, row.size = people.serialize(), len(people)
     row.as_of, row.refreshed_at, row.error = found.as_of, now, ""

@@ -14,6 +14,7 @@ from reports.goals.urls import pages as goals
 from reports.names.urls import pages as names
 from reports.palette.views import palette
 from reports.quality.urls import pages as quality
+from reports.usage.urls import pages as usage
 
 app_name = "dashboard"
 
@@ -39,5 +40,6 @@ urlpatterns = [
     *goals,
     *names,
     *quality,
+    *usage,
     path("palette.json", palette, name="palette"),
 ]

@@ -47,6 +47,7 @@ MENU: Final[tuple[Group, ...]] = (
             Entry("Attribution", "dashboard:explore-attribution"),
             Entry("Customers", "dashboard:customers"),
             Entry("Segments", "dashboard:segments"),
+            Entry("Usage", "dashboard:usage"),
             Entry("Performance", "dashboard:performance"),
             Entry("Usage", "dashboard:usage"),
             Entry("All metrics", "dashboard:metrics"),

@@ -112,6 +112,7 @@ def addresses(stage: Stage) -> dict[str, list[str]]:
         "customer-table": ["/customers/table/"],
         "customer": [f"/customers/{there.subject}/"],
         "performance": ["/performance/"],
+        "usage": ["/usage/", "/usage/?window=1d"],
     }
 
 

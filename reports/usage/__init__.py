@@ -1,0 +1,1 @@
+"""`/usage/`: how features, platforms, automations and posts are used, and what that goes along with."""

@@ -1,0 +1,264 @@
+"""`/usage/`: the answer of `GET /api/v1/usage/` as tables, in words where a number alone misleads."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
+from datetime import datetime, timedelta
+from typing import Any, Final
+
+from django.http import HttpRequest, HttpResponse
+from django.shortcuts import render
+from django.views.decorators.http import require_GET
+from rest_framework.exceptions import ValidationError
+
+from analytics.access.roles import Scope
+from analytics.cache import Audience
+from analytics.contracts import TenantInfo
+from analytics.filters import calendar_of
+from analytics.lake.errors import LakeError, StoreTimeout
+from kpis.contracts import OTHER
+from kpis.explore.fields import SpanField
+from kpis.groups import SMALLEST
+from kpis.parameters import COMPARE, RANGE
+from kpis.series import NoCalendar
+from kpis.usage.answer import DEFAULT_WINDOW, LONGEST_WINDOW, UsageAsk, usage_read
+from kpis.usage.posts import COMPARED
+from reports.dashboard import shown
+from reports.dashboard.cards import metric_path
+from reports.dashboard.doors import role_of, scopes_of, tenant_of, tenant_page
+from reports.dashboard.question import PageQuestion, page_question
+from reports.dashboard.toolbar import Toolbar, toolbar_of
+from reports.explore.frame import amount, count, key_shown, moment, share
+
+KNOWN: Final = (*RANGE, "days", "limit", "include", "window", *COMPARE)
+PAGE_SECONDS: Final = 8.0
+WINDOWS: Final = tuple((timedelta(days=days), f"{days} day{'s' * (days > 1)}") for days in (1, 7, 14, 30))
+HIDDEN: Final = f"fewer than {SMALLEST}"
+TOO_LONG: Final = "This range takes longer to look through than a page waits. Choose a shorter one."
+
+
+@dataclass(frozen=True, slots=True)
+class Head:
+    """The top of the page."""
+
+    title: str
+    intro: str
+    toolbar: Toolbar
+    data_through: str
+    complaints: Sequence[str]
+
+
+@dataclass(frozen=True, slots=True)
+class Linked:
+    """A coefficient: its bar from −1 to 1 (percent of the box), and its interval in words."""
+
+    value: str
+    words: str
+    left: str = "50"
+    width: str = "0"
+    tone: str = ""
+
+
+@require_GET
+@tenant_page()
+def usage(request: HttpRequest) -> HttpResponse:
+    """The page; it says what to send where there is nothing yet."""
+    tenant = tenant_of(request)
+    question = page_question(request, tenant, known=KNOWN)
+    window, complaint = _window(question)
+    asked = UsageAsk(
+        replace(question.ask, by=None, filters=(), compare=None),
+        window,
+        is_shared=Scope.EVENTS_READ not in scopes_of(request),
+    )
+    audience = Audience.member(tenant.id, role_of(request))
+    answer: Mapping[str, Any] | None = None
+    away = ""
+    try:
+        answer = usage_read(tenant=tenant, question=asked, audience=audience, timeout=PAGE_SECONDS)
+    except NoCalendar:
+        pass  # nothing was counted yet: the page says what to send
+    except StoreTimeout:
+        away = TOO_LONG
+    except LakeError:
+        away = "The store of events cannot be read just now; nothing was lost. Try again in a moment."
+    complaints = [each.message for each in question.complaints] + ([complaint] if complaint else [])
+    through = moment(tenant, answer["data_through"]) if answer else ""
+    head = Head(
+        "Usage",
+        "Which features, platforms, automations and posts are used, and what their use goes along with.",
+        toolbar_of(question),
+        through,
+        complaints,
+    )
+    context = {"page": head, "away": away, "view": _view(answer, tenant, question, window) if answer else None}
+    return render(request, "reports/usage/usage.html", context)
+
+
+def _window(question: PageQuestion) -> tuple[timedelta, str]:
+    text = question.parameters.get("window", "")
+    if not text:
+        return DEFAULT_WINDOW, ""
+    try:
+        found: timedelta = SpanField().to_internal_value(text)
+    except ValidationError:
+        found = timedelta(0)
+    if timedelta(0) < found <= LONGEST_WINDOW:
+        return found, ""
+    return DEFAULT_WINDOW, "The window is a length of time such as 12h or 7d, at most 90d; 7 days are taken."
+
+
+def _view(answer: Mapping[str, Any], tenant: TenantInfo, question: PageQuestion, window: timedelta) -> dict[str, Any]:
+    code = answer["currency"]
+    posts, platforms, automation = answer["posts"], answer["platforms"], answer["automation"]
+    return {
+        "active": count(answer["active_users"]),
+        "payers": count(answer["payers"]) if answer["payers"] is not None else HIDDEN,
+        "method": answer["method"],
+        "smallest": answer["smallest_group"],
+        "features": [_feature(row, code) for row in answer["features"]],
+        "platforms": [_platform(row, code) for row in platforms["platforms"]],
+        "is_cut": platforms["is_cut"],
+        "shared": [_shared(row) for row in platforms["shared_users"]],
+        "together": [_together(row) for row in platforms["together"]],
+        "automation": _automation(automation) if automation["runs"] else None,
+        "posts": [_post(row, code, tenant) for row in posts["results"]],
+        "sales": count(posts["conversions"]),
+        "revenue": amount(posts["revenue"], code),
+        "untouched": amount(posts["untouched"]["revenue"], code),
+        "windows": [
+            (label, question.href("", window=None if span == DEFAULT_WINDOW else f"{span.days}d"), span == window)
+            for span, label in WINDOWS
+        ],
+        "api": question.href("/api/v1/usage/", compare=None, match_weekday=None),
+        "automation_metric": metric_path("automation.efficiency"),
+    }
+
+
+def _feature(row: Mapping[str, Any], code: str) -> dict[str, Any]:
+    is_hidden = row["revenue_per_user"] is None
+    again = HIDDEN if is_hidden else f"{share(row['again_share'])}" if row["settled"] else shown.UNKNOWN
+    return {
+        "name": key_shown(row["feature"]),
+        "is_other": row["feature"] == OTHER,
+        "users": count(row["users"]),
+        "share": share(row["share"]),
+        "bar": f"{(row['share'] or 0) * 100:.2f}",
+        "uses": count(row["uses"]),
+        "each": f"{row['uses_per_user']:,.1f}",
+        "again": again,
+        "again_words": "" if is_hidden else _again(row),
+        "per_user": HIDDEN if is_hidden else amount(row["revenue_per_user"], code),
+        "per_other": "" if is_hidden else amount(row["revenue_per_other"], code),
+        "revenue": linked(row["with_revenue"]),
+        "paying": linked(row["with_paying"]),
+    }
+
+
+def _again(row: Mapping[str, Any]) -> str:
+    if not row["settled"]:
+        return "nobody's seven days are over"
+    told = f"{row['again']:,} of {row['settled']:,}"
+    return f"{told}, after {row['days_between']:g} days in the middle" if row["days_between"] is not None else told
+
+
+def linked(found: Mapping[str, Any]) -> Linked:
+    """A coefficient with what may be made of it."""
+    value, low, high = found["value"], found["low"], found["high"]
+    if value is None:
+        return Linked(shown.UNKNOWN, found["note"])
+    width = abs(value) * 50
+    bar = (f"{50 - width if value < 0 else 50:.1f}", f"{width:.1f}")
+    number = f"{value:+.2f}".replace("-", "−")
+    if low is None:
+        return Linked(number, found["note"], *bar)
+    interval = f"{low:+.2f} to {high:+.2f}".replace("-", "−")
+    is_clear = low > 0 or high < 0
+    words = f"{interval}: {_strength(value) if is_clear else 'may as well be none'}"
+    return Linked(number, f"{words}; {found['note']}" if found["note"] else words, *bar, "" if is_clear else "flat")
+
+
+def _strength(value: float) -> str:
+    """Cohen's (1988) limits."""
+    size = abs(value)
+    word = "strong" if size >= 0.5 else "medium" if size >= 0.3 else "weak" if size >= 0.1 else "very weak"
+    return f"{word}, {'together' if value > 0 else 'opposed'}"
+
+
+def _platform(row: Mapping[str, Any], code: str) -> dict[str, Any]:
+    return {
+        "name": row["platform"],
+        "users": count(row["users"]),
+        "engagement": count(row["engagement"]),
+        "revenue": amount(row["revenue"], code),
+    }
+
+
+def _shared(row: Mapping[str, Any]) -> dict[str, Any]:
+    both = row["both"]
+    return {
+        "first": row["first"],
+        "second": row["second"],
+        "both": HIDDEN if both is None else count(both),
+        "of_first": "" if both is None else share(row["share_of_first"]),
+        "of_second": "" if both is None else share(row["share_of_second"]),
+    }
+
+
+def _together(row: Mapping[str, Any]) -> dict[str, Any]:
+    return {
+        "first": row["first"],
+        "second": row["second"],
+        "measures": f"{row['first_measure']} with {row['second_measure']}",
+        "pearson": linked(row["pearson"]),
+        "spearman": linked(row["spearman"]),
+        "lag": _lag(row) if row["lagged"]["value"] is not None else shown.UNKNOWN,
+        "lagged": linked(row["lagged"]),
+        "n": count(row["pearson"]["n"]),
+    }
+
+
+def _lag(row: Mapping[str, Any]) -> str:
+    days = abs(row["lag"])
+    if not days:
+        return "the same day"
+    return f"{row['first'] if row['lag'] > 0 else row['second']} {days} day{'s' if days > 1 else ''} ahead"
+
+
+def _automation(found: Mapping[str, Any]) -> dict[str, Any]:
+    def told(row: Mapping[str, Any]) -> dict[str, Any]:
+        return {
+            "name": key_shown(row.get("automation", "")),
+            "hours": shown.UNKNOWN if row["hours_saved"] is None else f"{float(row['hours_saved']):,.1f} h",
+            "efficiency": share(row["efficiency"]),
+            "bar": f"{float(row['efficiency'] or 0) * 100:.1f}",
+            "runs": count(row["runs"]),
+            "failed": count(row["failed"]),
+        }
+
+    return {**told(found), "rows": [told(row) for row in found["by_automation"]]}
+
+
+def _post(row: Mapping[str, Any], code: str, tenant: TenantInfo) -> dict[str, Any]:
+    linear, last = row["linear"], row["last"]
+    at = row["published_at"]
+    return {
+        "name": key_shown(row["id"]),
+        "kind": f"{row['posts']:,} more" if row["kind"] == OTHER else row["kind"],
+        "platform": row["platform"],
+        "at": shown.moment_shown(datetime.fromisoformat(at), calendar_of(tenant)) if at else "",
+        "reach": HIDDEN if row["reach"] is None else count(row["reach"]),
+        "engagements": count(row["engagements"]),
+        "converted": HIDDEN if row["converted"] is None else count(row["converted"]),
+        "linear": HIDDEN if linear is None else amount(linear["revenue"], code),
+        "last": "" if last is None else amount(last["revenue"], code),
+        "cost": amount(row["cost"], code),
+        "return": "" if row["return_on_cost"] is None else f"{row['return_on_cost']:,.1f} for 1 spent",
+        "against": [_against(what, row["against"].get(what)) for what in COMPARED],
+        "is_open": row["is_open"],
+    }
+
+
+def _against(what: str, times: float | None) -> tuple[str, str]:
+    return what, shown.UNKNOWN if times is None else f"× {times:,.1f}"

@@ -17,9 +17,11 @@ from reports.live.access import Holder
 from reports.live.feed import Feed
 from reports.live.protocol import values_text
 
-KEPT_MESSAGES: Final = 32
+KEPT_MESSAGES: Final = 16
 KEPT_BYTES: Final = 32 * 1024
 """Of the messages that a client may ask for again."""
+PATIENCE: Final = 0.9
+"""A tenth of the period is let off, or news that come at the same rhythm would wait for a whole one."""
 
 
 @dataclass(eq=False, slots=True)
@@ -45,6 +47,21 @@ class Subscription:
         return {name: values[name] for name in self.metrics if values[name] != self.sent.get(name)}
 
 
+@dataclass(slots=True, frozen=True)
+class Message:
+    """A snapshot or delta. Kept in parts: those are shared with every socket that was told the same, a text is not."""
+
+    kind: str
+    id: str
+    seq: int
+    head: str
+    values: dict[str, str]
+
+    @property
+    def text(self) -> str:
+        return values_text(self.kind, id_=self.id, seq=self.seq, head=self.head, values=self.values)
+
+
 class Stream:
     """Survives its socket for a while, so that a client that comes back need not begin anew."""
 
@@ -54,7 +71,7 @@ class Stream:
         self.subscriptions: dict[str, Subscription] = {}
         self.seq = 0
         self.wake = wake
-        self._kept: deque[tuple[int, str]] = deque()
+        self._kept: deque[tuple[Message, int]] = deque()
         self._kept_bytes = 0
 
     def put(self, subscription: Subscription) -> None:
@@ -75,7 +92,7 @@ class Stream:
                 continue
             changed = subscription.changed()
             if changed:
-                subscription.next_at = now + subscription.period
+                subscription.next_at = now + PATIENCE * subscription.period
                 yield self._message(subscription, changed)
 
     def next_at(self) -> float:
@@ -85,9 +102,9 @@ class Stream:
 
     def kept_after(self, seq: int) -> list[str] | None:
         """The messages after number `seq`, None when some of them are not kept any more."""
-        if not 0 <= seq <= self.seq or (seq < self.seq and (not self._kept or self._kept[0][0] > seq + 1)):
+        if not 0 <= seq <= self.seq or (seq < self.seq and (not self._kept or self._kept[0][0].seq > seq + 1)):
             return None
-        return [text for number, text in self._kept if number > seq]
+        return [message.text for message, _ in self._kept if message.seq > seq]
 
     def begin_anew(self) -> None:
         """The next message of each subscription is a snapshot, at once."""
@@ -103,13 +120,14 @@ class Stream:
     def _message(self, subscription: Subscription, changed: dict[str, str]) -> str:
         self.seq += 1
         kind = "delta" if subscription.sent else "snapshot"
-        text = values_text(kind, id_=subscription.id, seq=self.seq, head=subscription.feed.head, values=changed)
+        message = Message(kind, subscription.id, self.seq, subscription.feed.head, changed)
         subscription.sent = subscription.sent | changed
-        self._keep(text)
+        text = message.text
+        self._keep(message, len(text))
         return text
 
-    def _keep(self, text: str) -> None:
-        self._kept.append((self.seq, text))
-        self._kept_bytes += len(text)
+    def _keep(self, message: Message, size: int) -> None:
+        self._kept.append((message, size))
+        self._kept_bytes += size
         while len(self._kept) > KEPT_MESSAGES or self._kept_bytes > KEPT_BYTES:
-            self._kept_bytes -= len(self._kept.popleft()[1])
+            self._kept_bytes -= self._kept.popleft()[1]

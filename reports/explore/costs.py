@@ -74,7 +74,7 @@ def costs(request: HttpRequest) -> HttpResponse:
                 check = Check(check.verdicts, (), f"{str(error).capitalize()}.")
             else:
                 waiting = f" {done.without_rate:,} wait for an exchange rate." if done.without_rate else ""
-                messages.success(request, f"{done.stored:,} costs are stored.{waiting}")
+                messages.success(request, f"Stored: {done.stored:,}.{waiting}")
                 return redirect("dashboard:explore-costs")
     rows = MarketingCost.objects.filter(tenant_id=tenant.id).order_by("-day", "channel", "campaign", "pk")
     page = Paginator(rows, PAGE).get_page(request.GET.get("page"))

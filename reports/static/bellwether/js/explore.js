@@ -4,6 +4,9 @@ import { announce } from "./announce.js";
 const editor = document.querySelector("[data-editor]");
 let made = 0;
 
+// On a narrow screen the answer comes first; the question opens by a tap.
+if (matchMedia("(width < 64rem)").matches) document.querySelector(".question[data-answered]")?.removeAttribute("open");
+
 editor?.addEventListener("click", (event) => {
   const button = event.target.closest("button[name='do']");
   const rows = editor.querySelector("[data-rows]");
@@ -56,7 +59,7 @@ editor?.addEventListener("pointerdown", (event) => {
   if (!head || event.target.closest("button") || event.button !== 0) return;
   const row = head.closest("[data-row]");
   const rows = row.parentNode;
-  head.setPointerCapture(event.pointerId);
+  event.preventDefault(); // no text is selected on the way
   row.dataset.held = "";
   const follow = ({ clientY }) => {
     for (const other of rows.children) {
@@ -67,11 +70,15 @@ editor?.addEventListener("pointerdown", (event) => {
   };
   const drop = () => {
     delete row.dataset.held;
-    head.removeEventListener("pointermove", follow);
+    document.removeEventListener("pointermove", follow);
+    document.removeEventListener("pointerup", drop);
+    document.removeEventListener("pointercancel", drop);
     renumber(rows);
   };
-  head.addEventListener("pointermove", follow);
-  head.addEventListener("lostpointercapture", drop, { once: true });
+  // On the document: a row that moves in it would lose a captured pointer.
+  document.addEventListener("pointermove", follow);
+  document.addEventListener("pointerup", drop);
+  document.addEventListener("pointercancel", drop);
 });
 
 // Days are asked for when the range is one's own.

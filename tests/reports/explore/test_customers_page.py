@@ -1,0 +1,180 @@
+"""Customers, one of them, segments, channel rules and costs on screen."""
+
+from __future__ import annotations
+
+import io
+from typing import Any
+
+import pytest
+from django.test import Client
+
+from analytics import jobs
+from analytics.models import Job, Tenant
+from analytics.tenancy import tenant_context
+from insights.models import CustomerSnapshot, SegmentRange
+from kpis.explore.models import ChannelRule, MarketingCost, PeopleRead
+from kpis.models import PeopleSegment
+from tests.reports.explore.conftest import EVIL, SHOP, text_of
+
+pytestmark = pytest.mark.django_db(transaction=True)
+ODD = ["taken_on=zork", "taken_on=1999-01-01", "compare=2026-99-01", "unit=zork", "job=zork"]
+HEAD = "day,channel,amount"
+NO_FILES = ["", "zork", "day,channel\n1,2", f"{HEAD}\n", f"{HEAD}\n\x00", '"', f"{HEAD},x\n"]
+
+
+def test_a_snapshot_is_taken_by_a_button_and_watched(olga: Client, sam: Client, shop: Tenant) -> None:
+    assert "Take a snapshot now" in text_of(olga.get("/customers/"))
+    watched = olga.post("/customers/snapshot/")["Location"]
+    assert "Taking a snapshot" in text_of(olga.get(watched))
+    with tenant_context(shop.pk):
+        job = Job.objects.get(kind="customers.snapshot")
+    jobs.run_job(job.pk)
+    page = text_of(olga.get(watched))
+    assert "The snapshot is taken" in page
+    assert "1 customer on" in page
+    assert "No forecast" in page
+    assert "€10.00" in page
+    assert "What a customer has brought" in page
+    assert "No snapshot yet" in text_of(sam.get("/customers/"))
+    with tenant_context(shop.pk):
+        assert CustomerSnapshot.objects.count() == 1
+
+
+@pytest.mark.parametrize("query", ODD)
+def test_odd_questions_about_customers(query: str, olga: Client) -> None:
+    text_of(olga.get(f"/customers/?{query}"))
+
+
+def test_viewers_take_no_snapshots(vera: Client) -> None:
+    assert "Take a snapshot now" not in text_of(vera.get("/customers/"))
+    assert vera.post("/customers/snapshot/").status_code == 403
+
+
+def test_one_person_is_shown_and_the_reading_is_written_down(
+    olga: Client, theo: Client, vera: Client, shop: Tenant
+) -> None:
+    page = text_of(olga.get("/customers/1/"))
+    assert "€10.00 sold" in page
+    assert page.index("order_completed") < page.index("cart_updated")  # newest first
+    told = text_of(theo.get("/customers/1/"))
+    assert "not what they are worth" in told
+    assert "order_completed" in told
+    assert vera.get("/customers/1/").status_code == 403
+    with tenant_context(shop.pk):
+        assert [row.what for row in PeopleRead.objects.all()] == ["timeline", "timeline"]
+
+
+def test_the_timeline_ignores_an_odd_cursor(olga: Client) -> None:
+    for cursor in ("zork", "é", "A" * 32, "=" * 10):
+        text_of(olga.get("/customers/1/", {"before": cursor}))
+
+
+def table(**changes: Any) -> dict[str, Any]:
+    row = {"name": "Best", "recency_low": 5, "recency_high": 5, "frequency_low": 1, "frequency_high": 5,
+           "monetary_low": 1, "monetary_high": 5}  # fmt: skip
+    return {**{name: [value] for name, value in row.items()}, "do": "save", **changes}
+
+
+def test_the_table_of_segments_is_edited(olga: Client, vera: Client, shop: Tenant) -> None:
+    assert "Champions" in text_of(vera.get("/customers/table/"))
+    assert "Saved." in text_of(olga.post("/customers/table/", table(), follow=True))
+    assert "the lower one first" in text_of(olga.post("/customers/table/", table(recency_low=[9])), 400)
+    vera.post("/customers/table/", table(name=["Worst"]))
+    with tenant_context(shop.pk):
+        assert list(SegmentRange.objects.values_list("name", "recency_low")) == [("Best", 5)]
+    olga.post("/customers/table/", table(do="reset"))
+    assert "Champions" in text_of(olga.get("/customers/table/"))
+
+
+def kept(client: Client, name: str, place: str) -> None:
+    import json
+
+    client.post("/segments/", {"kind": "funnel", "q": json.dumps(SHOP), "place": place, "name": name})
+
+
+def test_segments_are_compared_refreshed_and_deleted(theo: Client, vera: Client, shop: Tenant) -> None:
+    kept(theo, "Everybody", "0:reached")
+    kept(theo, "Baskets", "1:reached")
+    with tenant_context(shop.pk):
+        ids = {row.name: row.pk for row in PeopleSegment.objects.all()}
+    page = text_of(theo.get("/segments/", {"one": str(ids["Everybody"]), "two": str(ids["Baskets"])}))
+    assert "2 people are in both: 66.7 % of those in either" in page
+    assert "1 are in Everybody only, 0 in Baskets only" in page
+    assert "has 2 people now" in text_of(theo.post(f"/segments/{ids['Baskets']}/refresh/", follow=True))
+    assert "2 people" in text_of(theo.get(f"/segments/{ids['Baskets']}/people/"))
+    assert vera.get(f"/segments/{ids['Baskets']}/people/").status_code == 403
+    assert vera.post(f"/segments/{ids['Baskets']}/delete/").status_code == 403
+    assert "Deleted: Baskets" in text_of(theo.post(f"/segments/{ids['Baskets']}/delete/", follow=True))
+    assert "not there any more" in text_of(theo.get("/segments/", {"one": "zork", "two": str(ids["Everybody"])}))
+
+
+@pytest.mark.parametrize(
+    ("form", "message"),
+    [
+        ({"name": ""}, "a name"),
+        ({"name": "x", "kind": "zork", "q": "{}"}, "Not kept"),
+        ({"name": "x", "kind": "funnel", "q": "zork"}, "Not kept"),
+        ({"name": "x", "kind": "funnel", "q": "{}", "at": "[[["}, "Not kept"),
+        ({"name": "x", "customers": "Champions"}, "Not kept"),
+    ],
+)
+def test_segments_that_cannot_be_kept_say_why(form: dict[str, str], message: str, theo: Client) -> None:
+    assert message in text_of(theo.post("/segments/", form, follow=True))
+
+
+# --- Channels and costs -----------------------------------------------------------------------------------------------
+
+RULE = {"channel": ["mine"], "source": ["goo*"], "medium": [""], "campaign": [""], "referrer": [""], "is_paid": ["1"]}
+
+
+def test_channel_rules_are_previewed_and_saved(olga: Client, vera: Client, shop: Tenant) -> None:
+    assert "The built-in rules" in text_of(vera.get("/explore/channels/"))
+    draft = text_of(olga.post("/explore/channels/", {**RULE, "do": "preview"}))
+    assert "Draft, not saved" in draft
+    assert '<th scope="row">mine <span class="mark">paid</span></th>' in draft
+    vera.post("/explore/channels/", {**RULE, "do": "save"})
+    with tenant_context(shop.pk):
+        assert not ChannelRule.objects.exists()
+    assert "Saved" in text_of(olga.post("/explore/channels/", {**RULE, "do": "save"}, follow=True))
+    with tenant_context(shop.pk):
+        assert list(ChannelRule.objects.values_list("channel", "source", "is_paid")) == [("mine", "goo*", True)]
+    assert "The built-in rules are back" in text_of(olga.post("/explore/channels/", {"do": "reset"}, follow=True))
+
+
+@pytest.mark.parametrize("do", ["up:zork", "down:99", "remove:-1", "zork", ""])
+def test_odd_buttons_change_nothing(do: str, olga: Client) -> None:
+    page = text_of(olga.post("/explore/channels/", {**RULE, "do": do}))
+    assert 'value="mine"' in page
+
+
+def test_rules_that_are_too_long(olga: Client) -> None:
+    wrong = {**RULE, "channel": ["x" * 61], "do": "save"}
+    assert "at most 60" in text_of(olga.post("/explore/channels/", wrong), 400)
+
+
+LINES = f"day,channel,amount,currency\n2026-03-02,search,12.50,EUR\n2026-99-02,search,1\n2026-03-03,{EVIL},-4,EUR\n"
+
+
+def test_costs_are_judged_line_by_line_and_then_stored(olga: Client, vera: Client, sam: Client, shop: Tenant) -> None:
+    page = text_of(olga.post("/explore/costs/", {"csv": LINES}))
+    assert "1 good line, 2 bad" in page
+    assert page.count("This is no cost") == 2
+    assert EVIL not in page
+    with tenant_context(shop.pk):
+        assert not MarketingCost.objects.exists()
+    assert "Stored: 1." in text_of(olga.post("/explore/costs/", {"csv": LINES, "confirm": "1"}, follow=True))
+    vera.post("/explore/costs/", {"csv": LINES.replace("12.50", "99"), "confirm": "1"})
+    with tenant_context(shop.pk):
+        assert list(MarketingCost.objects.values_list("channel", "amount")) == [("search", 1250)]
+    assert "None yet" in text_of(sam.get("/explore/costs/"))
+
+
+@pytest.mark.parametrize("text", NO_FILES)
+def test_what_is_no_file_of_costs(text: str, olga: Client) -> None:
+    assert 'role="alert"' in text_of(olga.post("/explore/costs/", {"csv": text}), 400)
+
+
+def test_an_upload_that_is_no_text(olga: Client) -> None:
+    file = io.BytesIO(b"\xff\xfe\x00day")
+    file.name = "costs.csv"
+    assert "UTF-8" in text_of(olga.post("/explore/costs/", {"file": file}), 400)

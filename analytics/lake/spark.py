@@ -6,6 +6,7 @@ driver and executors see it under the same path: a shared folder, or object stor
 
 from __future__ import annotations
 
+import logging
 import os
 import re
 import socket
@@ -17,6 +18,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, Final, Literal
 
+import ibis
 import pyarrow as pa
 from django.conf import settings
 from ibis.backends.sql.compilers.pyspark import compiler
@@ -49,6 +51,8 @@ _SPARK_TYPES: Final = {
     pa.float64(): "double",
     pa.bool_(): "boolean",
 }
+logging.getLogger("py4j").setLevel(logging.WARNING)  # it would tell of every call
+
 _lock = threading.Lock()
 _sessions: dict[str, Any] = {}
 
@@ -141,6 +145,9 @@ def _session(master: str) -> Any:
         for key, value in OPTIONS.items():
             builder = builder.config(key, value)
         builder = builder.config("spark.driver.memory", settings.ANALYTICS_ENGINE_MEMORY.lower().removesuffix("b"))
+        if re.match(r"spark://(127\.|localhost)", master):
+            builder = builder.config("spark.driver.host", "127.0.0.1").config("spark.driver.bindAddress", "127.0.0.1")
+        ibis.pyspark  # noqa: B018 - naming it registers the options that its compiler reads
         try:
             _sessions[master] = builder.getOrCreate()
         except Exception as error:
@@ -192,3 +199,11 @@ _DAMAGE: Final = (
     "is not a Parquet file",
     "CANNOT_READ_FILE_FOOTER",
 )
+
+
+def sessions_close() -> None:
+    """End the drivers of this process."""
+    with _lock:
+        for session in _sessions.values():
+            session.stop()
+        _sessions.clear()

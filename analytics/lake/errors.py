@@ -23,6 +23,10 @@ class LakeFileBroken(LakeError):
     can_retry = True
 
 
+class LakeTaken(LakeError):
+    """Another installation keeps its lake there."""
+
+
 class EngineUnavailable(LakeError):
     """The cluster that ANALYTICS_ENGINE names does not answer."""
 

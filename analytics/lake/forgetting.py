@@ -12,7 +12,7 @@ from analytics.lake.check import EVER
 from analytics.lake.garbage import purge
 from analytics.lake.manifest import flip, hurry_purge, live_pieces, pieces_holding
 from analytics.lake.sealing import seal_hours
-from analytics.lake.storage import lake_storage
+from analytics.lake.storage import own_storage
 from analytics.models import LakeMark, LakePiece
 from analytics.tenancy import tenant_context
 
@@ -87,5 +87,5 @@ def lake_forget_tenant(*, tenant_id: int, using: str = "default") -> int:
     with tenant_context(tenant_id, using=using):
         LakePiece.objects.using(using).filter(tenant_id=tenant_id).delete()
         LakeMark.objects.using(using).filter(tenant_id=tenant_id).delete()
-    storage = lake_storage()
+    storage = own_storage()
     return sum(storage.remove(path) for path, _ in list(storage.listing(tenant_id)))

@@ -10,7 +10,7 @@ from django.conf import settings
 
 from analytics.failpoints import failpoint
 from analytics.lake.manifest import files_known, purge_rows
-from analytics.lake.storage import Storage, lake_storage
+from analytics.lake.storage import Storage, own_storage
 from analytics.tenancy import tenant_context
 
 
@@ -27,14 +27,14 @@ class Collected:
 
 def collect(tenant_id: int, *, now: datetime, with_strays: bool = True, using: str = "default") -> Collected:
     """Remove what is due. Rows go first: a file without a row is a stray, and strays are found by every later run."""
-    storage = lake_storage()
+    storage = own_storage()
     retired = purge(tenant_id, now=now, storage=storage, using=using)
     return Collected(retired, _strays(tenant_id, storage, using) if with_strays else 0)
 
 
 def purge(tenant_id: int, *, now: datetime, storage: Storage | None = None, using: str = "default") -> int:
     """Remove the files of retired pieces whose time has come; how many files."""
-    storage = storage or lake_storage()
+    storage = storage or own_storage()
     removed = 0
     for piece in purge_rows(tenant_id, now=now, using=using):
         failpoint("garbage.after_rows")

@@ -31,7 +31,7 @@ from analytics.lake.ordering import ordered, parts, subjects_of
 from analytics.lake.parquet import Content, checksum, encoded, rows_in
 from analytics.lake.reading import read_events
 from analytics.lake.schema import FILES, File
-from analytics.lake.storage import Storage, lake_storage, tenant_folder
+from analytics.lake.storage import Storage, own_storage, tenant_folder
 from analytics.periods import to_micros
 from analytics.tenancy import tenant_context
 
@@ -257,7 +257,7 @@ def _made(tenant_id: int, start: datetime, end: datetime, using: str) -> NewPiec
 
 
 def _written(tenant_id: int, start: datetime, end: datetime, tables: dict[File, pa.Table]) -> Piece:
-    id_, storage = uuid7(), lake_storage()
+    id_, storage = uuid7(), own_storage()
     hours = int((end - start) / ONE_HOUR)
     path = f"{tenant_folder(tenant_id)}/{start:%Y/%m/%d}/{start:%H}-{hours:02}-{id_.hex}"
     rows, facts = tables["events"].num_rows, dict[File, FileFacts]()

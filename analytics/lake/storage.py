@@ -6,6 +6,7 @@ tenant's folder is the only one its engine may open.
 
 from __future__ import annotations
 
+import hashlib
 import os
 import threading
 import time
@@ -18,10 +19,11 @@ from uuid import uuid4
 from django.conf import settings
 
 from analytics.failpoints import failpoint
-from analytics.lake.errors import LakeFileBroken
+from analytics.lake.errors import LakeFileBroken, LakeTaken
 from analytics.lake.parquet import Content, checksum
 
 TEMPORARY: Final = ".tmp-"
+OWNER: Final = "installation"
 
 
 class Storage(Protocol):
@@ -41,6 +43,9 @@ class Storage(Protocol):
 
     def remove(self, path: str) -> bool:
         """False when it was not there."""
+
+    def claim(self, owner: str) -> str:
+        """Who this lake belongs to: `owner`, unless somebody was here before."""
 
     def listing(self, tenant_id: int) -> Iterator[tuple[str, float]]:
         """Every file of the tenant with the time of its making (seconds since 1970), temporary ones too."""
@@ -97,6 +102,19 @@ class LocalStorage:
         except FileNotFoundError:
             return False
         return True
+
+    def claim(self, owner: str) -> str:
+        record = self._root / OWNER
+        if not record.exists():
+            _make_folder(self._root)
+            temporary = record.with_name(f"{TEMPORARY}{uuid4().hex}")
+            temporary.write_text(owner, encoding="ascii")
+            try:
+                os.link(temporary, record)  # fails where two claim at once and one was quicker
+            except FileExistsError:
+                pass
+            temporary.unlink()
+        return record.read_text(encoding="ascii")
 
     def listing(self, tenant_id: int) -> Iterator[tuple[str, float]]:
         for folder, _, names in os.walk(self.folder(tenant_id)):
@@ -173,6 +191,13 @@ class ObjectStorage:
             return False
         return True
 
+    def claim(self, owner: str) -> str:
+        try:
+            return self.read(OWNER).decode("ascii")
+        except FileNotFoundError:
+            self._fs.pipe_file(f"{self._root}/{OWNER}", owner.encode("ascii"))
+            return owner
+
     def listing(self, tenant_id: int) -> Iterator[tuple[str, float]]:
         self._fs.invalidate_cache()
         found: dict[str, dict[str, Any]] = self._fs.find(f"{self._root}/{tenant_folder(tenant_id)}", detail=True)
@@ -192,6 +217,30 @@ def lake_storage() -> Storage:
     if not found or scheme == "file":
         return LocalStorage(Path(url.removeprefix("file://")))
     return ObjectStorage(url, Path(settings.BELLWETHER_HOME) / "lake-cache", settings.ANALYTICS_LAKE_CACHE_BYTES)
+
+
+def own_storage() -> Storage:
+    """The lake, for whoever writes or removes: tenants of two installations have the same numbers, and one would remove
+    the files of the other. Raises LakeTaken.
+    """
+    storage = lake_storage()
+    url, own = str(settings.ANALYTICS_LAKE_URL), installation()
+    if (url, own) not in _claimed:
+        if storage.claim(own) != own:
+            raise LakeTaken(
+                f"The lake at {url} belongs to another installation: set ANALYTICS_LAKE_URL to a place of its own. "
+                "(If this one was restored with a new FIELD_ENCRYPTION_KEY, remove the file `installation` there.)"
+            )
+        _claimed.add((url, own))
+    return storage
+
+
+def installation() -> str:
+    """What tells this installation from others: a digest of the key that its sealed fields depend on."""
+    return hashlib.blake2b(b"bellwether.lake:" + settings.FIELD_ENCRYPTION_KEY.encode(), digest_size=12).hexdigest()
+
+
+_claimed: set[tuple[str, str]] = set()
 
 
 def _make_folder(folder: Path) -> None:

@@ -11,7 +11,10 @@ from typing import Any
 
 import pytest
 
-from analytics.lake.storage import ObjectStorage, lake_storage
+from analytics.lake import storage
+from analytics.lake.errors import LakeTaken
+from analytics.lake.garbage import collect
+from analytics.lake.storage import OWNER, ObjectStorage, lake_storage
 from analytics.models import Tenant
 from analytics.privacy import erase_subject
 from tests.analytics.events import NOON, event, write
@@ -61,7 +64,7 @@ def bucket(s3_url: str, settings: Any, tmp_path: Path, monkeypatch: pytest.Monke
 
 def _objects(bucket: Any, settings: Any) -> list[str]:
     bucket.invalidate_cache()
-    return sorted(bucket.find(settings.ANALYTICS_LAKE_URL))
+    return sorted(name for name in bucket.find(settings.ANALYTICS_LAKE_URL) if not name.endswith(f"/{OWNER}"))
 
 
 def _three(tenant: Tenant) -> None:
@@ -115,3 +118,17 @@ def test_an_erasure_reaches_bucket_and_cache(acme: Tenant, bucket: Any, settings
     assert len(_objects(bucket, settings)) == 3
     assert not any(b"canary" in bucket.cat_file(name) for name in _objects(bucket, settings))
     assert list((settings.BELLWETHER_HOME / "lake-cache").rglob("*.parquet")) == []
+
+
+def test_two_installations_never_share_a_lake(
+    acme: Tenant, settings: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Their tenants have the same numbers, so one would take the other's files for strays."""
+    settings.ANALYTICS_LAKE_URL = str(tmp_path / "lake")
+    _three(acme)
+    monkeypatch.setattr(storage, "installation", lambda: "another")
+    write(acme, [event(acme, "later", minute=5)])
+    with pytest.raises(LakeTaken, match="belongs to another installation: set ANALYTICS_LAKE_URL"):
+        seal(acme)
+    with pytest.raises(LakeTaken):
+        collect(acme.pk, now=NOON)

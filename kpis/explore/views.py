@@ -35,7 +35,7 @@ from kpis.explore.serializers import (
     CostsSerializer,
     PeoplePageSerializer,
 )
-from kpis.explore.services import people_read_record
+from kpis.explore.services import TooManyAnswers, answer_enqueue, people_read_record
 from kpis.parameters import refusals
 
 ANSWER_SECONDS: Final = 20.0
@@ -52,6 +52,13 @@ class TooExpensive(APIException):
 
     status_code = 422
     default_code = "too_expensive"
+
+
+class TooManyJobs(APIException):
+    """Workers are everybody's: nobody fills their queue alone."""
+
+    status_code = 429
+    default_code = "too_many_jobs"
 
 
 class StoreAway(APIException):
@@ -95,13 +102,10 @@ class ExploreView(TenantView):
     def as_job(self, wanted: dict[str, Any], asking: Asking) -> Response:
         """Refuse what cannot be answered at once, and queue the rest."""
         asked_of(kind=self.kind, wanted=wanted, asking=asking)
-        job = jobs.enqueue(
-            kind="explore.answer",
-            tenant_id=self.tenant.id,
-            params={"kind": self.kind, "question": wanted},
-            created_by=self.credential.actor,
-            max_attempts=2,
-        )
+        try:
+            job = answer_enqueue(tenant_id=self.tenant.id, kind=self.kind, question=wanted, actor=self.credential.actor)
+        except TooManyAnswers as error:
+            raise TooManyJobs(str(error)) from None
         with jobs.job_context(self.tenant.id):
             shown = JobSerializer(job_of(self.tenant.id, job.pk)).data
         location = f"/api/v1/jobs/{job.pk}/"

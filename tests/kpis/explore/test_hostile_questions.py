@@ -10,6 +10,7 @@ from typing import Any
 import pytest
 from django.utils import timezone
 
+from analytics import jobs
 from analytics.models import Tenant
 from tests.api import Caller, caller
 from tests.kpis.explore.test_api_explore import HOUR, MARCH, NOW, told
@@ -77,3 +78,18 @@ def test_a_list_of_some_hundred_values_is_answered(api: Caller) -> None:
     assert (answer.status_code, answer.json()["entered"]) == (200, 1)
     written = json.dumps([condition])
     assert api.get("kpis/revenue.gross/series/", period="2026-03", filters=written).status_code == 200
+
+
+def test_nobody_fills_the_queue_of_jobs_alone(api: Caller, globex: Tenant) -> None:
+    def ask(caller: Caller, hours: int) -> Any:
+        return caller.post("explore/funnel/?mode=job", {"steps": STEPS, **MARCH, "window": f"{hours}h"})
+
+    first = ask(api, 1)
+    assert (first.status_code, ask(api, 1).json()["id"]) == (202, first.json()["id"]), "the same question is one job"
+    assert {ask(api, hours).status_code for hours in range(2, 11)} == {202}
+    refused = ask(api, 11)
+    assert (refused.status_code, refused.json()["code"]) == (429, "too_many_jobs")
+    assert ask(api, 1).status_code == 202, "one's own job is still told"
+    assert ask(caller(globex), 11).status_code == 202, "a neighbour's queue is its own"
+    jobs.run_due()
+    assert ask(api, 11).status_code == 202

@@ -12,6 +12,8 @@ import numpy as np
 from kpis.usage.association import Correlation, Floats, pearson, spearman
 
 LONGEST_LAG: Final = 7
+FEWEST_DAYS: Final = 10
+"""A lag that leaves fewer pairs of days is not looked at: among so few some always agree."""
 PAIRINGS: Final = (("engagement", "engagement"), ("revenue", "revenue"), ("engagement", "revenue"))
 """Which daily series of one platform are set beside which of another."""
 
@@ -50,7 +52,7 @@ def platforms_together(series: Mapping[str, Mapping[str, Floats]]) -> list[Toget
 def _pair(first: str, second: str, measures: tuple[str, str], x: Floats, y: Floats, lags: Sequence[int]) -> Together:
     now = _shifted(x, y, 0)
     looked = [(lag, pearson(*_shifted(x, y, lag), best_of=len(lags))) for lag in lags]
-    known = [(lag, found) for lag, found in looked if found.value is not None and found.n >= len(x) // 2]
+    known = [(lag, found) for lag, found in looked if found.value is not None and found.n >= FEWEST_DAYS]
     # The nearest of equals: a longer lag has to be better to be told.
     at_once = looked[lags.index(0)]
     lag, best = max(known, key=lambda each: (abs(each[1].value or 0), -abs(each[0])), default=at_once)

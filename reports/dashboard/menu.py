@@ -49,7 +49,6 @@ MENU: Final[tuple[Group, ...]] = (
             Entry("Segments", "dashboard:segments"),
             Entry("Usage", "dashboard:usage"),
             Entry("Performance", "dashboard:performance"),
-            Entry("Usage", "dashboard:usage"),
             Entry("All metrics", "dashboard:metrics"),
         ),
     ),

@@ -6,6 +6,7 @@ import json
 from functools import cache
 from io import StringIO
 from typing import Any
+from uuid import UUID
 
 import pytest
 from django.contrib.staticfiles import finders
@@ -13,7 +14,7 @@ from django.core.management import call_command
 from django.test import Client
 from drf_spectacular.validation import validate_schema
 
-from tests.architecture.routes import api_routes
+from tests.architecture.routes import NOBODYS, api_routes
 
 
 @cache
@@ -44,12 +45,14 @@ def test_every_route_is_in_it() -> None:
 
 
 def _template(route: Any) -> str:
-    """The route's address with {names} for its arguments."""
-    marks = {"subject": 999_999_999, "period": "century", "action": "explode", "metric": "nobody.knows"}
-    path = f"/api/v1/{route.path()}"
-    for name in route.arguments:
-        value = str(marks.get(name, "00000000-0000-4000-8000-000000000000"))
-        path = path.replace(value, f"{{{name}}}")
+    """The route's address with {names} for its arguments, each found by a value of its own."""
+    values = {
+        name: UUID(int=2**64 + number) if isinstance(NOBODYS[name], UUID) else NOBODYS[name]
+        for number, name in enumerate(route.arguments)
+    }
+    path = f"/api/v1/{route.path(**values)}"
+    for name, value in values.items():
+        path = path.replace(str(value), f"{{{name}}}")
     return path
 
 

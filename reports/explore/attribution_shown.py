@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from typing import Any, Final
 
 from kpis.attribution.answer import UNTOUCHED
-from reports.explore.frame import DASH, amount, count, key_shown, share
+from reports.explore.frame import DASH, amount, count, credit_shown, share
 
 MODEL_NAMES: Final[Mapping[str, str]] = {
     "first": "First touch",
@@ -82,7 +82,7 @@ def attribution_shown(answer: Answer, column: str, against: str) -> AttributionS
     totals = {name: sum(_number(credit, column) for credit in table.values()) for name, table in tables.items()}
     rows = tuple(
         KeyShown(
-            key_shown(key) if key != UNTOUCHED else "Nothing before it",
+            credit_shown(key),
             tuple(
                 _cell(
                     table.get(key), column, totals[name], currency, base.get(key) if base and name != against else None
@@ -144,7 +144,7 @@ def _costs(tables: Mapping[str, Mapping[str, Answer]], currency: str) -> Any:
     for name, table in tables.items():
         rows = tuple(
             CostShown(
-                key_shown(key),
+                credit_shown(key),
                 amount(credit["cost"], currency),
                 amount(credit["revenue"], currency),
                 DASH if credit["roas"] is None else f"{credit['roas']:.2f}",

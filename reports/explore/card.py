@@ -19,7 +19,7 @@ from kpis.explore.selectors import explore
 from kpis.parameters import NothingCounted
 from reports.dashboard.shown import point_shown
 from reports.explore.attribution_shown import MODEL_NAMES
-from reports.explore.frame import amount, count, key_shown, share
+from reports.explore.frame import amount, count, credit_shown, key_shown, share
 
 CARD_SECONDS: Final = 3.0
 MOST_ROWS: Final = 12
@@ -115,7 +115,7 @@ def _attribution(found: Mapping[str, Any], tenant: TenantInfo) -> Table:
     def money(each: Mapping[str, Any], key: str) -> str:
         return amount(each[key]["revenue"], code) if key in each else ""
 
-    rows = ((key_shown(key), *(money(each, key) for each in credits)) for key in keys)
+    rows = ((credit_shown(key), *(money(each, key) for each in credits)) for key in keys)
     return heads, tuple(rows)
 
 

@@ -17,6 +17,7 @@ from django.utils import timezone
 from analytics.access.roles import Scope
 from analytics.contracts import TenantInfo
 from analytics.filters import calendar_of
+from kpis.attribution.answer import UNTOUCHED
 from kpis.contracts import OTHER
 from kpis.mapping import event_names_seen
 from kpis.rollup.keys import NONE_KEY
@@ -189,3 +190,8 @@ def amount(text: Any, currency: str) -> str:
 
 def key_shown(key: str) -> str:
     return {OTHER: "All others", NONE_KEY: shown.NONE_LABEL, "": shown.NONE_LABEL}.get(key, key)
+
+
+def credit_shown(key: str) -> str:
+    """The same for what gets credit, where none means that no touch came before."""
+    return "Nothing before it" if key == UNTOUCHED else key_shown(key)

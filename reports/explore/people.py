@@ -27,7 +27,7 @@ from kpis.parameters import refusals
 from reports.dashboard.doors import scopes_of, tenant_of, tenant_page
 from reports.dashboard.problems import problem_page
 from reports.explore.asking import actor_of, worded
-from reports.explore.frame import Head, head_of
+from reports.explore.frame import Head, count, head_of
 
 PLACES: Final[Mapping[str, Mapping[str, type]]] = {
     "funnel": {"step": int, "outcome": str},
@@ -52,6 +52,7 @@ class PeoplePage:
 
     head: Head
     count: int
+    number: str
     rows: tuple[Person, ...]
     next: str
     back: str
@@ -156,6 +157,7 @@ def shown_page(
             tenant, title, "A person is a number here; their page tells what they did. That you looked is written down."
         ),
         len(found),
+        count(len(found)),
         rows,
         f"{request.path}?{urlencode(parameters)}" if has_more else "",
         back,

@@ -25,7 +25,7 @@ from kpis.segments.selectors import NoSegment, Overlap, overlap, people_of, segm
 from kpis.segments.services import SegmentError, segment_create, segment_refresh
 from reports.dashboard.doors import scopes_of, tenant_of, tenant_page
 from reports.explore.asking import actor_of, worded
-from reports.explore.frame import head_of, share
+from reports.explore.frame import count, head_of, share
 from reports.explore.people import place_of, shown_page
 
 TITLE = "Segments"
@@ -38,6 +38,7 @@ class Row:
     """A segment as it is listed; `href` is the answer that it comes from."""
 
     segment: PeopleSegment
+    size: str
     origin: str
     href: str
 
@@ -176,14 +177,15 @@ def _row(segment: PeopleSegment) -> Row:
     from reports.explore.asking import address
 
     definition = segment.definition if isinstance(segment.definition, dict) else {}
+    size = count(segment.size)
     origin = SOURCES.get(segment.source, segment.source)
     if segment.source == "answer" and isinstance(definition.get("question"), dict):
         kind = str(definition.get("kind"))
         page = "retention" if kind == "lifecycle" else kind
-        return Row(segment, f"a {kind}", address(f"/explore/{page}/", definition["question"]))
+        return Row(segment, size, f"a {kind}", address(f"/explore/{page}/", definition["question"]))
     if segment.source == "customers":
-        return Row(segment, f"customers: {definition.get('segment')}", "/customers/")
-    return Row(segment, f"{origin}: {definition.get('measure')}" if segment.source == "measure" else origin, "")
+        return Row(segment, size, f"customers: {definition.get('segment')}", "/customers/")
+    return Row(segment, size, f"{origin}: {definition.get('measure')}" if segment.source == "measure" else origin, "")
 
 
 def _overlap(request: HttpRequest) -> OverlapShown | None:

@@ -23,6 +23,7 @@ from reports.live.protocol import (
     BUSY,
     FORBIDDEN,
     QUESTIONS_OF_PROCESS,
+    QUESTIONS_OF_TENANT,
     SOCKETS_OF_PROCESS,
     SOCKETS_OF_TENANT,
     SUBSCRIPTIONS,
@@ -156,7 +157,8 @@ class Hub:
     def _feed(self, key: FeedKey) -> Feed:
         feed = self._feeds.get(key)
         if feed is None:
-            if len(self._feeds) >= QUESTIONS_OF_PROCESS:
+            own = sum(other.tenant.id == key.tenant.id for other in self._feeds)
+            if len(self._feeds) >= QUESTIONS_OF_PROCESS or own >= QUESTIONS_OF_TENANT:
                 raise Complaint("too_many_questions", "Too many different questions are watched just now.")
             feed = self._feeds[key] = Feed(key, desk=self._answers, clock=self._clock)
         return feed

@@ -22,6 +22,7 @@ METRICS: Final = 60
 SOCKETS_OF_TENANT: Final = 1000
 SOCKETS_OF_PROCESS: Final = 4000
 QUESTIONS_OF_PROCESS: Final = 1000
+QUESTIONS_OF_TENANT: Final = 250
 
 # --- Seconds ----------------------------------------------------------------------------------------------------------
 AUTH_SECONDS: Final = 5.0

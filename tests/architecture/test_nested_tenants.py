@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import random
 import threading
+from collections.abc import Callable
 from typing import Any
 
 import psycopg
@@ -60,9 +61,7 @@ def test_a_savepoint_that_is_rolled_back_keeps_the_outer_tenant(pair: tuple[Tena
     acme, globex = pair
     with tenant_context(acme.pk):
         with pytest.raises(RuntimeError), tenant_context(acme.pk):
-            with pytest.raises(WrongTenant), tenant_context(globex.pk):
-                pass
-            raise RuntimeError
+            _refused_and_failed(globex)
         with tenant_context(acme.pk), platform_context():
             assert titles() == {"acme"}
         with pytest.raises(WrongTenant), tenant_context(globex.pk):
@@ -108,13 +107,23 @@ def test_a_connection_that_is_lost_inside_a_block_answers_nobody(pair: tuple[Ten
     acme, globex = pair
     for lose in (_killed, connection.close):
         with pytest.raises((Error, TransactionManagementError)), tenant_context(acme.pk):
-            lose()
-            with tenant_context(acme.pk):
-                titles()
+            _lost(lose, acme)
         connection.close()
         assert titles() == set()
         with tenant_context(globex.pk), tenant_context(globex.pk):
             assert titles() == {"globex"}
+
+
+def _refused_and_failed(other: Tenant) -> None:
+    with pytest.raises(WrongTenant), tenant_context(other.pk):
+        pass
+    raise RuntimeError
+
+
+def _lost(lose: Callable[[], None], tenant: Tenant) -> None:
+    lose()
+    with tenant_context(tenant.pk):
+        titles()
 
 
 def _killed() -> None:

@@ -48,7 +48,7 @@ KINDS: Final[Mapping[str, Kind]] = {
 # What is sealed in PostgreSQL (`$sealed`) has no business in files.
 EXPRESSIONS: Final[Mapping[str, str]] = {
     "person_id": "s.person_id",
-    "properties": "nullif(e.properties - '$sealed', '{}')::text",
+    "properties": "(CASE WHEN e.properties ? '$sealed' THEN e.properties - '$sealed' ELSE e.properties END)::text",
 }
 QUERY: Final = f"""
 COPY (SELECT {", ".join(EXPRESSIONS.get(name, f'e."{name}"') for name in KINDS)}

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Final, Literal
 
 import numpy as np
 import pyarrow as pa
+from pyroaring import BitMap
 
 from analytics.lazily import Lazily
 from analytics.periods import to_micros
@@ -180,6 +181,17 @@ def paths_read(source: EventSource, question: Paths, *, timezone: str, now: date
     )
 
 
+def paths_people(source: EventSource, question: Paths, *, place: int, name: str) -> BitMap:
+    """The people whose paths come through a name (or OTHER, or END) at a place, 1 being next to the anchor."""
+    rows = _rows(source, question)
+    anchors = _anchors(rows, question)
+    shown = [*rows.names, OTHER, END]
+    column = _folded(_grid(rows, anchors, question)[:, place - 1], shown, question.top)
+    # An event may be called as the end or the others are; then it is both.
+    codes = [code for code, each in enumerate(shown) if each == name]
+    return BitMap(np.unique(rows.person[anchors][np.isin(column, codes)]).astype(np.uint32))
+
+
 @dataclass(frozen=True)
 class _Rows:
     """Events by person and time (backwards for paths before): what each is called, and whether it is an anchor."""
@@ -272,14 +284,10 @@ def _counted(
     grid: Ints, person: Ints, names: tuple[str, ...], question: Paths
 ) -> tuple[tuple[PathNode, ...], tuple[PathLink, ...], tuple[PathRow, ...]]:
     shown = [*names, OTHER, END]
-    other, end = len(names), len(names) + 1
     folded = np.empty_like(grid)
     nodes: list[PathNode] = []
     for place in range(question.depth):
-        column = np.where(grid[:, place] < 0, end, grid[:, place])
-        counts = np.bincount(column, minlength=len(shown))
-        kept = sorted(np.flatnonzero(counts[:other]).tolist(), key=lambda code: (-counts[code], shown[code]))
-        column = np.where(np.isin(column, [*kept[: question.top], end]), column, other)
+        column = _folded(grid[:, place], shown, question.top)
         folded[:, place] = column
         nodes += _nodes(column, person, place + 1, shown)
     links = tuple(_links(folded, shown))
@@ -287,6 +295,15 @@ def _counted(
     rows = [PathRow(tuple(shown[code] for code in path), int(n)) for path, n in zip(found.tolist(), times, strict=True)]
     rows.sort(key=lambda row: (-row.paths, row.steps))
     return tuple(nodes), links, tuple(rows[: question.top * 4])
+
+
+def _folded(column: Ints, shown: list[str], top: int) -> Ints:
+    """The names at one place: the most frequent ones, all others as one, and the end."""
+    other, end = len(shown) - 2, len(shown) - 1
+    column = np.where(column < 0, end, column)
+    counts = np.bincount(column, minlength=len(shown))
+    kept = sorted(np.flatnonzero(counts[:other]).tolist(), key=lambda code: (-counts[code], shown[code]))
+    return np.where(np.isin(column, [*kept[:top], end]), column, other)
 
 
 def _nodes(column: Ints, person: Ints, place: int, shown: list[str]) -> list[PathNode]:

@@ -185,7 +185,7 @@ class PeopleView(TenantView):
         return Response({"count": len(found), "next": people[-1] if has_more else None, "people": people})
 
 
-KINDS_WITH_PEOPLE = ("funnel", "retention", "lifecycle")
+KINDS_WITH_PEOPLE = ("funnel", "retention", "lifecycle", "paths")
 
 
 class TimelineView(TenantView):

@@ -5,12 +5,15 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
+from pyroaring import BitMap
+
 from kpis.explore.bodies import PathsBody
 from kpis.explore.grammar import Asking, pick_of, range_of
 from kpis.explore.kinds import Desk, Opening, QuestionKind, kinds
 from kpis.explore.plain import plain
-from kpis.paths import Paths, paths_read
+from kpis.paths import Paths, paths_people, paths_read
 from kpis.paths import columns_of as paths_columns
+from kpis.series.question import QuestionError
 
 
 def paths_of(wanted: Mapping[str, Any], asking: Asking) -> Paths:
@@ -40,8 +43,24 @@ def paths_answer(question: Paths, desk: Desk) -> dict[str, Any]:
     return {**{name: plain(getattr(found, name)) for name in counts}, **found.stamp.plain()}
 
 
+def paths_who(question: Paths, place: Mapping[str, Any], desk: Desk) -> BitMap:
+    """`place`: {"place": 1, "name": "cart_updated"}, as a node of the answer has them."""
+    at, name = place.get("place"), place.get("name")
+    if not isinstance(at, int) or isinstance(at, bool) or not 1 <= at <= question.depth or not isinstance(name, str):
+        raise QuestionError(f"say `place`, from 1 to {question.depth}, and the `name` of a node there", "place")
+    columns, properties = paths_columns(question)
+    start, end = question.span
+    with desk.open(Opening(start=start, end=end, columns=columns, properties=properties)) as source:
+        return paths_people(source, question, place=at, name=name)
+
+
 kinds.register(
     QuestionKind(
-        id="paths", body=PathsBody, build=paths_of, picks=lambda question: (question.anchor,), answer=paths_answer
+        id="paths",
+        body=PathsBody,
+        build=paths_of,
+        picks=lambda question: (question.anchor,),
+        answer=paths_answer,
+        people=paths_who,
     )
 )

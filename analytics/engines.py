@@ -10,6 +10,7 @@ import threading
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Final, Literal, Protocol
 
@@ -61,14 +62,26 @@ class Engine(Protocol):
     def close(self) -> None: ...
 
 
+class Stoppable(Protocol):
+    """What works on a question."""
+
+    def interrupt(self) -> None:
+        """Stop what is running, from another thread."""
+
+
 class DuckDBEngine:
     """Embedded. `folder` is the only one it may read; None when it reads tables in memory only."""
 
     name: EngineName = "duckdb"
 
     def __init__(self, folder: Path | None) -> None:
+        self.folder = folder
+
+    @cached_property
+    def _raw(self) -> duckdb.DuckDBPyConnection:
+        """Made when it is first asked: kernels that read columns need no engine."""
         spill = Path(settings.BELLWETHER_HOME) / "lake-spill"
-        self._raw = duckdb.connect(
+        raw = duckdb.connect(
             ":memory:",
             config={
                 "threads": settings.ANALYTICS_ENGINE_THREADS,
@@ -80,14 +93,12 @@ class DuckDBEngine:
                 "preserve_insertion_order": "false",
             },
         )
-        self._raw.execute("SET TimeZone = 'UTC'")
-        self._lock(folder)
-
-    def _lock(self, folder: Path | None) -> None:
-        allowed = [str(folder)] if folder is not None else []
-        self._raw.execute(f"SET allowed_directories = [{', '.join(text(each, 'duckdb') for each in allowed)}]")
-        self._raw.execute("SET enable_external_access = false")
-        self._raw.execute("SET lock_configuration = true")
+        raw.execute("SET TimeZone = 'UTC'")
+        allowed = [text(str(self.folder), "duckdb")] if self.folder is not None else []
+        raw.execute(f"SET allowed_directories = [{', '.join(allowed)}]")
+        raw.execute("SET enable_external_access = false")
+        raw.execute("SET lock_configuration = true")
+        return raw
 
     def show(self, selection: Selection) -> None:
         if selection.table is not None or selection.is_empty:
@@ -121,10 +132,12 @@ class DuckDBEngine:
         return str(duckdb_compiler.to_sqlglot(expression).sql("duckdb"))
 
     def interrupt(self) -> None:
-        self._raw.interrupt()
+        if "_raw" in self.__dict__:
+            self._raw.interrupt()
 
     def close(self) -> None:
-        self._raw.close()
+        if "_raw" in self.__dict__:
+            self._raw.close()
 
 
 def _parquet(selection: Selection, file: File) -> str:
@@ -203,7 +216,7 @@ def unbound(shape: Shape) -> ir.Table:
 
 
 @contextmanager
-def watched(engine: Engine, timeout: float, cancelled: Callable[[], bool] | None) -> Iterator[None]:
+def watched(engine: Stoppable, timeout: float, cancelled: Callable[[], bool] | None) -> Iterator[None]:
     """Interrupt the engine when its time is over or nobody wants the answer. Raises StoreTimeout, StoreCancelled."""
     end = time.monotonic() + timeout
     if not _slots.acquire(timeout=timeout):

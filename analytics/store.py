@@ -11,12 +11,13 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from datetime import datetime
+from functools import cached_property
 from typing import TYPE_CHECKING, Final, Protocol, TypeVar
 
 import pyarrow as pa
 from django.conf import settings
 
-from analytics.engines import Engine, EngineName, engine_for, unbound, watched
+from analytics.engines import DuckDBEngine, Engine, EngineName, engine_for, unbound, watched
 from analytics.lake.errors import (
     EngineFailed,
     EngineUnavailable,
@@ -26,8 +27,10 @@ from analytics.lake.errors import (
     StoreTimeout,
     UnknownColumn,
 )
+from analytics.lake.runs import Reader, Run, Wanted
 from analytics.lake.selection import Selection, Shape, StoredFile, property_column
 from analytics.lazily import Lazily
+from analytics.periods import to_micros
 
 if TYPE_CHECKING:
     import ibis
@@ -41,6 +44,7 @@ __all__ = [
     "EventStore",
     "LakeError",
     "LakeFileBroken",
+    "Run",
     "StoreCancelled",
     "StoreTimeout",
     "StoredFile",
@@ -80,7 +84,11 @@ class EventStore:
         self._timeout, self._cancelled = timeout, cancelled
         self._shape = source.shape
         self._shown: Selection | None = None
-        self.events: ir.Table = unbound(source.shape)
+
+    @cached_property
+    def events(self) -> ir.Table:
+        """What expressions are made of."""
+        return unbound(self._shape)
 
     @property
     def engine(self) -> EngineName:
@@ -140,6 +148,38 @@ class EventStore:
         with watched(self._engine, self._timeout, self._cancelled):
             self._repaired(self._show)
             yield from self._engine.batches(self._picked(columns, names, ()))
+
+    def each_run(
+        self,
+        work: Callable[[Run], T],
+        *,
+        columns: Sequence[str],
+        names: Sequence[str],
+        start: datetime,
+        end: datetime,
+        without: Sequence[str] = (),
+    ) -> list[T]:
+        """What `work` makes of every run: the events of known people, of one name, out of one piece, sorted by
+        (person_id, ts, seq) and within [start, end); past the engine, on several threads and in any order.
+
+        `columns`: typed ones; a null is 0 among numbers. `without`: flags whose events are left out. Raises
+        UnknownColumn, StoreTimeout, StoreCancelled, LakeFileBroken; EngineFailed when a cluster answers.
+        """
+        if not isinstance(self._engine, DuckDBEngine):
+            raise EngineFailed("runs are read on this machine, and the questions of this store go to a cluster")
+        if unknown := [name for name in (*columns, *without) if name not in self._shape.typed]:
+            raise UnknownColumn(f"the lake has no typed column {unknown[0]!r}")
+        reader = Reader(self._engine.folder, settings.ANALYTICS_ENGINE_THREADS)
+        with watched(reader, self._timeout, self._cancelled):
+            return self._repaired(lambda: reader.each(*self._cut(columns, names, start, end, without), work))
+
+    def _cut(
+        self, columns: Sequence[str], names: Sequence[str], start: datetime, end: datetime, without: Sequence[str]
+    ) -> tuple[Selection, Wanted]:
+        shown = self._source.selection()
+        seen = frozenset(names) if shown.names is None else frozenset(names).intersection(shown.names)
+        span = max(shown.start, to_micros(start)), min(shown.end, to_micros(end))
+        return shown, Wanted(tuple(columns), seen, *span, tuple(without))
 
     def _picked(self, columns: Sequence[str], names: Sequence[str] | None, order_by: Sequence[str]) -> ir.Table:
         table = self.events

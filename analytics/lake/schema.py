@@ -15,6 +15,8 @@ FILES: Final[tuple[File, ...]] = ("events", "ids", "properties")
 
 ROW_GROUP: Final = 122_880
 """Rows that are skipped or read together; DuckDB gives each to one thread."""
+OWN_GROUP: Final = 4_096
+"""Events of one name that are worth row groups of their own; the names that have fewer share theirs."""
 
 FEW_TEXTS: Final = (
     "type", "action", "source", "platform", "country", "campaign", "channel", "content_type", "object_type",

@@ -70,8 +70,12 @@ class Bounded:
 
     def __init__(self, store: EventStore, until: datetime) -> None:
         self._store, self._until = store, until
-        self.events, self.engine, self.run = store.events, store.engine, store.run
+        self.engine, self.run, self.each_run = store.engine, store.run, store.each_run
         self.property, self.table = store.property, store.table
+
+    @property
+    def events(self) -> Any:
+        return self._store.events
 
     @property
     def data_through(self) -> datetime:

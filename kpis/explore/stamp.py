@@ -3,11 +3,15 @@
 from __future__ import annotations
 
 import hashlib
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
-from typing import Any, Protocol
+from typing import Any, Protocol, TypeVar
 
+from analytics.lake.runs import Run
 from kpis.base import Condition
+
+T = TypeVar("T")
 
 
 class EventSource(Protocol):
@@ -27,6 +31,18 @@ class EventSource(Protocol):
     def property(self, name: str, /) -> Any: ...
 
     def table(self, table: Any, name: str, /) -> Any: ...
+
+    def each_run(
+        self,
+        work: Callable[[Run], T],
+        /,
+        *,
+        columns: Sequence[str],
+        names: Sequence[str],
+        start: datetime,
+        end: datetime,
+        without: Sequence[str] = (),
+    ) -> list[T]: ...
 
 
 @dataclass(frozen=True, slots=True)

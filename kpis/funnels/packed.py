@@ -1,13 +1,17 @@
 """The common funnel, fast: plain steps in order, each event of at most one of them.
 
-An event is one number, person before time, so that each step is a sorted array of numbers, "the next event of step k"
-a binary search, and "in time, of the same person" a subtraction. Parts of the people are followed side by side. Where
-two events of different steps have the same person and microsecond, the order of receipt decides, which a number does
-not know: then, as for anything less plain, the general kernel answers.
+The people are cut into parts that fit a processor's cache and are matched side by side. Within a part an event is one
+number: person, then time, then step. So all steps are sorted at once, and how many events of a step lie before an event
+is a matter of counting. Most events of the first step lead to the same second one, so it is the second ones that are
+followed to the end; the entries between a second event and the one before it all share its chain.
+
+Where two events of different steps have the same person and microsecond, the order of receipt decides, which a number
+does not know: then, as for anything less plain, the general kernel answers.
 """
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from functools import reduce
@@ -16,12 +20,13 @@ from typing import TYPE_CHECKING, Any, Final
 
 import numpy as np
 
+from analytics.lake.runs import Run
 from analytics.lazily import Lazily
 from analytics.periods import to_micros
 from kpis.explore.picks import all_hold, people_only, picked
-from kpis.explore.stamp import EventSource, micros_of
-from kpis.funnels.attempts import NEVER, Attempts, Flags, Ints
-from kpis.funnels.kernel import first_of_run
+from kpis.explore.stamp import EventSource
+from kpis.funnels.attempts import Attempts, Ints
+from kpis.funnels.matching import Layout, Matching, Tied, nobody
 from kpis.funnels.question import Funnel
 from kpis.funnels.rows import names_wanted
 
@@ -30,25 +35,23 @@ if TYPE_CHECKING:
 else:
     ibis = Lazily("ibis")
 
-PARTS: Final = 4
+THREADS: Final = 4
+PART: Final = 400_000
+"""Events of a part of the people, about: what a processor's cache holds."""
 BITS: Final = 63
 
 
+class TooLarge(Exception):
+    """People too far apart for their numbers."""
+
+
 @dataclass(frozen=True)
-class Layout:
-    """`base` is time 0; the lowest `width` bits are microseconds since then, the others the person."""
+class Sorted:
+    """Events of one step by person, or all those of one step in one piece."""
 
-    base: int
-    width: int
-
-    @property
-    def people(self) -> int:
-        """Persons beyond this number do not fit."""
-        return 1 << (BITS - self.width)
-
-
-class Tied(Exception):
-    """Two events of different steps at the same microsecond."""
+    step: int
+    person: Ints
+    ts: Ints
 
 
 def is_plain(funnel: Funnel) -> bool:
@@ -65,23 +68,48 @@ def is_plain(funnel: Funnel) -> bool:
 
 def packed_attempts(source: EventSource, funnel: Funnel, through: int) -> Attempts | None:
     """One attempt for each person; None where the numbers do not tell enough."""
-    layout = Layout(to_micros(funnel.span[0]), (micros_of(funnel.span[1] - funnel.span[0])).bit_length())
-    found = source.run(_selection(source, funnel, layout))
-    key, code = found.column("key").to_numpy(), found.column("code").to_numpy()
-    if len(key) and int(key.min()) < 0:
+    has_conditions = bool(funnel.filters) or any(step.pick.where for step in funnel.steps)
+    read = _asked if has_conditions or source.engine != "duckdb" else _read
+    runs = read(source, funnel)
+    try:
+        with ThreadPoolExecutor(THREADS) as pool:
+            parts = pool.map(lambda part: _matched(part, funnel, through), _parts(runs))
+            return _joined(list(parts), len(funnel.steps))
+    except (Tied, TooLarge):
         return None
-    with ThreadPoolExecutor(PARTS) as pool:
-        steps = list(pool.map(lambda number: np.sort(key[code == number]), range(len(funnel.steps))))
-        try:
-            parts = list(pool.map(lambda part: _followed(part, funnel, layout, through), _parts(steps, layout)))
-        except Tied:
-            return None
-    return _joined(parts, len(funnel.steps))
 
 
-def _selection(source: EventSource, funnel: Funnel, layout: Layout) -> Any:
+def _read(source: EventSource, funnel: Funnel) -> list[Sorted]:
+    """The events of each step, out of the files."""
+    step_of = {name: number for number, step in enumerate(funnel.steps) for name in step.pick.all_names}
+
+    def work(run: Run) -> Sorted:
+        return Sorted(step_of[run.name], run.numbers["person_id"], run.numbers["ts"])
+
+    hidden = [flag for flag, who in (("is_bot", "bots"), ("is_internal", "internal")) if who not in funnel.include]
+    start, end = funnel.span
+    return source.each_run(
+        work, columns=("person_id", "ts"), names=tuple(step_of), start=start, end=end, without=hidden
+    )
+
+
+def _asked(source: EventSource, funnel: Funnel) -> list[Sorted]:
+    """The same from the engine, which knows about conditions."""
+    found = source.run(_selection(source, funnel))
+    person, ts, code = (found.column(name).to_numpy() for name in ("person", "ts", "code"))
+
+    def step(number: int) -> Sorted:
+        rows = np.flatnonzero(code == number)
+        rows = rows[np.argsort(person[rows])]
+        return Sorted(number, person[rows], ts[rows])
+
+    with ThreadPoolExecutor(THREADS) as pool:
+        return list(pool.map(step, range(len(funnel.steps))))
+
+
+def _selection(source: EventSource, funnel: Funnel) -> Any:
     table = people_only(source.events, funnel.include)
-    table = table.filter((table.ts >= layout.base) & (table.ts < to_micros(funnel.span[1])))
+    table = table.filter((table.ts >= to_micros(funnel.span[0])) & (table.ts < to_micros(funnel.span[1])))
     table = table.filter(table.name.isin(names_wanted([step.pick for step in funnel.steps])))
     if any(step.pick.where for step in funnel.steps):
         truths = [picked(source, table, step.pick) for step in funnel.steps]
@@ -91,115 +119,46 @@ def _selection(source: EventSource, funnel: Funnel, layout: Layout) -> Any:
     # Names of steps are apart, so the name alone says which step an event is; what is none of the others is the first.
     others = [(table.name.isin(step.pick.all_names), number) for number, step in enumerate(funnel.steps) if number]
     code = ibis.cases(*others, else_=0)
-    number = table.person_id.cast("int64") * (1 << layout.width) + (table.ts - layout.base)
-    fits = table.person_id < min(layout.people, 2**31 - 1)
-    return table.select(key=ibis.ifelse(fits, number, -1), code=code.cast("int8"))
+    return table.select(person=table.person_id, ts=table.ts, code=code.cast("int8"))
 
 
-def _parts(steps: list[Ints], layout: Layout) -> list[list[Ints]]:
-    """The steps of some of the people each, about as many events in each part."""
-    first = steps[0]
-    if len(first) == 0:
-        return []
-    cuts = [int(first[len(first) * part // PARTS]) >> layout.width << layout.width for part in range(1, PARTS)]
-    edges = [np.concatenate([[0], np.searchsorted(step, cuts), [len(step)]]) for step in steps]
-    return [
-        [step[edge[part] : edge[part + 1]] for step, edge in zip(steps, edges, strict=True)] for part in range(PARTS)
-    ]
+def _parts(runs: list[Sorted]) -> Iterator[list[Sorted]]:
+    """The runs of some of the people each, about as many events in each part."""
+    rows = sum(len(run.person) for run in runs)
+    count = max(1, -(-rows // PART))
+    stride = max(1, rows // (count * 200))
+    some = np.sort(np.concatenate([np.zeros(0, np.int32), *(run.person[::stride] for run in runs)]))
+    cuts = np.unique(some[len(some) * np.arange(1, count) // count]) if count > 1 else some[:0]
+    edges = [[0, *np.searchsorted(run.person, cuts).tolist(), len(run.person)] for run in runs]
+    for part in range(len(cuts) + 1):
+        places = [slice(edge[part], edge[part + 1]) for edge in edges]
+        yield [Sorted(run.step, run.person[at], run.ts[at]) for run, at in zip(runs, places, strict=True)]
 
 
-def _followed(steps: list[Ints], funnel: Funnel, layout: Layout, through: int) -> Attempts:
-    """Chains of every entry, then the one that stands for each person."""
-    window = micros_of(funnel.window)
-    entries = steps[0][_time(steps[0], layout) < micros_of(funnel.end - funnel.start)]
-    if funnel.entry == "first":
-        entries = entries[first_of_run(entries >> layout.width)]
-    chains: list[list[Ints]] = [[entries]]
-    for index in range(1, len(steps)):
-        chains.append(_next(chains[-1], steps[index], _limit(chains[-1], funnel, index, window), layout))
-    return _chosen(chains, funnel, layout, through - layout.base, window)
-
-
-def _time(key: Ints, layout: Layout) -> Ints:
-    return key & ((1 << layout.width) - 1)
-
-
-def _limit(chain: list[Ints], funnel: Funnel, index: int, window: int) -> Ints:
-    """The last number that step `index` may have, for each chain."""
-    within = funnel.steps[index].within
-    whole = chain[0] + window
-    return whole if within is None else np.minimum(whole, chain[-1] + micros_of(within))
-
-
-def _next(chain: list[Ints], places: Ints, limit: Ints, layout: Layout) -> list[Ints]:
-    """Those chains that reach the next step in time, with its event."""
-    after = chain[-1]
-    if len(after) == 0 or len(places) == 0:
-        return [column[:0] for column in (*chain, after)]
-    # How many places are not after each event: counted from the shorter side.
-    if len(places) < len(after):
-        slot = np.cumsum(np.bincount(np.searchsorted(after, places), minlength=len(after) + 1))[: len(after)]
-    else:
-        slot = np.searchsorted(places, after, side="right")
-    if np.any(places[np.maximum(slot - 1, 0)] == after):
-        raise Tied
-    found = places[np.minimum(slot, len(places) - 1)]
-    fits = (found > after) & (found <= limit) & ((found ^ after) >> layout.width == 0)
-    return [column[fits] for column in (*chain, found)]
-
-
-def _chosen(chains: list[list[Ints]], funnel: Funnel, layout: Layout, through: int, window: int) -> Attempts:
-    """By person: furthest, then still open, then earliest. Who got further is out of the way when the rest chooses."""
-    count = len(chains)
-    low = int(chains[0][0][0]) >> layout.width if len(chains[0][0]) else 0
-    size = (int(chains[0][0][-1]) >> layout.width) - low + 1 if len(chains[0][0]) else 0
-    is_done = np.zeros(size, dtype=bool)
-    parts = []
-    for level in range(count, 0, -1):
-        chain = chains[level - 1]
-        person = (chain[0] >> layout.width) - low
-        left = ~is_done[person]
-        chain, person = [column[left] for column in chain], person[left]
-        limit = _limit(chain[: count - 1], funnel, min(level, count - 1), window)
-        deadline = _time(chain[0], layout) + (limit - chain[0])
-        row = _best(person, deadline >= through if level < count else np.zeros(len(person), dtype=bool))
-        is_done[person[row]] = True
-        parts.append(_attempts([column[row] for column in chain], deadline[row], count, layout, window))
-    return _joined(parts, count)
-
-
-def _best(person: Ints, is_open: Flags) -> Ints:
-    """Each person's first row that is open, else the first."""
-    firsts = np.flatnonzero(first_of_run(person))
-    still = np.flatnonzero(is_open)
-    still = still[first_of_run(person[still])]
-    firsts[np.searchsorted(person[firsts], person[still])] = still
-    return firsts
-
-
-def _attempts(chain: list[Ints], deadline: Ints, count: int, layout: Layout, window: int) -> Attempts:
-    at = [_time(column, layout) + layout.base for column in chain]
-    never = np.full(len(deadline), NEVER)
-    return Attempts(
-        person=chain[0] >> layout.width,
-        at=tuple(at) + (never,) * (count - len(chain)),
-        deadline=deadline + layout.base,
-        settles=at[0] + window,
-        excluded=np.zeros(len(deadline), dtype=bool),
-    )
+def _matched(part: list[Sorted], funnel: Funnel, through: int) -> Attempts:
+    """The best attempt of each person of the part."""
+    steps = len(funnel.steps)
+    by_step = [[run for run in part if run.step == step and len(run.person)] for step in range(steps)]
+    part = [run for runs in by_step for run in runs]
+    if not by_step[0]:
+        return nobody(steps)
+    low = min(int(run.person[0]) for run in part)
+    high = max(int(run.person[-1]) for run in part)
+    layout = Layout.of(funnel, low)
+    if (high - low + 1).bit_length() + layout.width + layout.tag > BITS:
+        raise TooLarge
+    matching = Matching(funnel, layout, through, layout.packed(part))
+    return matching.attempts() if len(matching.first) else nobody(steps)
 
 
 def _joined(parts: list[Attempts], count: int) -> Attempts:
-    """All parts in one, by person."""
-    empty = np.zeros(0, dtype=np.int64)
+    """All parts in one; they follow each other by person."""
     if not parts:
-        return Attempts(empty, (empty,) * count, empty, empty, empty.astype(bool))
-    person = np.concatenate([part.person for part in parts])
-    order = np.argsort(person)
+        return nobody(count)
     return Attempts(
-        person[order],
-        tuple(np.concatenate([part.at[step] for part in parts])[order] for step in range(count)),
-        np.concatenate([part.deadline for part in parts])[order],
-        np.concatenate([part.settles for part in parts])[order],
-        np.concatenate([part.excluded for part in parts])[order],
+        np.concatenate([part.person for part in parts]),
+        tuple(np.concatenate([part.at[step] for part in parts]) for step in range(count)),
+        np.concatenate([part.deadline for part in parts]),
+        np.concatenate([part.settles for part in parts]),
+        np.concatenate([part.excluded for part in parts]),
     )

@@ -134,12 +134,16 @@ def test_plain_funnels_by_numbers_give_what_the_definition_says(is_tied: bool) -
     assert packed == 40 if not is_tied else packed < 40
 
 
-def test_people_whose_numbers_are_too_large_go_to_the_kernel() -> None:
-    rows = [{"name": name, "person_id": 2**31 - 2, "ts": START + at * HOUR} for at, name in enumerate("ab")]
+def test_people_whose_numbers_are_too_far_apart_go_to_the_kernel() -> None:
+    rows = [
+        {"name": name, "person_id": person, "ts": START + at * HOUR}
+        for person in (1, 2**31 - 2)
+        for at, name in enumerate("ab")
+    ]
     funnel = Funnel(steps=(step("a"), step("b")), start=START, end=START + 3000 * 24 * HOUR)
     through = to_micros(START + 9000 * 24 * HOUR)
     assert packed_attempts(lake_store(rows), funnel, through) is None
-    assert attempts_read(lake_store(rows), funnel, through, "")[0].at[1].tolist() == [to_micros(START + HOUR)]
+    assert attempts_read(lake_store(rows), funnel, through, "")[0].at[1].tolist() == [to_micros(START + HOUR)] * 2
 
 
 def test_sorting_in_parts_is_sorting() -> None:

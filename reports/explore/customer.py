@@ -120,7 +120,7 @@ def _facts(value: CustomerValue) -> tuple[Fact, ...]:
     if value.alive is not None:
         facts.append(Fact("Chance of still being a customer", share(value.alive)))
     if value.expected_value is not None:
-        interval = f"{value.level:.0%} interval {money(value.expected_low)} to {money(value.expected_high)}"
+        interval = f"{share(value.level, 0)} interval {money(value.expected_low)} to {money(value.expected_high)}"
         facts.append(Fact(f"May bring in the next {value.horizon_days} days", money(value.expected_value), interval))
     if value.note:
         facts.append(Fact("Note", value.note))

@@ -33,7 +33,7 @@ TITLE: Final = "Customers"
 INTRO: Final = "Who buys, how lately, how often and for how much; what cohorts brought, and what may still come."
 RULES: Final = {
     "quantile_edges": "fifths by quantile edges",
-    "equal_groups": "fifths of equal size",
+    "equal_fifths": "fifths of equal size",
     "fixed": "fixed edges, because there are too few customers for fifths",
 }
 MOST_ROWS: Final = 40
@@ -272,7 +272,7 @@ def _forecast(snapshot: SnapshotView) -> Mapping[str, str] | None:
     if not found:
         return None
     money = {name: _money(found.get(name), snapshot.currency) for name in ("value", "low", "high")}
-    return {**money, "days": str(found.get("days", 90)), "level": f"{float(found.get('level', 0.8)):.0%}"}
+    return {**money, "days": str(found.get("days", 90)), "level": share(found.get("level", 0.8), 0)}
 
 
 def _calibration(snapshot: SnapshotView) -> Mapping[str, Any] | None:
@@ -303,7 +303,7 @@ def _calibration(snapshot: SnapshotView) -> Mapping[str, Any] | None:
         "actual": _money(found["actual"], code),
         "low": _money(found["low"], code),
         "high": _money(found["high"], code),
-        "level": f"{found['level']:.0%}",
+        "level": share(found["level"], 0),
         "inside": share(found["inside_share"], 0),
         "verdict": "inside the interval" if inside else "outside the interval: trust the forecast less than it says",
     }
@@ -333,21 +333,27 @@ def _curves(request: HttpRequest, unit: str) -> tuple[CurvesShown | None, str]:
 
 def _curves_shown(found: LifetimeCurves) -> CurvesShown:
     most = max((each or 0 for cohort in found.cohorts for each in cohort.net_each), default=0) or 1
-    ages = range(max(len(cohort.net) for cohort in found.cohorts))
+    ages = range(_known_ages(found))
     rows = tuple(
         CohortShown(
             f"{cohort.start:%-d %b %Y}" if found.unit == "week" else f"{cohort.start:%b %Y}",
             count(cohort.size),
             tuple(
                 ("", 0) if each is None else (_money(each, found.currency), heat(each / most))
-                for each in cohort.net_each
+                for each in cohort.net_each[: len(ages)]
             ),
         )
         for cohort in found.cohorts
     )
-    series = [(row.label, [each and each / 100 for each in cohort.net_each]) for row, cohort in
-              zip(rows, found.cohorts, strict=True)][-6:]  # fmt: skip
-    series.append(("Mean of all", [mean and mean / 100 for mean in found.means]))
-    means = tuple(_money(mean, found.currency) for mean in found.means)
-    drawing = lines_of(series, [f"{age}" for age in ages], top=_money(most, found.currency))
+    curves = [(row.label, cohort.net_each[: len(ages)]) for row, cohort in zip(rows, found.cohorts, strict=True)]
+    drawn = [curve for curve in curves if any(each is not None for each in curve[1])][-6:]
+    drawn.append(("Mean of all", found.means[: len(ages)]))
+    means = tuple(_money(mean, found.currency) for mean in found.means[: len(ages)])
+    drawing = lines_of(drawn, [f"{age}" for age in ages], top=_money(most, found.currency))
     return CurvesShown(found.unit, ages, rows, means, drawing)
+
+
+def _known_ages(found: LifetimeCurves) -> int:
+    """Up to the last age of which anything is known."""
+    ages = (age for cohort in found.cohorts for age, each in enumerate(cohort.net_each) if each is not None)
+    return max(ages, default=-1) + 1

@@ -17,6 +17,7 @@ from django.utils import timezone
 from analytics.access.roles import Scope
 from analytics.contracts import TenantInfo
 from analytics.filters import calendar_of
+from analytics.periods import Calendar, Period
 from kpis.attribution.answer import UNTOUCHED
 from kpis.contracts import OTHER
 from kpis.mapping import event_names_seen
@@ -125,6 +126,7 @@ def head_of(tenant: TenantInfo, title: str, intro: str, outcome: Outcome | None 
         moment(tenant, answer.get("data_through")),
         str(answer.get("executor", "")),
         bool(answer.get("is_complete", True)),
+        dates_shown(answer.get("from"), answer.get("to"), calendar),
     )
 
 
@@ -144,6 +146,14 @@ def people_href(kind: str, q: str, **place: Any) -> str:
 
 
 # --- Numbers ----------------------------------------------------------------------------------------------------------
+
+
+def dates_shown(start: Any, end: Any, calendar: Calendar) -> str:
+    """The range of an answer, its last day included."""
+    if not start or not end:
+        return ""
+    first, last = (datetime.fromisoformat(str(edge)) for edge in (start, end))
+    return shown.period_shown(Period(first, last), calendar)
 
 
 def moment(tenant: TenantInfo, text: Any) -> str:

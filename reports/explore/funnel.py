@@ -11,6 +11,7 @@ from django.shortcuts import redirect
 from django.utils import timezone
 from django.views.decorators.http import require_GET
 
+from analytics.filters import calendar_of
 from kpis.funnels.question import MAX_STEPS
 from reports.dashboard.doors import tenant_of, tenant_page
 from reports.explore import parts
@@ -114,7 +115,7 @@ def funnel(request: HttpRequest) -> HttpResponse:
         template="reports/explore/funnel.html",
         fields=fields_of(asked.wanted),
         known=known,
-        view=funnel_shown,
+        view=lambda answer, q: funnel_shown(answer, q, calendar_of(tenant_of(request))),
         samples=samples_of(known, request.path),
     )
 

@@ -6,7 +6,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from reports.explore.frame import between, count, key_shown, people_href, points, share, span
+from analytics.periods import Calendar
+from reports.explore.frame import between, count, dates_shown, key_shown, people_href, points, share, span
 
 WIDE = 100.0
 Answer = Mapping[str, Any]
@@ -98,12 +99,11 @@ class FunnelShown:
     times: tuple[TimeShown, ...]
     parts: tuple[PartShown, ...]
     changes: tuple[ChangeShown, ...]
-    dates: tuple[str, str]
-    before_dates: tuple[str, str]
+    before: str
     places: tuple[tuple[str, str], ...]
 
 
-def funnel_shown(answer: Answer, q: str) -> FunnelShown:
+def funnel_shown(answer: Answer, q: str, calendar: Calendar) -> FunnelShown:
     """Every number written out; links lead to the people behind it."""
     steps, other = answer["steps"], answer.get("comparison")
     last = steps[-1] if steps else {}
@@ -121,8 +121,7 @@ def funnel_shown(answer: Answer, q: str) -> FunnelShown:
         times=tuple(_time(step) for step in steps if step["from_previous"]),
         parts=tuple(_part(part) for part in answer["breakdown"]),
         changes=tuple(_change(change, step) for change, step in _changed(other, steps)),
-        dates=(answer["from"], answer["to"]),
-        before_dates=(other["from"], other["to"]) if other else ("", ""),
+        before=dates_shown(other["from"], other["to"], calendar) if other else "",
         places=tuple(_places(steps)),
     )
 

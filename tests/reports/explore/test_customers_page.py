@@ -3,18 +3,20 @@
 from __future__ import annotations
 
 import io
+from datetime import date
 from typing import Any
 
 import pytest
 from django.test import Client
+from pyroaring import BitMap
 
 from analytics import jobs
 from analytics.models import Job, Tenant
 from analytics.tenancy import tenant_context
-from insights.models import CustomerSnapshot, SegmentRange
+from insights.models import CustomerSegment, CustomerSnapshot, SegmentRange
 from kpis.explore.models import ChannelRule, MarketingCost, PeopleRead
 from kpis.models import PeopleSegment
-from tests.reports.explore.conftest import EVIL, SHOP, text_of
+from tests.reports.explore.conftest import EVIL, NOW, SHOP, text_of
 
 pytestmark = pytest.mark.django_db(transaction=True)
 ODD = ["taken_on=zork", "taken_on=1999-01-01", "compare=2026-99-01", "unit=zork", "job=zork"]
@@ -178,3 +180,54 @@ def test_an_upload_that_is_no_text(olga: Client) -> None:
     file = io.BytesIO(b"\xff\xfe\x00day")
     file.name = "costs.csv"
     assert "UTF-8" in text_of(olga.post("/explore/costs/", {"file": file}), 400)
+
+
+def snapshot(tenant: Tenant, day: date, **segments: list[int]) -> None:
+    """One as it is kept, with a forecast and how an earlier one had done."""
+    money: dict[str, Any] = {"value": 900_000, "low": 700_000, "high": 1_100_000}
+    with tenant_context(tenant.pk):
+        row = CustomerSnapshot.objects.create(
+            tenant_id=tenant.pk,
+            taken_on=day,
+            data_through=NOW,
+            currency="EUR",
+            customers=sum(map(len, segments.values())),
+            rule="quantile_edges",
+            edges={"recency": [1, 2, 3, 4], "frequency": [1, 2, 3, 4], "monetary": [10, 20, 30, 40]},
+            purchases_model={"r": 0.2426, "alpha": 4.4136, "a": 0.793, "b": 2.426},
+            spending_model={"p": 6.25, "q": 3.74, "v": 15.44},
+            prediction={"days": 90, "level": 0.8, **money},
+            calibration={
+                "days": 90, "customers": 40, "predicted": 500_000, "low": 400_000, "high": 600_000, "level": 0.8,
+                "actual": 650_000, "inside_share": 0.75,
+                "deciles": [{"customers": 4, "predicted": 10_000, "actual": 20_000}],
+            },
+        )  # fmt: skip
+        for position, (name, people) in enumerate(segments.items()):
+            CustomerSegment.objects.create(
+                tenant_id=tenant.pk, snapshot=row, position=position, name=name, size=len(people), orders=9, net=50_000,
+                members=BitMap(people).serialize(), recency_days=12.0, predicted=450_000.0,
+            )  # fmt: skip
+
+
+def test_forecasts_stand_beside_what_came_and_moves_in_a_matrix(olga: Client, shop: Tenant) -> None:
+    snapshot(shop, date(2026, 2, 1), **{"Champions": [1, 2, 3], EVIL: [4]})
+    snapshot(shop, date(2026, 3, 9), Champions=[1], Lost=[2, 3, 5])
+    page = text_of(olga.get("/customers/"))
+    for text in (
+        "4 customers on 9 Mar 2026",
+        "They may bring <b>€9,000.00</b> in the next 90 days; 80 % interval €7,000.00 to €11,000.00",
+        "Who moved since 1 Feb 2026",
+        "Not yet a customer",
+        "Foreseen €5,000.00 (80 % interval €4,000.00 to €6,000.00); €6,500.00 came: outside the interval",
+        "75 % of the customers fell into their own interval",
+        "r 0.2426, alpha 4.414",
+        "Gamma-Gamma",
+        '<td class="number heat-7">2</td>',  # two of three champions are lost
+        "200 %",
+    ):
+        assert text in page, text
+    assert EVIL not in page
+    earlier = text_of(olga.get("/customers/?taken_on=2026-02-01"))
+    assert "4 customers on 1 Feb 2026" in earlier
+    assert "Who moved" not in earlier

@@ -139,7 +139,7 @@ def test_breakdown_and_comparison_are_tables_and_hostile_values_are_text(olga: C
     assert "By country" in page
     assert escape(EVIL) in page
     assert EVIL not in page
-    assert "Against the period before" in page
+    assert "Against 23 Feb – 1 Mar 2026" in page
     assert "too close to call" in page
 
 

@@ -68,14 +68,23 @@ def visit(browser: Browser, stage: Stage) -> Iterator[Visitor]:
     """`visit("olga", width=390, scheme="dark")`: a page of somebody's own. What goes wrong in it fails the test."""
     opened: list[tuple[BrowserContext, Visit]] = []
 
-    def open_(who: str = "", *, width: int = 1440, height: int = 900, scheme: Literal["light", "dark"] = "light", **options: Any) -> Visit:
+    def open_(
+        who: str = "",
+        *,
+        width: int = 1440,
+        height: int = 900,
+        scheme: Literal["light", "dark"] = "light",
+        **options: Any,
+    ) -> Visit:
         options.setdefault("reduced_motion", "reduce")
         context = browser.new_context(
             viewport={"width": width, "height": height}, color_scheme=scheme, base_url=stage.url, **options
         )
         context.set_default_timeout(15_000)
         if who:
-            context.add_cookies([{"url": stage.url, "name": stage.sessions[who]["name"], "value": stage.sessions[who]["value"]}])
+            context.add_cookies(
+                [{"url": stage.url, "name": stage.sessions[who]["name"], "value": stage.sessions[who]["value"]}]
+            )
         visit = Visit(stage, context)
         opened.append((context, visit))
         return visit

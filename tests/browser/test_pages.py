@@ -57,7 +57,7 @@ def test_a_page_is_accessible_quiet_and_keeps_to_its_policy(name: str, tab: Visi
         for width in (320, 720):  # 720: 1440 at 200 %
             tab.page.set_viewport_size({"width": width, "height": 700})
             try:
-                tab.page.wait_for_function("document.documentElement.scrollWidth <= innerWidth", timeout=2000)
+                tab.page.wait_for_function("() => document.documentElement.scrollWidth <= innerWidth", timeout=2000)
             except TimeoutError:
                 needed = tab.page.evaluate("document.documentElement.scrollWidth")
                 found.append(f"{address} needs {needed} px at {width}")
@@ -142,7 +142,9 @@ def weigh(stage: Stage, path: str) -> dict[str, float]:
             address = modules.pop()
             if address not in sources:
                 sources[address] = client.get(address).text
-                modules += [urljoin(address, each) for each in re.findall(r'(?:from|import) ?"([^"]+)"', sources[address])]
+                modules += [
+                    urljoin(address, each) for each in re.findall(r'(?:from|import) ?"([^"]+)"', sources[address])
+                ]
     return {"HTML": packed(html), "CSS": css, "JS": sum(map(packed, sources.values()))}
 
 

@@ -1,4 +1,4 @@
-"""What acme's people have made before the tests come: goal, note, board, link, segment. And the addresses of all pages."""
+"""What acme's people have made before the tests come (goal, note, board, links), and where all pages are."""
 
 from __future__ import annotations
 
@@ -119,7 +119,7 @@ def addresses(stage: Stage) -> dict[str, list[str]]:
 NO_PAGE = {
     "logout", "tenant", "theme", "range", "first-key", "annotation-delete", "board-new", "board-import",
     "board-preview", "board-keep", "board-copy", "board-delete", "goal-check-in", "goal-archive", "segment-refresh",
-    "segment-delete", "customers-snapshot", "explore-cancel", "explore-to-board",  # forms: they are posted, and lead to a page
+    "segment-delete", "customers-snapshot", "explore-cancel", "explore-to-board",  # forms: posted, they lead to a page
     "card",  # a fragment
     "board-file", "export", "explore-export", "palette",  # files
 }  # fmt: skip

@@ -144,38 +144,57 @@ def impact_of(
 
 
 class _Groups:
-    """How many people are behind some posts together."""
+    """How many people are behind one post, or behind some together. Each is a list of different (post, person)."""
 
     def __init__(
         self, posts: Sequence[Post], reactions: Reactions, touches: Touches, sales: Sales, low: Ints, high: Ints,
         frame: Frame,
     ) -> None:  # fmt: skip
-        self._frame, self._reactions = frame, reactions
-        self._inside = (reactions.ts >= frame.start) & (reactions.ts < frame.end)
+        self._frame, size = frame, len(posts)
+        inside = (reactions.ts >= frame.start) & (reactions.ts < frame.end)
+        engaged = inside & (reactions.role == ENGAGED)
         mine = np.flatnonzero(sales.is_in_range & (high > low))
         counts = (high - low)[mine]
         run = np.repeat(np.arange(len(mine)), counts)
         touch = low[mine][run] + np.arange(len(run)) - (np.cumsum(counts) - counts)[run]
-        self._buyers = (touches.key[touch], sales.person[mine][run])
-        self._latest = np.full(len(posts), np.iinfo(np.int64).min)
+        self._reach = _Pairs.of(reactions.post[inside], reactions.person[inside], size)
+        self._engaged = _Pairs.of(reactions.post[engaged], reactions.person[engaged], size)
+        self._buyers = _Pairs.of(touches.key[touch], sales.person[mine][run], size)
+        self._latest = np.full(size, np.iinfo(np.int64).min)
         np.maximum.at(self._latest, touches.key, touches.ts)
 
     def reach(self, posts: Sequence[int]) -> int:
-        return self._people(self._inside, posts)
+        return self._reach.people(posts)
 
     def engaged(self, posts: Sequence[int]) -> int:
-        return self._people(self._inside & (self._reactions.role == ENGAGED), posts)
+        return self._engaged.people(posts)
 
     def converted(self, posts: Sequence[int]) -> int:
-        keys, people = self._buyers
-        return len(np.unique(people[np.isin(keys, posts)]))
+        return self._buyers.people(posts)
 
     def is_open(self, posts: Sequence[int]) -> bool:
         return int(self._latest[list(posts)].max()) > self._frame.known - self._frame.window
 
-    def _people(self, which: npt.NDArray[np.bool_], posts: Sequence[int]) -> int:
-        mine = which & np.isin(self._reactions.post, posts)
-        return len(np.unique(self._reactions.person[mine]))
+
+@dataclass(frozen=True)
+class _Pairs:
+    """Different (post, person), and how many there are of each post."""
+
+    post: Ints
+    person: Ints
+    sizes: Ints
+
+    @classmethod
+    def of(cls, post: Ints, person: Ints, size: int) -> _Pairs:
+        order = np.lexsort((person, post))
+        post, person = post[order], person[order]
+        kept = np.append(True, (post[1:] != post[:-1]) | (person[1:] != person[:-1]))[: len(post)]
+        return cls(post[kept], person[kept], np.bincount(post[kept], minlength=size))
+
+    def people(self, posts: Sequence[int]) -> int:
+        if len(posts) == 1:
+            return int(self.sizes[posts[0]])
+        return len(np.unique(self.person[np.isin(self.post, posts)]))
 
 
 def _row(post: Post, groups: _Groups, indices: Sequence[int], last: Share, linear: Share) -> PostImpact:

@@ -34,7 +34,7 @@ from reports.explore.frame import amount, count, key_shown, moment, share
 KNOWN: Final = (*RANGE, "days", "limit", "include", "window", *COMPARE)
 PAGE_SECONDS: Final = 8.0
 WINDOWS: Final = tuple((timedelta(days=days), f"{days} day{'s' * (days > 1)}") for days in (1, 7, 14, 30))
-HIDDEN: Final = f"fewer than {SMALLEST}"
+HIDDEN: Final = "left out"
 TOO_LONG: Final = "This range takes longer to look through than a page waits. Choose a shorter one."
 
 
@@ -114,7 +114,7 @@ def _view(answer: Mapping[str, Any], tenant: TenantInfo, question: PageQuestion,
     posts, platforms, automation = answer["posts"], answer["platforms"], answer["automation"]
     return {
         "active": count(answer["active_users"]),
-        "payers": count(answer["payers"]) if answer["payers"] is not None else HIDDEN,
+        "payers": count(answer["payers"]) if answer["payers"] is not None else f"fewer than {SMALLEST}",
         "method": answer["method"],
         "smallest": answer["smallest_group"],
         "features": [_feature(row, code) for row in answer["features"]],

@@ -52,7 +52,9 @@ def run(rounds: int, folder: Path) -> Tally:
     """Kill at every step, so many times. Needs Django set up on a database of one's own, and an empty lake."""
     from django.conf import settings
 
+    # Whole before the first child is forked, so that a run is of one version of the code.
     from analytics.access.services import tenant_create
+    from analytics.lake import forgetting, garbage, sealing, snapshot  # noqa: F401
 
     settings.ANALYTICS_LAKE_URL = str(folder / "lake")
     settings.ANALYTICS_SEAL_WORKERS = 1

@@ -9,7 +9,7 @@ from typing import Any
 import pyarrow as pa
 
 from analytics.engines import DuckDBEngine
-from analytics.lake.schema import FLAGS
+from analytics.lake.schema import FLAGS, PROMOTED
 from analytics.lake.selection import Selection, Shape, StoredFile, property_column
 from analytics.periods import to_micros
 from analytics.store import EventStore
@@ -69,10 +69,11 @@ def lake_table(rows: Iterable[Mapping[str, Any]], shape: Shape) -> pa.Table:
         ts = to_micros(ts) if isinstance(ts, datetime) else ts
         seq = ties[row.get("person_id"), ts] = ties.get((row.get("person_id"), ts), -1) + 1
         sent = row.get("properties", {})
+        typed = {column: _text(sent.get(name)) for name, column in PROMOTED.items()}
         given = {name: value for name, value in row.items() if name != "properties"}
         texts = {property_column(at): _text(sent.get(name)) for at, name in enumerate(shape.properties)}
         complete.append(
-            {"seq": seq, "piece": 0, "line": line, **dict.fromkeys(FLAGS, False), **given, "ts": ts, **texts}
+            {"seq": seq, "piece": 0, "line": line, **dict.fromkeys(FLAGS, False), **typed, **given, "ts": ts, **texts}
         )
     return pa.Table.from_pylist(complete, schema=shape.schema)
 

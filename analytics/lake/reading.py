@@ -20,7 +20,7 @@ from psycopg.errors import error_from_result
 from psycopg.generators import fetch_many
 from psycopg.pq import ExecStatus
 
-from analytics.lake.schema import AMOUNTS, FEW_TEXTS, FLAGS, FLOATS, ID_TEXTS
+from analytics.lake.schema import AMOUNTS, FEW_TEXTS, FLAGS, FLOATS, ID_TEXTS, PROMOTED
 
 Kind = Literal["instant", "uuid", "int4", "int8", "float8", "bool", "few", "text"]
 Ints = npt.NDArray[np.int64]
@@ -41,13 +41,14 @@ KINDS: Final[Mapping[str, Kind]] = {
     **dict.fromkeys(FLOATS, "float8"),
     **dict.fromkeys(AMOUNTS, "int8"),
     **dict.fromkeys(FLAGS, "bool"),
-    **dict.fromkeys(FEW_TEXTS, "few"),
+    **dict.fromkeys((*FEW_TEXTS, *PROMOTED.values()), "few"),
     **dict.fromkeys(ID_TEXTS, "text"),
     "properties": "text",
 }
 # What is sealed in PostgreSQL (`$sealed`) has no business in files.
 EXPRESSIONS: Final[Mapping[str, str]] = {
     "person_id": "s.person_id",
+    **{column: f"e.properties ->> '{name}'" for name, column in PROMOTED.items()},
     "properties": "(CASE WHEN e.properties ? '$sealed' THEN e.properties - '$sealed' ELSE e.properties END)::text",
 }
 QUERY: Final = f"""

@@ -7,7 +7,7 @@ from typing import Final, Literal
 
 import pyarrow as pa
 
-VERSION: Final = 1
+VERSION: Final = 2
 """Of the layout. A piece of another version is sealed again before it is read."""
 
 File = Literal["events", "ids", "properties"]
@@ -22,6 +22,8 @@ FEW_TEXTS: Final = (
     "type", "action", "source", "platform", "country", "campaign", "channel", "content_type", "object_type",
     "object_id", "method", "tier", "reason", "currency", "engagement",
 )  # fmt: skip
+PROMOTED: Final = {"utm_medium": "medium", "$referring_domain": "referrer"}
+"""Properties with typed columns of their own: every question of where people came from reads them."""
 FLOATS: Final = ("value", "duration_ms", "sentiment")
 AMOUNTS: Final = ("amount", "amount_base")
 FLAGS: Final = ("is_bot", "is_internal", "is_historical")
@@ -48,7 +50,7 @@ COLUMNS: Final[tuple[LakeColumn, ...]] = (
     LakeColumn("person_id", pa.int32(), "events", delta=True),
     LakeColumn("ts", pa.int64(), "events", delta=True),
     LakeColumn("seq", pa.int64(), "events"),
-    *(LakeColumn(name, pa.string(), "events") for name in FEW_TEXTS),
+    *(LakeColumn(name, pa.string(), "events") for name in (*FEW_TEXTS, *PROMOTED.values())),
     *(LakeColumn(name, pa.float64(), "events") for name in FLOATS),
     *(LakeColumn(name, pa.int64(), "events") for name in AMOUNTS),
     *(LakeColumn(name, pa.bool_(), "events") for name in FLAGS),

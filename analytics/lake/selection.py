@@ -10,7 +10,7 @@ import pyarrow as pa
 import sqlglot.expressions as sge
 
 from analytics.lake.errors import UnknownColumn
-from analytics.lake.schema import ID_TEXTS, TYPED, File, arrow_schema
+from analytics.lake.schema import ID_TEXTS, PROMOTED, TYPED, File, arrow_schema
 
 EVENTS = "events"
 
@@ -52,7 +52,8 @@ class Shape:
     @property
     def files(self) -> tuple[File, ...]:
         """Which of the three files are needed."""
-        return ("events", *(("ids",) if self.ids else ()), *(("properties",) if self.properties else ()))
+        has_apart = any(name not in PROMOTED for name in self.properties)
+        return ("events", *(("ids",) if self.ids else ()), *(("properties",) if has_apart else ()))
 
 
 def property_column(place: int) -> str:
@@ -98,6 +99,8 @@ def _named(names: Sequence[str], dialect: str, alias: str) -> str:
 def view(selection: Selection, dialect: str, sources: Mapping[File, str], properties: Sequence[str]) -> str:
     """The SELECT behind `events`. `sources` are relations, `properties` expressions over `p.properties`."""
     shape = selection.shape
+    typed = {name: f"e.{column}" for name, column in PROMOTED.items()}
+    properties = [typed.get(name, each) for name, each in zip(shape.properties, properties, strict=True)]
     columns = [f"e.{name}" for name in shape.typed] + [f"i.{name}" for name in shape.ids]
     columns += [f"{each} AS {property_column(at)}" for at, each in enumerate(properties)]
     parts = [f"SELECT {', '.join(columns)} FROM {sources['events']} AS e"]

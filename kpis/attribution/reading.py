@@ -10,13 +10,15 @@ from typing import TYPE_CHECKING, Any, Final
 import numpy as np
 import pyarrow as pa
 
+from analytics.lake.runs import Run
+from analytics.lake.schema import PROMOTED
 from analytics.lazily import Lazily
 from analytics.periods import to_micros
 from kpis.attribution.channels import DIRECT, MISSING, Touchpoint, channel_of
 from kpis.attribution.paths import Flags, Ints, Sales, Shares, Touches
 from kpis.attribution.question import Attribution
 from kpis.contracts import OTHER
-from kpis.explore.picks import EventPick, all_hold, column_of, fields_of, people_only, picked
+from kpis.explore.picks import EventPick, all_hold, column_of, fields_of, left_out, people_only, picked
 from kpis.explore.stamp import EventSource
 from kpis.funnels.rows import coded, ordered
 
@@ -33,6 +35,8 @@ COLUMNS: Final = (
     "is_internal",
 )  # fmt: skip
 PARTS: Final = ("source", "medium", "campaign", "referrer")
+TYPED_PARTS: Final = ("channel", PROMOTED["utm_medium"], "campaign", PROMOTED["$referring_domain"])
+MANY: Final = 1 << 20
 SEPARATOR: Final = "\x1f"
 """Between the parts of a touch; a part that holds this control character itself ends there."""
 
@@ -58,8 +62,82 @@ class Keys:
     seen: tuple[int, ...]
 
 
+@dataclass(frozen=True)
+class Seen:
+    """Touches in no order; `kind` numbers what is known of where each came from."""
+
+    person: Ints
+    ts: Ints
+    seq: Ints
+    kind: Ints
+    points: Sequence[Touchpoint]
+
+    def taken(self, rows: Ints) -> Seen:
+        return Seen(self.person[rows], self.ts[rows], self.seq[rows], self.kind[rows], self.points)
+
+
 def touches_read(source: EventSource, question: Attribution) -> tuple[Touches, Keys]:
     """All touches that can matter, each with the number of its key."""
+    is_plain = source.engine == "duckdb" and not question.touches.where
+    seen = _read(source, question) if is_plain else _asked(source, question)
+    known, keys = _kinds(seen.points, np.bincount(seen.kind, minlength=len(seen.points)), question)
+    return _touches(seen, known, question), keys
+
+
+def _read(source: EventSource, question: Attribution) -> Seen:
+    """Out of the files."""
+    parts = source.each_run(
+        _seen_in,
+        columns=("person_id", "ts", "seq", *TYPED_PARTS),
+        names=question.touches.all_names,
+        start=question.touches_from,
+        end=source.data_through,
+        without=left_out(question.include),
+    )
+    numbers: dict[Touchpoint, int] = {}
+    kinds = [_renumbered(part, numbers) for part in parts]
+    empty = np.zeros(0, dtype=np.int64)
+    found = Seen(
+        person=np.concatenate([empty, *(part.person for part in parts)]),
+        ts=np.concatenate([empty, *(part.ts for part in parts)]),
+        seq=np.concatenate([empty, *(part.seq for part in parts)]),
+        kind=np.concatenate([empty, *kinds]),
+        points=tuple(numbers),
+    )
+    if question.touch == "hit":
+        return found
+    found = found.taken(ordered(found.person, found.ts, found.seq))
+    goes_on = (found.person[1:] == found.person[:-1]) & (found.ts[1:] - found.ts[:-1] < VISIT)
+    return found.taken(np.flatnonzero(np.append(True, ~goes_on)[: len(found.ts)]))
+
+
+def _seen_in(run: Run) -> Seen:
+    """The touches of a run: few different ones, so each combination of the four parts gets a number."""
+    columns = [run.texts[name] for name in TYPED_PARTS]
+    kind, size = np.zeros(run.rows, dtype=np.int64), 1
+    for column in columns:
+        kind = kind * (len(column.values) + 1) + column.codes + 1
+        size *= len(column.values) + 1
+        if size > MANY:  # so that numbers stay small however many there are
+            kind = np.unique(kind, return_inverse=True)[1]
+            size = int(kind.max()) + 1
+    _, first, kind = np.unique(kind, return_index=True, return_inverse=True)
+    points = [
+        Touchpoint(*("" if (code := column.codes[row]) < 0 else column.values[code] for column in columns))
+        for row in first.tolist()
+    ]
+    return Seen(run.numbers["person_id"], run.numbers["ts"], run.numbers["seq"], kind, points)
+
+
+def _renumbered(part: Seen, numbers: dict[Touchpoint, int]) -> Ints:
+    """The kinds of one part by the numbers of all, which grow."""
+    places = [numbers.setdefault(point, len(numbers)) for point in part.points]
+    renumbered: Ints = np.array(places, dtype=np.int64)[part.kind]
+    return renumbered
+
+
+def _asked(source: EventSource, question: Attribution) -> Seen:
+    """From the engine, which knows about conditions."""
     table = _events(source, question, question.touches, question.touches_from)
     parts = {
         "source": table.channel,
@@ -75,8 +153,8 @@ def touches_read(source: EventSource, question: Attribution) -> tuple[Touches, K
     joined = reduce(lambda left, right: left + SEPARATOR + right, (table[name] for name in PARTS))
     found = source.run(table.select("person", "ts", "seq", parts=joined))
     kind, texts = coded(found.column("parts"))
-    known, keys = _kinds(texts, np.bincount(kind, minlength=len(texts)), question)
-    return _touches(found, kind, known, question), keys
+    points = [Touchpoint(*text.split(SEPARATOR, len(PARTS) - 1)) for text in texts]
+    return Seen(_ints(found, "person"), _ints(found, "ts"), _ints(found, "seq"), kind, points)
 
 
 def _begun(table: Any) -> Any:
@@ -95,17 +173,16 @@ class Kinds:
     is_paid: Flags
 
 
-def _kinds(texts: Sequence[str], counts: Ints, question: Attribution) -> tuple[Kinds, Keys]:
+def _kinds(points: Sequence[Touchpoint], counts: Ints, question: Attribution) -> tuple[Kinds, Keys]:
     """Every combination of parts with its key; beyond the limit, the rarest keys are one."""
     named: list[tuple[str, bool, bool]] = []
     seen: dict[str, int] = {}
-    for text, count in zip(texts, counts.tolist(), strict=True):
-        touch = Touchpoint(*text.split(SEPARATOR, len(PARTS) - 1))
+    for touch, count in zip(points, counts.tolist(), strict=True):
         channel, is_paid = channel_of(touch, question.rules)
         # A tenant's rules may call touches direct that have a source; nothing else makes a touch direct.
         is_direct = channel == DIRECT or touch.is_direct
         name = channel if question.by == "channel" else (getattr(touch, question.by) or MISSING)
-        if question.touch == "session" or not is_direct:
+        if count and (question.touch == "session" or not is_direct):
             seen[name] = seen.get(name, 0) + count
         named.append((name, is_direct, is_paid))
     ranked = sorted(seen, key=lambda name: (-seen[name], name))
@@ -121,14 +198,12 @@ def _kinds(texts: Sequence[str], counts: Ints, question: Attribution) -> tuple[K
     return found, Keys(tuple(names), tuple(totals))
 
 
-def _touches(found: pa.Table, kind: Ints, kinds: Kinds, question: Attribution) -> Touches:
-    person, ts, seq = (_ints(found, name) for name in ("person", "ts", "seq"))
+def _touches(seen: Seen, kinds: Kinds, question: Attribution) -> Touches:
     if question.touch == "hit":
-        kept = ~kinds.is_direct[kind]
-        person, ts, seq, kind = person[kept], ts[kept], seq[kept], kind[kept]
-    order = ordered(person, ts, seq)
-    kind = kind[order]
-    return Touches(person[order], ts[order], kinds.key[kind], kinds.is_direct[kind], kinds.is_paid[kind])
+        seen = seen.taken(np.flatnonzero(~kinds.is_direct[seen.kind]))
+    order = ordered(seen.person, seen.ts, seen.seq)
+    kind = seen.kind[order]
+    return Touches(seen.person[order], seen.ts[order], kinds.key[kind], kinds.is_direct[kind], kinds.is_paid[kind])
 
 
 @dataclass(frozen=True)

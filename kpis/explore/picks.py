@@ -103,13 +103,16 @@ def picked(source: EventSource, table: Any, pick: EventPick) -> Any:
     return reduce(and_, (holds(source, table, condition) for condition in pick.where), named)
 
 
+def left_out(include: Sequence[str] = ()) -> tuple[str, ...]:
+    """The flags whose events do not count unless they are asked for."""
+    return tuple(flag for flag, who in (("is_bot", "bots"), ("is_internal", "internal")) if who not in include)
+
+
 def people_only(table: Any, include: Sequence[str] = ()) -> Any:
     """Events of known people, without bots and internal users unless they are asked for."""
     kept = table.person_id.notnull()
-    if "bots" not in include:
-        kept &= ~table.is_bot
-    if "internal" not in include:
-        kept &= ~table.is_internal
+    for flag in left_out(include):
+        kept &= ~table[flag]
     return table.filter(kept)
 
 

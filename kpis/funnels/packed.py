@@ -23,7 +23,7 @@ import numpy as np
 from analytics.lake.runs import Run
 from analytics.lazily import Lazily
 from analytics.periods import to_micros
-from kpis.explore.picks import all_hold, people_only, picked
+from kpis.explore.picks import all_hold, left_out, people_only, picked
 from kpis.explore.stamp import EventSource
 from kpis.funnels.attempts import Attempts, Ints
 from kpis.funnels.matching import Layout, Matching, Tied, nobody
@@ -86,10 +86,10 @@ def _read(source: EventSource, funnel: Funnel) -> list[Sorted]:
     def work(run: Run) -> Sorted:
         return Sorted(step_of[run.name], run.numbers["person_id"], run.numbers["ts"])
 
-    hidden = [flag for flag, who in (("is_bot", "bots"), ("is_internal", "internal")) if who not in funnel.include]
     start, end = funnel.span
+    without = left_out(funnel.include)
     return source.each_run(
-        work, columns=("person_id", "ts"), names=tuple(step_of), start=start, end=end, without=hidden
+        work, columns=("person_id", "ts"), names=tuple(step_of), start=start, end=end, without=without
     )
 
 

@@ -16,6 +16,7 @@ import numpy as np
 import pyarrow as pa
 
 RULES = ("first", "last", "linear", "time_decay", "position")
+MEDIUMS = pa.array([None, "cpc", "email"])
 SOURCES = ("", "google", "bing", "facebook", "newsletter", "partner-a", "partner-b", "tiktok", "reddit", "mail")
 
 
@@ -44,15 +45,10 @@ def made(folder: Path, sales: int, touches: int, people: int) -> None:
             "ts": to_micros(lakes.START) + day * lakes.MICROS + dice.integers(0, lakes.MICROS, count),
             "seq": np.zeros(count, dtype=np.int64),
             "channel": channel,
+            "medium": MEDIUMS.take(pa.array(np.arange(count) % 3)),
             "amount_base": pa.array(dice.integers(100, 20_000, count), mask=~is_sale),
         }
-        lakes.written(folder, day, columns, properties=mediums)
-
-
-def mediums(table: pa.Table) -> pa.Array:
-    """Properties as a browser sends them: a path, and for some a medium."""
-    texts = pa.array(['{"path":"/"}', '{"path":"/","utm_medium":"cpc"}', '{"path":"/","utm_medium":"email"}'])
-    return texts.take(pa.array(np.arange(table.num_rows) % 3))
+        lakes.written(folder, day, columns)
 
 
 def main() -> None:

@@ -83,8 +83,8 @@ class Migration(migrations.Migration):
             ),
         ),
         migrations.AddIndex("LakeMark", models.Index(fields=["tenant", "hour"], name="bw_lake_mark_hour")),
-        migrations.RunSQL(apart, migrations.RunSQL.noop),
+        migrations.RunSQL(tuple(apart), migrations.RunSQL.noop),
         *[EnableRLS(table) for table in TABLES],
-        migrations.RunSQL(rights, migrations.RunSQL.noop),
-        migrations.RunSQL(mark_everything, migrations.RunSQL.noop),
+        migrations.RunSQL(tuple(rights), migrations.RunSQL.noop),
+        migrations.RunSQL(tuple(mark_everything), migrations.RunSQL.noop),
     ]

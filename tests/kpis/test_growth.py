@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from datetime import UTC, datetime, timedelta
 from decimal import Decimal
+from typing import Any
 
 import pytest
 
@@ -68,7 +69,7 @@ def test_growth_of_a_whole_range_and_of_its_comparison(shop: Tenant) -> None:
 
 
 def test_growth_by_country_and_from_events(shop: Tenant) -> None:
-    span = {"start": MONDAY + DAY, "end": MONDAY + 2 * DAY, "grain": "total", "now": NOW}
+    span: dict[str, Any] = {"start": MONDAY + DAY, "end": MONDAY + 2 * DAY, "grain": "total", "now": NOW}
     by_country = metric_series(tenant_id=shop.pk, metric="revenue.growth", by="country", **span)
     assert [(part.key, part.total) for part in by_country.series if part.total is not None] == [("FR", Decimal(1))]
     filters = (Condition("country", "eq", "FR"), Condition("name", "eq", "order_completed"))
@@ -85,7 +86,7 @@ def test_creators_kept_from_one_day_to_the_next(shop: Tenant) -> None:
 
 def test_adoption_of_each_feature_is_of_everybody(shop: Tenant) -> None:
     """Ann and Bob of four use search, Bob chat; a country is no part of everybody, so it is refused as a filter."""
-    span = {"start": MONDAY, "end": MONDAY + DAY, "grain": "total", "now": NOW}
+    span: dict[str, Any] = {"start": MONDAY, "end": MONDAY + DAY, "grain": "total", "now": NOW}
     series = metric_series(tenant_id=shop.pk, metric="features.adoption", by="object_id", **span)
     assert series.total == Decimal("0.5")
     assert {part.key: part.total for part in series.series} == {"search": Decimal("0.5"), "chat": Decimal("0.25")}

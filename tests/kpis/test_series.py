@@ -38,7 +38,13 @@ def shop(acme: Tenant, globex: Tenant) -> Tenant:
     story.add("order_completed", MONDAY + DAY + timedelta(hours=9), "ann", amount=1000, country="DE")
     story.add("order_completed", MONDAY + DAY + timedelta(hours=12), None, amount=450, country="DE")
     story.add("order_refunded", MONDAY + 2 * DAY + timedelta(hours=8), "bob", amount=-550, country="FR")
-    story.add("$pageview", MONDAY + 2 * DAY + timedelta(hours=11), "cyd", country="FR", properties={"path": "/", "section": "front"})
+    story.add(
+        "$pageview",
+        MONDAY + 2 * DAY + timedelta(hours=11),
+        "cyd",
+        country="FR",
+        properties={"path": "/", "section": "front"},
+    )
     story.count(NOW)
     return acme
 

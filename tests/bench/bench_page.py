@@ -50,7 +50,7 @@ def server(tenant_id: int) -> tuple[dict[str, object], str]:
     """Times in process, without network; and a session for the browser."""
     from django.test import Client
 
-    client = Client(headers={"accept-encoding": "identity"})
+    client = Client(headers={"accept-encoding": "identity"}, SERVER_NAME="localhost")
     client.force_login(_owner(tenant_id))
     timed(client, address(RANGES + 1))  # imports and plans
     fresh = [timed(client, address(shift)) for shift in range(RANGES)]

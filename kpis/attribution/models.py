@@ -6,7 +6,7 @@ many sales would be missing without a channel, Shapley what each channel adds to
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 from typing import Final
@@ -16,7 +16,7 @@ import numpy as np
 from kpis.attribution.money import apportion, split
 from kpis.attribution.paths import Floats, Ints, Shares, Spans, Touches
 
-PAIRS: Final = 2_000_000
+PAIRS: Final = 500_000
 """Pairs of sale and touch looked at together, which bounds memory."""
 THREADS: Final = 4
 
@@ -162,20 +162,16 @@ class Part:
 
 
 def _together(case: Case, share_out: Callable[[Part], Credits]) -> Credits:
+    """All shares, some at a time on each thread: pairs of sale and touch are many, and are made where they are used."""
     found = Credits.empty(case.keys)
-    with ThreadPoolExecutor(THREADS) as pool:
-        for part in pool.map(share_out, list(_parts(case))):
-            found.add(part)
-    return found
-
-
-def _parts(case: Case) -> Iterator[Part]:
     counts = case.spans.count[case.shares.sale]
     touched = np.flatnonzero(counts > 0)
     block = np.cumsum(counts[touched]) // PAIRS
-    for share in np.split(touched, np.flatnonzero(np.diff(block)) + 1):
-        if len(share):
-            yield _part(case, share, counts[share])
+    cut = np.split(touched, np.flatnonzero(np.diff(block)) + 1)
+    with ThreadPoolExecutor(THREADS) as pool:
+        for part in pool.map(lambda share: share_out(_part(case, share, counts[share])), [s for s in cut if len(s)]):
+            found.add(part)
+    return found
 
 
 def _part(case: Case, share: Ints, counts: Ints) -> Part:

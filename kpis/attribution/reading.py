@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import reduce
 from typing import TYPE_CHECKING, Any, Final
 
@@ -17,6 +17,7 @@ from analytics.periods import to_micros
 from kpis.attribution.channels import DIRECT, MISSING, Touchpoint, channel_of
 from kpis.attribution.paths import Flags, Ints, Sales, Shares, Touches
 from kpis.attribution.question import Attribution
+from kpis.attribution.sorting import Seen, in_order
 from kpis.contracts import OTHER
 from kpis.explore.picks import EventPick, all_hold, column_of, fields_of, left_out, people_only, picked
 from kpis.explore.stamp import EventSource
@@ -62,31 +63,31 @@ class Keys:
     seen: tuple[int, ...]
 
 
-@dataclass(frozen=True)
-class Seen:
-    """Touches in no order; `kind` numbers what is known of where each came from."""
-
-    person: Ints
-    ts: Ints
-    seq: Ints
-    kind: Ints
-    points: Sequence[Touchpoint]
-
-    def taken(self, rows: Ints) -> Seen:
-        return Seen(self.person[rows], self.ts[rows], self.seq[rows], self.kind[rows], self.points)
-
-
 def touches_read(source: EventSource, question: Attribution) -> tuple[Touches, Keys]:
     """All touches that can matter, each with the number of its key."""
     is_plain = source.engine == "duckdb" and not question.touches.where
-    seen = _read(source, question) if is_plain else _asked(source, question)
-    known, keys = _kinds(seen.points, np.bincount(seen.kind, minlength=len(seen.points)), question)
-    return _touches(seen, known, question), keys
+    runs = _read(source, question) if is_plain else [_asked(source, question)]
+    numbers: dict[Touchpoint, int] = {}
+    runs = [_renumbered(run, numbers) for run in runs if len(run.person)]
+    named = [_named(point, question) for point in numbers]
+    is_direct = np.array([direct for _, direct, _ in named], dtype=bool)
+
+    def keep(person: Ints, ts: Ints, kind: Ints) -> Flags:
+        if question.touch == "hit":
+            return ~is_direct[kind]
+        if not is_plain:  # the engine has found them
+            return np.ones(len(person), dtype=bool)
+        goes_on = (person[1:] == person[:-1]) & (ts[1:] - ts[:-1] < VISIT)
+        return np.append(True, ~goes_on)[: len(person)]
+
+    person, ts, kind = in_order(runs, len(numbers), keep)
+    kinds, keys = _kinds(named, np.bincount(kind, minlength=len(named)), question)
+    return Touches(person, ts, kinds.key[kind], kinds.is_direct[kind], kinds.is_paid[kind]), keys
 
 
-def _read(source: EventSource, question: Attribution) -> Seen:
+def _read(source: EventSource, question: Attribution) -> list[Seen]:
     """Out of the files."""
-    parts = source.each_run(
+    return source.each_run(
         _seen_in,
         columns=("person_id", "ts", "seq", *TYPED_PARTS),
         names=question.touches.all_names,
@@ -94,21 +95,6 @@ def _read(source: EventSource, question: Attribution) -> Seen:
         end=source.data_through,
         without=left_out(question.include),
     )
-    numbers: dict[Touchpoint, int] = {}
-    kinds = [_renumbered(part, numbers) for part in parts]
-    empty = np.zeros(0, dtype=np.int64)
-    found = Seen(
-        person=np.concatenate([empty, *(part.person for part in parts)]),
-        ts=np.concatenate([empty, *(part.ts for part in parts)]),
-        seq=np.concatenate([empty, *(part.seq for part in parts)]),
-        kind=np.concatenate([empty, *kinds]),
-        points=tuple(numbers),
-    )
-    if question.touch == "hit":
-        return found
-    found = found.taken(ordered(found.person, found.ts, found.seq))
-    goes_on = (found.person[1:] == found.person[:-1]) & (found.ts[1:] - found.ts[:-1] < VISIT)
-    return found.taken(np.flatnonzero(np.append(True, ~goes_on)[: len(found.ts)]))
 
 
 def _seen_in(run: Run) -> Seen:
@@ -129,11 +115,10 @@ def _seen_in(run: Run) -> Seen:
     return Seen(run.numbers["person_id"], run.numbers["ts"], run.numbers["seq"], kind, points)
 
 
-def _renumbered(part: Seen, numbers: dict[Touchpoint, int]) -> Ints:
-    """The kinds of one part by the numbers of all, which grow."""
-    places = [numbers.setdefault(point, len(numbers)) for point in part.points]
-    renumbered: Ints = np.array(places, dtype=np.int64)[part.kind]
-    return renumbered
+def _renumbered(run: Seen, numbers: dict[Touchpoint, int]) -> Seen:
+    """The kinds of one run by the numbers of all, which grow."""
+    places = [numbers.setdefault(point, len(numbers)) for point in run.points]
+    return replace(run, kind=np.array(places, dtype=np.int64)[run.kind], points=())
 
 
 def _asked(source: EventSource, question: Attribution) -> Seen:
@@ -154,7 +139,10 @@ def _asked(source: EventSource, question: Attribution) -> Seen:
     found = source.run(table.select("person", "ts", "seq", parts=joined))
     kind, texts = coded(found.column("parts"))
     points = [Touchpoint(*text.split(SEPARATOR, len(PARTS) - 1)) for text in texts]
-    return Seen(_ints(found, "person"), _ints(found, "ts"), _ints(found, "seq"), kind, points)
+    columns = [_ints(found, name) for name in ("person", "ts", "seq")]
+    order = ordered(*columns)
+    person, ts, seq = (column[order] for column in columns)
+    return Seen(person, ts, seq, kind[order], points)
 
 
 def _begun(table: Any) -> Any:
@@ -173,18 +161,20 @@ class Kinds:
     is_paid: Flags
 
 
-def _kinds(points: Sequence[Touchpoint], counts: Ints, question: Attribution) -> tuple[Kinds, Keys]:
+def _named(touch: Touchpoint, question: Attribution) -> tuple[str, bool, bool]:
+    """What the credit of such a touch goes to, whether it is direct, and whether it is paid for."""
+    channel, is_paid = channel_of(touch, question.rules)
+    # A tenant's rules may call touches direct that have a source; nothing else makes a touch direct.
+    is_direct = channel == DIRECT or touch.is_direct
+    return channel if question.by == "channel" else (getattr(touch, question.by) or MISSING), is_direct, is_paid
+
+
+def _kinds(named: Sequence[tuple[str, bool, bool]], counts: Ints, question: Attribution) -> tuple[Kinds, Keys]:
     """Every combination of parts with its key; beyond the limit, the rarest keys are one."""
-    named: list[tuple[str, bool, bool]] = []
     seen: dict[str, int] = {}
-    for touch, count in zip(points, counts.tolist(), strict=True):
-        channel, is_paid = channel_of(touch, question.rules)
-        # A tenant's rules may call touches direct that have a source; nothing else makes a touch direct.
-        is_direct = channel == DIRECT or touch.is_direct
-        name = channel if question.by == "channel" else (getattr(touch, question.by) or MISSING)
-        if count and (question.touch == "session" or not is_direct):
+    for (name, _, _), count in zip(named, counts.tolist(), strict=True):
+        if count:
             seen[name] = seen.get(name, 0) + count
-        named.append((name, is_direct, is_paid))
     ranked = sorted(seen, key=lambda name: (-seen[name], name))
     kept = ranked[: question.limit]
     names = [*kept, OTHER] if len(ranked) > len(kept) else kept
@@ -196,14 +186,6 @@ def _kinds(points: Sequence[Touchpoint], counts: Ints, question: Attribution) ->
         np.array([paid for _, _, paid in named], dtype=bool),
     )
     return found, Keys(tuple(names), tuple(totals))
-
-
-def _touches(seen: Seen, kinds: Kinds, question: Attribution) -> Touches:
-    if question.touch == "hit":
-        seen = seen.taken(np.flatnonzero(~kinds.is_direct[seen.kind]))
-    order = ordered(seen.person, seen.ts, seen.seq)
-    kind = seen.kind[order]
-    return Touches(seen.person[order], seen.ts[order], kinds.key[kind], kinds.is_direct[kind], kinds.is_paid[kind])
 
 
 @dataclass(frozen=True)

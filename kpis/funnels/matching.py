@@ -5,9 +5,10 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from itertools import pairwise
-from typing import Protocol
+from typing import Protocol, TypeAlias
 
 import numpy as np
+import numpy.typing as npt
 
 from analytics.periods import to_micros
 from kpis.explore.stamp import micros_of
@@ -15,9 +16,7 @@ from kpis.funnels.attempts import NEVER, Attempts, Ints
 from kpis.funnels.kernel import first_of_run
 from kpis.funnels.question import Funnel
 
-
-class Tied(Exception):
-    """Two events of different steps at the same microsecond."""
+Bytes: TypeAlias = npt.NDArray[np.uint8]
 
 
 class Events(Protocol):
@@ -86,7 +85,7 @@ class Matching:
     """The best attempt of each person. Keys are numbers without their tag, times count from the layout's base."""
 
     def __init__(self, funnel: Funnel, layout: Layout, through: int, numbers: Ints) -> None:
-        """Raises Tied."""
+        """`tied` are people with events of different steps at one microsecond; they are left out."""
         self._layout, self._through = layout, through - layout.base
         self._window = micros_of(funnel.window)
         self._within = [self._window if step.within is None else micros_of(step.within) for step in funnel.steps]
@@ -97,19 +96,29 @@ class Matching:
 
     def _split(self, numbers: Ints) -> None:
         """`first` are the keys of entries, `rest` those of later steps with how many entries lie before each."""
-        tags = numbers.astype(np.uint8)
-        tags &= (1 << self._layout.tag) - 1
-        at = np.flatnonzero(tags)
-        self.tags = tags[at]
-        rest = numbers[at]
+        at = np.flatnonzero(self._tags(numbers))
+        self.tied = self._people_tied(numbers, at)
+        if len(self.tied):
+            people = (numbers >> self._layout.tag + self._layout.width) + self._layout.low
+            numbers = numbers[np.flatnonzero(~np.isin(people, self.tied))]
+            at = np.flatnonzero(self._tags(numbers))
+        self._steps = self._tags(numbers)
+        self._until = at - np.arange(len(at))
+        self.first = numbers[np.flatnonzero(self._steps == 0)]  # twice as fast as by the truths themselves
+        self.first >>= self._layout.tag
+        self._steps = self._steps[at]
+        self._rest = numbers[at] >> self._layout.tag
+
+    def _tags(self, numbers: Ints) -> Bytes:
+        return numbers.astype(np.uint8) & np.uint8((1 << self._layout.tag) - 1)
+
+    def _people_tied(self, numbers: Ints, at: Ints) -> Ints:
+        """Whose events at these places have a neighbour of another step at the same time."""
+        rest, found = numbers[at], []
         for neighbour in (np.maximum(at - 1, 0), np.minimum(at + 1, len(numbers) - 1)):
             apart = rest ^ numbers[neighbour]
-            if np.any((apart > 0) & (apart >> self._layout.tag == 0)):
-                raise Tied
-        self._until = at - np.arange(len(at))
-        self.first = numbers[np.flatnonzero(tags == 0)]  # twice as fast as by the truths themselves
-        self.first >>= self._layout.tag
-        self._rest = rest >> self._layout.tag
+            found.append(rest[np.flatnonzero((apart > 0) & (apart >> self._layout.tag == 0))])
+        return np.unique(np.concatenate(found) >> self._layout.tag + self._layout.width) + self._layout.low
 
     def _keep_entries(self, funnel: Funnel) -> None:
         """Without what is too late to enter by, or not the person's first."""
@@ -143,7 +152,7 @@ class Matching:
 
     def _chains(self) -> Iterator[Chains]:
         """For each step but the first the chains that get there, as to the windows of single steps."""
-        rows = np.flatnonzero(self.tags == 1)
+        rows = np.flatnonzero(self._steps == 1)
         until = self._until[rows]
         # Entries of a chain lie after the event of the second step before it, and are the same person's.
         low = np.append(0, until[:-1])[: len(until)]
@@ -164,7 +173,7 @@ class Matching:
 
     def _next(self, rows: Ints, keys: Ints, step: int) -> tuple[Ints, Ints, Ints]:
         """Which of the events reach the step in time, and its event: the row and the key."""
-        is_here = self.tags == step
+        is_here = self._steps == step
         places = np.flatnonzero(is_here)
         if len(places) == 0:
             return rows[:0], rows[:0], rows[:0]
@@ -219,7 +228,7 @@ class Matching:
         self._is_done[person] = True
 
 
-def nobody(count: int) -> Attempts:
+def no_attempts(count: int) -> Attempts:
     """No attempts at a funnel of so many steps."""
     empty = np.zeros(0, dtype=np.int64)
     return Attempts(empty, (empty,) * count, empty, empty, empty.astype(bool))

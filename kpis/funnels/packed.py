@@ -6,7 +6,7 @@ is a matter of counting. Most events of the first step lead to the same second o
 followed to the end; the entries between a second event and the one before it all share its chain.
 
 Where two events of different steps have the same person and microsecond, the order of receipt decides, which a number
-does not know: then, as for anything less plain, the general kernel answers.
+does not know: for those people, as for any funnel less plain, the general kernel answers.
 """
 
 from __future__ import annotations
@@ -16,6 +16,7 @@ from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from functools import reduce
 from itertools import combinations
+from operator import attrgetter
 from typing import TYPE_CHECKING, Any, Final
 
 import numpy as np
@@ -26,9 +27,10 @@ from analytics.periods import to_micros
 from kpis.explore.picks import all_hold, left_out, people_only, picked
 from kpis.explore.stamp import EventSource
 from kpis.funnels.attempts import Attempts, Ints
-from kpis.funnels.matching import Layout, Matching, Tied, nobody
+from kpis.funnels.kernel import attempts_of
+from kpis.funnels.matching import Layout, Matching, no_attempts
 from kpis.funnels.question import Funnel
-from kpis.funnels.rows import names_wanted
+from kpis.funnels.rows import Rows, names_wanted, ordered
 
 if TYPE_CHECKING:
     import ibis
@@ -69,28 +71,61 @@ def is_plain(funnel: Funnel) -> bool:
 def packed_attempts(source: EventSource, funnel: Funnel, through: int) -> Attempts | None:
     """One attempt for each person; None where the numbers do not tell enough."""
     has_conditions = bool(funnel.filters) or any(step.pick.where for step in funnel.steps)
-    read = _asked if has_conditions or source.engine != "duckdb" else _read
-    runs = read(source, funnel)
+    is_read = source.engine == "duckdb" and not has_conditions
+    runs = _read(source, funnel) if is_read else _asked(source, funnel)
     try:
         with ThreadPoolExecutor(THREADS) as pool:
-            parts = pool.map(lambda part: _matched(part, funnel, through), _parts(runs))
-            return _joined(list(parts), len(funnel.steps))
-    except (Tied, TooLarge):
+            parts = list(pool.map(lambda part: _matched(part, funnel, through), _parts(runs)))
+    except TooLarge:
         return None
+    tied = np.concatenate([np.zeros(0, dtype=np.int64), *(people for _, people in parts)])
+    found = _joined([attempts for attempts, _ in parts], len(funnel.steps))
+    if len(tied) and not is_read:
+        return None
+    return _with_tied(found, _rows_of(source, funnel, tied), funnel, through) if len(tied) else found
+
+
+def _with_tied(found: Attempts, rows: Rows, funnel: Funnel, through: int) -> Attempts:
+    """With the people whose order the numbers did not know: the general kernel knows."""
+    whole = _joined([found, attempts_of(rows, funnel, through)], len(funnel.steps))
+    return whole.taken(np.argsort(whole.person))
+
+
+def _rows_of(source: EventSource, funnel: Funnel, people: Ints) -> Rows:
+    """All that these people did of the steps, with the order of receipt; `people` ascending."""
+
+    def work(run: Run) -> tuple[Ints, ...]:
+        person = run.numbers["person_id"]
+        at = np.minimum(np.searchsorted(people, person), len(people) - 1)
+        rows = np.flatnonzero(people[at] == person)
+        flags = np.full(len(rows), 1 << step_of[run.name])
+        return person[rows].astype(np.int64), run.numbers["ts"][rows], run.numbers["seq"][rows], flags
+
+    step_of = _step_of(funnel)
+    parts = source.each_run(work, columns=("person_id", "ts", "seq"), **_span(funnel))
+    person, ts, seq, flags = (np.concatenate(column) for column in zip(*parts, strict=True))
+    order = ordered(person, ts, seq)
+    return Rows(person[order], person[order], ts[order], seq[order], flags[order])
+
+
+def _step_of(funnel: Funnel) -> dict[str, int]:
+    return {name: number for number, step in enumerate(funnel.steps) for name in step.pick.all_names}
+
+
+def _span(funnel: Funnel) -> dict[str, Any]:
+    """Which runs a funnel reads."""
+    start, end = funnel.span
+    return {"names": tuple(_step_of(funnel)), "start": start, "end": end, "without": left_out(funnel.include)}
 
 
 def _read(source: EventSource, funnel: Funnel) -> list[Sorted]:
     """The events of each step, out of the files."""
-    step_of = {name: number for number, step in enumerate(funnel.steps) for name in step.pick.all_names}
+    step_of = _step_of(funnel)
 
     def work(run: Run) -> Sorted:
         return Sorted(step_of[run.name], run.numbers["person_id"], run.numbers["ts"])
 
-    start, end = funnel.span
-    without = left_out(funnel.include)
-    return source.each_run(
-        work, columns=("person_id", "ts"), names=tuple(step_of), start=start, end=end, without=without
-    )
+    return source.each_run(work, columns=("person_id", "ts"), **_span(funnel))
 
 
 def _asked(source: EventSource, funnel: Funnel) -> list[Sorted]:
@@ -135,26 +170,25 @@ def _parts(runs: list[Sorted]) -> Iterator[list[Sorted]]:
         yield [Sorted(run.step, run.person[at], run.ts[at]) for run, at in zip(runs, places, strict=True)]
 
 
-def _matched(part: list[Sorted], funnel: Funnel, through: int) -> Attempts:
-    """The best attempt of each person of the part."""
-    steps = len(funnel.steps)
-    by_step = [[run for run in part if run.step == step and len(run.person)] for step in range(steps)]
-    part = [run for runs in by_step for run in runs]
-    if not by_step[0]:
-        return nobody(steps)
+def _matched(part: list[Sorted], funnel: Funnel, through: int) -> tuple[Attempts, Ints]:
+    """The best attempt of each person of the part, but for those people who have ties."""
+    steps, nobody = len(funnel.steps), np.zeros(0, dtype=np.int64)
+    part = sorted((run for run in part if len(run.person)), key=attrgetter("step"))
+    if not part or part[0].step:
+        return no_attempts(steps), nobody
     low = min(int(run.person[0]) for run in part)
     high = max(int(run.person[-1]) for run in part)
     layout = Layout.of(funnel, low)
     if (high - low + 1).bit_length() + layout.width + layout.tag > BITS:
         raise TooLarge
     matching = Matching(funnel, layout, through, layout.packed(part))
-    return matching.attempts() if len(matching.first) else nobody(steps)
+    return matching.attempts() if len(matching.first) else no_attempts(steps), matching.tied
 
 
 def _joined(parts: list[Attempts], count: int) -> Attempts:
     """All parts in one; they follow each other by person."""
     if not parts:
-        return nobody(count)
+        return no_attempts(count)
     return Attempts(
         np.concatenate([part.person for part in parts]),
         tuple(np.concatenate([part.at[step] for part in parts]) for step in range(count)),

@@ -12,7 +12,7 @@ import numpy.typing as npt
 
 from analytics.periods import to_micros
 from kpis.explore.stamp import micros_of
-from kpis.funnels.attempts import NEVER, Attempts, Ints
+from kpis.funnels.attempts import NEVER, Attempts, Flags, Ints
 from kpis.funnels.kernel import first_of_run
 from kpis.funnels.question import Funnel
 
@@ -96,17 +96,18 @@ class Matching:
 
     def _split(self, numbers: Ints) -> None:
         """`first` are the keys of entries, `rest` those of later steps with how many entries lie before each."""
-        at = np.flatnonzero(self._tags(numbers))
+        steps = self._tags(numbers)
+        at = np.flatnonzero(steps != 0)
         self.tied = self._people_tied(numbers, at)
         if len(self.tied):
             people = (numbers >> self._layout.tag + self._layout.width) + self._layout.low
             numbers = numbers[np.flatnonzero(~np.isin(people, self.tied))]
-            at = np.flatnonzero(self._tags(numbers))
-        self._steps = self._tags(numbers)
+            steps = self._tags(numbers)
+            at = np.flatnonzero(steps != 0)
+        self._steps = steps[at]
         self._until = at - np.arange(len(at))
-        self.first = numbers[np.flatnonzero(self._steps == 0)]  # twice as fast as by the truths themselves
+        self.first = numbers[np.flatnonzero(steps == 0)]  # twice as fast as by the truths themselves
         self.first >>= self._layout.tag
-        self._steps = self._steps[at]
         self._rest = numbers[at] >> self._layout.tag
 
     def _tags(self, numbers: Ints) -> Bytes:
@@ -126,7 +127,7 @@ class Matching:
         if funnel.entry == "first":
             kept &= first_of_run(self.first >> self._layout.width)
         if not kept.all():
-            self._until = np.append(0, np.cumsum(kept))[self._until]
+            self._until = np.append(0, counted(kept))[self._until]
             self.first = self.first[kept]
 
     def attempts(self) -> Attempts:
@@ -163,7 +164,7 @@ class Matching:
         rows, until, low, keys = rows[mine], until[mine], low[mine], keys[mine]
         run = first_of_run(keys >> self._layout.width)
         people = np.searchsorted(self._base, keys[run] >> self._layout.width << self._layout.width)
-        found = Chains(people[np.cumsum(run) - 1], until, low, [keys])
+        found = Chains(people[counted(run) - 1], until, low, [keys])
         yield found
         for step in range(2, self._count):
             kept, rows, keys = self._next(rows, found.events[-1], step)
@@ -177,7 +178,7 @@ class Matching:
         places = np.flatnonzero(is_here)
         if len(places) == 0:
             return rows[:0], rows[:0], rows[:0]
-        slot = np.minimum(np.cumsum(is_here)[rows], len(places) - 1)
+        slot = np.minimum(counted(is_here)[rows], len(places) - 1)
         rows = places[slot]
         found = self._rest[rows]
         fits = (found > keys) & (found - keys <= self._within[step]) & ((found ^ keys) >> self._layout.width == 0)
@@ -226,6 +227,11 @@ class Matching:
         deadline = np.minimum(times[0] + self._window, times[index - 1] + self._within[index])
         self._deadline[person] = deadline + self._layout.base
         self._is_done[person] = True
+
+
+def counted(flags: Flags) -> npt.NDArray[np.int32]:
+    """How many are set up to each place. Summing truths as they are takes the interpreter's lock all the time."""
+    return flags.astype(np.int32).cumsum(dtype=np.int32)
 
 
 def no_attempts(count: int) -> Attempts:

@@ -38,7 +38,7 @@ else:
     ibis = Lazily("ibis")
 
 THREADS: Final = 4
-PART: Final = 400_000
+PART: Final = 200_000
 """Events of a part of the people, about: what a processor's cache holds."""
 BITS: Final = 63
 

@@ -183,13 +183,14 @@ def test_hostile_names_of_properties_and_events_are_only_names(acme: Tenant, glo
             assert count(store) == 1
 
 
-def test_properties_read_as_postgresql_reads_them(acme: Tenant, lake: Path) -> None:
+@pytest.mark.parametrize("name", ["x", "utm_medium", "$referring_domain"])
+def test_properties_read_as_postgresql_reads_them(acme: Tenant, lake: Path, name: str) -> None:
     values = [1, 1.5, -0.25, True, False, None, "", "text", "12", [1, 2], {"a": 1}, 12345678901234567890, "ü\n"]
-    write(acme, [event(acme, f"e{n}", minute=n, properties={"x": value}) for n, value in enumerate(values)])
+    write(acme, [event(acme, f"e{n}", minute=n, properties={name: value}) for n, value in enumerate(values)])
     seal(acme)
-    with opened(acme, properties=("x",)) as store:
+    with opened(acme, properties=(name,)) as store:
         found = store.run(store.events.order_by("ts").select("property_0")).column(0).to_pylist()
-    expected = [row[0] for row in rows(acme, "SELECT properties ->> 'x' FROM bw_event ORDER BY ts")]
+    expected = [row[0] for row in rows(acme, f"SELECT properties ->> '{name}' FROM bw_event ORDER BY ts")]
     flat = [place for place, value in enumerate(values) if not isinstance(value, list | dict)]
     assert [found[place] for place in flat] == [expected[place] for place in flat]
     nested = [place for place, value in enumerate(values) if isinstance(value, list | dict)]

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+import logging
 import os
 import time
 from argparse import ArgumentParser
@@ -29,6 +30,7 @@ class Command(BaseCommand):
         )
 
     def handle(self, *args: Any, **options: Any) -> None:
+        logging.getLogger("bellwether.slow").setLevel(logging.ERROR)  # demo data are long statements by nature
         if not os.environ.get("DATABASE_URL"):
             with self.step("database roles"):
                 call_command("setup_roles", verbosity=0)

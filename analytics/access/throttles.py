@@ -33,6 +33,7 @@ logger = logging.getLogger(__name__)
 
 TENANT_SHARE: Final = 10  # a tenant may do ten times what one of its credentials may
 LOGINS_PER_MINUTE: Final = 10
+RENEWALS_PER_MINUTE: Final = 120  # a whole office behind one address; a signed token cannot be guessed
 MINUTE: Final = 60.0
 RETRY_REDIS_SECONDS: Final = 1.0
 LOCAL_BUCKETS: Final = 10_000
@@ -178,14 +179,24 @@ class LoginThrottle(TenantThrottle):
         return login_limits(request, str(name))
 
 
+class RenewalThrottle(TenantThrottle):
+    """Access tokens are renewed all day: limited by address alone, in a bucket beside that of log-ins."""
+
+    def limits(self, request: Request) -> list[Limit]:
+        return [Limit(f"renewal:address:{_address(request)}", RENEWALS_PER_MINUTE, MINUTE)]
+
+
 def login_limits(request: Request | HttpRequest, name: str) -> list[Limit]:
     """The buckets of a log-in, of an address and of a name; the sign-in page counts into the same ones."""
-    forwarded = request.META.get("HTTP_X_FORWARDED_FOR", "")
-    address = client_address(request.META.get("REMOTE_ADDR", ""), forwarded, networks_parse(settings.TRUSTED_PROXIES))
     return [
-        Limit(f"login:address:{address}", LOGINS_PER_MINUTE, MINUTE),
+        Limit(f"login:address:{_address(request)}", LOGINS_PER_MINUTE, MINUTE),
         Limit(f"login:name:{name[:150].casefold()}", LOGINS_PER_MINUTE, MINUTE),
     ]
+
+
+def _address(request: Request | HttpRequest) -> str:
+    forwarded = request.META.get("HTTP_X_FORWARDED_FOR", "")
+    return client_address(request.META.get("REMOTE_ADDR", ""), forwarded, networks_parse(settings.TRUSTED_PROXIES))
 
 
 def rate_headers(limit: Limit | None = None, decision: Decision | None = None) -> dict[str, str]:

@@ -19,7 +19,7 @@ from analytics.access import services
 from analytics.access.api import TenantView
 from analytics.access.roles import Scope
 from analytics.access.selectors import Place, places_of_user
-from analytics.access.throttles import LoginThrottle
+from analytics.access.throttles import LoginThrottle, RenewalThrottle
 from analytics.access.tokens import TokenPair, access_renew
 from analytics.filters import body, refuse
 from analytics.models import ApiKey, Membership, Tenant
@@ -51,6 +51,8 @@ class TokenView(APIView):
 
 class TokenRefreshView(TokenView):
     """Renew an access token."""
+
+    throttle_classes = [RenewalThrottle]
 
     @extend_schema(request=serializers.RefreshSerializer, responses=serializers.AccessTokenSerializer, auth=[])
     def post(self, request: Request) -> Response:

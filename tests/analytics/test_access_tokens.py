@@ -86,6 +86,14 @@ def test_eleven_log_ins_in_a_minute_are_one_too_many(acme: Tenant, teammate: Any
     assert codes[-1] == 429
 
 
+def test_people_who_renew_tokens_do_not_hold_each_other_up(acme: Tenant, teammate: Any) -> None:
+    refresh = log_in("theo").json()["refresh"]
+
+    codes = [Caller(None).post("auth/token/refresh/", {"refresh": refresh}).status_code for _ in range(25)]
+
+    assert codes == [200] * 25
+
+
 @pytest.mark.parametrize("change", ["password", "deactivated", "left", "deleted"])
 def test_a_changed_account_ends_its_tokens_at_once(acme: Tenant, owner_user: Any, token: str, change: str) -> None:
     assert resolve_jwt(token) is not None

@@ -23,7 +23,8 @@ screens = pytest.mark.parametrize(("width", "scheme"), SCREENS, ids=[f"{width} {
 
 def fits(page: Page) -> None:
     """The page scrolls down, never sideways."""
-    assert page.evaluate("document.documentElement.scrollWidth") <= page.evaluate("window.innerWidth"), page.url
+    page.wait_for_load_state()
+    page.wait_for_function("() => document.documentElement?.scrollWidth <= window.innerWidth", timeout=5000)
 
 
 def sign_in(page: Page, name: str = "olga") -> None:

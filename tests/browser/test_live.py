@@ -33,6 +33,7 @@ def sell(stage: Stage, tenant: str = "globex", *, times: int = 1, **fields: str)
 
 
 def orders_on(page: Page) -> int:
+    expect(page.locator(NUMBER).first).to_have_text(re.compile(r"\d"), timeout=20_000)  # the first order is counted
     return int(page.locator(NUMBER).first.inner_text().replace(",", ""))
 
 

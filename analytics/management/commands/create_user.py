@@ -34,7 +34,9 @@ class Command(BaseCommand):
         except (AccessError, UnknownTenant) as error:
             raise CommandError(str(error)) from error
         self.stdout.write(f"{options['username']} is {options['role']} of {options['tenant']}.")
-        if is_new and "BELLWETHER_PASSWORD" not in os.environ:
+        if not is_new:
+            self.stderr.write("The account was there: its password and its rights in the admin stay as they are.")
+        elif "BELLWETHER_PASSWORD" not in os.environ:
             self.stderr.write("Password, shown this once (change it in the admin):")
             self.stdout.write(password)
 

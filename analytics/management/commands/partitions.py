@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 from argparse import ArgumentParser
-from datetime import date
 from typing import Any
 
 from django.core.management.base import BaseCommand
 from django.utils import timezone
 
+from analytics.management.days import day
 from analytics.partitions import MONTHS_AHEAD, month_after, partitions_between, partitions_ensure, partitions_list
 
 
@@ -19,8 +19,8 @@ class Command(BaseCommand):
 
     def add_arguments(self, parser: ArgumentParser) -> None:
         parser.add_argument("action", choices=["ensure", "list"])
-        parser.add_argument("--from", dest="first", type=date.fromisoformat, help="a day of the first month")
-        parser.add_argument("--to", dest="last", type=date.fromisoformat, help="a day of the last month")
+        parser.add_argument("--from", dest="first", type=day, help="a day of the first month")
+        parser.add_argument("--to", dest="last", type=day, help="a day of the last month")
         parser.add_argument("--ahead", type=int, default=MONTHS_AHEAD, help="months after the current one")
 
     def handle(self, *args: Any, **options: Any) -> None:

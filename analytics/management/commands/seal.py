@@ -10,6 +10,7 @@ from typing import Any
 from django.core.management.base import BaseCommand, CommandError
 from django.utils import timezone
 
+from analytics.management.days import day
 from analytics.tenancy import UnknownTenant, tenant_by_slug, tenants
 
 
@@ -18,8 +19,8 @@ class Command(BaseCommand):
 
     def add_arguments(self, parser: ArgumentParser) -> None:
         parser.add_argument("--tenant", help="slug; without it every tenant")
-        parser.add_argument("--from", dest="first", type=date.fromisoformat, help="first UTC day")
-        parser.add_argument("--to", dest="last", type=date.fromisoformat, help="last UTC day")
+        parser.add_argument("--from", dest="first", type=day, help="first UTC day")
+        parser.add_argument("--to", dest="last", type=day, help="last UTC day")
         parser.add_argument("--workers", type=int, help="processes; default: ANALYTICS_SEAL_WORKERS")
         parser.add_argument("--dry-run", action="store_true", help="say what would be sealed")
 

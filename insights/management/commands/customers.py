@@ -10,6 +10,7 @@ from django.core.management.base import BaseCommand, CommandError
 from django.utils import timezone
 
 from analytics.lake.errors import LakeError
+from analytics.management.days import day
 from analytics.tenancy import UnknownTenant, tenant_by_slug
 from insights.customers.rfm import Rule
 from insights.customers.services import NobodyBought, ledger_until, snapshot_take
@@ -23,7 +24,7 @@ class Command(BaseCommand):
 
     def add_arguments(self, parser: ArgumentParser) -> None:
         parser.add_argument("--tenant", required=True, help="the tenant's slug")
-        parser.add_argument("--on", type=date.fromisoformat, help="the last day in it, for example 2026-10-31")
+        parser.add_argument("--on", type=day, help="the last day in it, for example 2026-10-31")
         parser.add_argument("--rule", choices=[rule.value for rule in Rule], default=Rule.QUANTILE_EDGES.value)
         parser.add_argument("--dry-run", action="store_true", help="count the sales that would be read, keep nothing")
 

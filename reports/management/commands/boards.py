@@ -49,7 +49,10 @@ class Command(BaseCommand):
         if file == "-":
             self.stdout.write(text, ending="")
         else:
-            Path(file).write_text(text)
+            try:
+                Path(file).write_text(text)
+            except OSError as error:
+                raise CommandError(f"{file} cannot be written: {error.strerror}.") from None
             self.stderr.write(f"{len(found)} boards are in {file}.")
 
     def _import(self, tenant: TenantInfo, file: str, *, is_dry: bool) -> None:

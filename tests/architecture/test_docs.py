@@ -11,7 +11,7 @@ from django.core.management import get_commands
 
 ROOT = Path(__file__).resolve().parents[2]
 APPS = ("analytics", "kpis", "insights", "alerts", "reports")
-PAGES = [ROOT / "README.md", *(ROOT / app / "README.md" for app in APPS)]
+PAGES = [ROOT / "README.md", ROOT / "MIGRATING.md", *(ROOT / app / "README.md" for app in APPS)]
 # Read by bin/up before settings are, or only by tests.
 OUTSIDE_SETTINGS = {"WEB_WORKERS", "WORKER_PROCESSES", "BELLWETHER_SERVICE_ACCOUNT", "POSTGRES_OPTIONS"}
 

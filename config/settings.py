@@ -22,6 +22,7 @@ if (BASE_DIR / ".env").exists():
     environ.Env.read_env(str(BASE_DIR / ".env"))
 
 BELLWETHER_HOME = Path(env.str("BELLWETHER_HOME", default=str(BASE_DIR / "var"))).resolve()
+os.environ.setdefault("NUMBA_CACHE_DIR", str(BELLWETHER_HOME / "compiled"))  # read by it when it is imported
 BELLWETHER_SHARED = Path(env.str("BELLWETHER_SHARED", default=str(BASE_DIR.parent / "shared")))
 
 
@@ -233,6 +234,7 @@ SPECTACULAR_SETTINGS: dict[str, Any] = {
     "POSTPROCESSING_HOOKS": [
         "drf_spectacular.hooks.postprocess_schema_enums",
         "config.api_schema.describe_problems",
+        "config.api_schema.describe_keys",
     ],
     "ENUM_NAME_OVERRIDES": {
         "MetricKindEnum": [("kpi", "kpi"), ("kri", "kri"), ("kr", "kr")],
@@ -267,8 +269,11 @@ ANALYTICS_ENGINE_TIMEOUT = env.float("ANALYTICS_ENGINE_TIMEOUT", default=60.0)
 ANALYTICS_SPOOL_MAX_BYTES = env.int("ANALYTICS_SPOOL_MAX_BYTES", default=256 * 1024 * 1024)
 ANALYTICS_EXCLUDE_PATHS = env.list("ANALYTICS_EXCLUDE_PATHS", default=["/static/", "/health/", "/metrics"])
 ANALYTICS_SAMPLE_RATE = env.float("ANALYTICS_SAMPLE_RATE", default=1.0)
+ANALYTICS_BOT_EVENTS_PER_MINUTE = env.int("ANALYTICS_BOT_EVENTS_PER_MINUTE", default=300)
+ANALYTICS_BOT_NETWORKS = env.str("ANALYTICS_BOT_NETWORKS", default="")
 TRUSTED_PROXIES = env.list("TRUSTED_PROXIES", default=[])
 API_RATE_PER_MINUTE = env.int("API_RATE_PER_MINUTE", default=6000)
+IMPORT_MAX_BYTES = env.int("IMPORT_MAX_BYTES", default=1024**3)  # of one file sent to the API
 POSTHOG_API_KEY = env.str("POSTHOG_API_KEY", default="")
 POSTHOG_HOST = env.str("POSTHOG_HOST", default="https://us.i.posthog.com")
 

@@ -30,6 +30,8 @@ T = TypeVar("T")
 Values = npt.NDArray[Any]
 
 FILES_KNOWN: Final = 4096
+FOOTERS_KEPT: Final = 128
+"""Files whose whole footer is kept too, some 300 kB each: parsing it costs as much as reading a run."""
 BATCH: Final = 500_000
 """Rows of a file that are read at once, about."""
 
@@ -125,10 +127,11 @@ class Reader:
     def _of_file(self, path: str, wanted: Wanted) -> Iterator[Run]:
         self._check(path)
         try:
-            groups = [group for group in _groups_of(path) if group.may_hold(wanted)]
+            groups = [group for group in _of_now(_groups, path) if group.may_hold(wanted)]
             if not groups:
                 return
-            with pq.ParquetFile(path, read_dictionary=["name", *_texts(wanted.columns)]) as file:
+            texts, footer = ["name", *_texts(wanted.columns)], _of_now(_footer, path)
+            with pa.OSFile(path) as opened, pq.ParquetFile(opened, metadata=footer, read_dictionary=texts) as file:
                 for batch in _batches(groups, wanted):
                     self._check(path)
                     yield from _runs(file, batch, wanted)
@@ -143,15 +146,21 @@ class Reader:
             raise LakeFileBroken("a file of the lake lies outside of the tenant's folder")
 
 
-def _groups_of(path: str) -> tuple[Group, ...]:
+def _of_now(known: Callable[[str, int, int], T], path: str) -> T:
+    """What is known of the file as it is; files never change, but one may be put in the place of a damaged one."""
     found = os.stat(path)
-    return _groups(path, found.st_size, found.st_mtime_ns)
+    return known(path, found.st_size, found.st_mtime_ns)
+
+
+@lru_cache(maxsize=FOOTERS_KEPT)
+def _footer(path: str, size: int, changed: int) -> Any:
+    return pq.read_metadata(path)
 
 
 @lru_cache(maxsize=FILES_KNOWN)
 def _groups(path: str, size: int, changed: int) -> tuple[Group, ...]:
-    """The footer in short. Files never change, so it is read once."""
-    metadata = pq.read_metadata(path)
+    """The footer in short."""
+    metadata = _footer(path, size, changed)
     place = {metadata.schema.column(at).name: at for at in range(metadata.num_columns)}
     return tuple(_group(metadata.row_group(number), number, place) for number in range(metadata.num_row_groups))
 
@@ -198,9 +207,12 @@ def _runs(file: Any, batch: Sequence[Group], wanted: Wanted) -> Iterator[Run]:
     table = file.read_row_groups(numbers, columns=list(wanted.columns), use_threads=False)
     sizes = [group.rows for group in batch]
     if all([len(chunk) for chunk in column.chunks] == sizes for column in table.columns):  # then without a copy
+        texts = frozenset(_texts(wanted.columns))
         for at, group in enumerate(batch):
-            chunks = [pa.chunked_array([column.chunk(at)]) for column in table.columns]
-            yield from _cut(pa.table(chunks, table.schema.names), [str(group.name)], [0, group.rows], wanted)
+            chunks = {name: column.chunk(at) for name, column in zip(table.schema.names, table.columns, strict=True)}
+            values = {name: _values(chunk) for name, chunk in chunks.items() if name not in texts}
+            coded = {name: Coded(*_coded(pa.chunked_array([chunks[name]]))) for name in texts}
+            yield Run(str(group.name), group.rows, values, coded)
     else:
         yield from _cut(table, [str(group.name) for group in batch], [0, *accumulate(sizes)], wanted)
 
@@ -260,6 +272,11 @@ def _coded(column: pa.ChunkedArray) -> tuple[Values, tuple[str, ...]]:
     codes = whole.indices
     codes = (codes.fill_null(-1) if codes.null_count else codes).to_numpy(zero_copy_only=False)
     return codes, tuple(whole.dictionary.to_pylist())
+
+
+def _values(chunk: pa.Array) -> Values:
+    values: Values = (chunk.fill_null(0) if chunk.null_count else chunk).to_numpy(zero_copy_only=False)
+    return values
 
 
 def _ints(column: pa.ChunkedArray) -> Values:

@@ -1,12 +1,10 @@
 """The common funnel, fast: plain steps in order, each event of at most one of them.
 
-The people are cut into parts that fit a processor's cache and are matched side by side. Within a part an event is one
-number: person, then time, then step. So all steps are sorted at once, and how many events of a step lie before an event
-is a matter of counting. Most events of the first step lead to the same second one, so it is the second ones that are
-followed to the end; the entries between a second event and the one before it all share its chain.
+The people are cut into parts that fit a processor's cache and are matched side by side by `compiled.py`, which needs
+nothing of an event but person, time and step.
 
-Where two events of different steps have the same person and microsecond, the order of receipt decides, which a number
-does not know: for those people, as for any funnel less plain, the general kernel answers.
+Where two events of different steps have the same person and microsecond, the order of receipt decides, which is not
+among these: for those people, as for any funnel less plain, the general kernel answers.
 """
 
 from __future__ import annotations
@@ -14,33 +12,39 @@ from __future__ import annotations
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
-from functools import reduce
-from itertools import combinations
-from operator import attrgetter
+from functools import partial, reduce
+from itertools import accumulate, combinations, pairwise
 from typing import TYPE_CHECKING, Any, Final
 
 import numpy as np
+import numpy.typing as npt
 
+from analytics.lake.errors import LakeFileBroken
 from analytics.lake.runs import Run
 from analytics.lazily import Lazily
 from analytics.periods import to_micros
 from kpis.explore.picks import all_hold, left_out, people_only, picked
-from kpis.explore.stamp import EventSource
-from kpis.funnels.attempts import Attempts, Ints
+from kpis.explore.stamp import EventSource, micros_of
+from kpis.funnels.attempts import Attempts, Flags, Ints
 from kpis.funnels.kernel import attempts_of
-from kpis.funnels.matching import Layout, Matching, no_attempts
 from kpis.funnels.question import Funnel
 from kpis.funnels.rows import Rows, names_wanted, ordered
 
 if TYPE_CHECKING:
     import ibis
+
+    from kpis.funnels import compiled
 else:
     ibis = Lazily("ibis")
+    compiled = Lazily("kpis.funnels.compiled")
 
 THREADS: Final = 4
-PART: Final = 200_000
-"""Events of a part of the people, about: what a processor's cache holds."""
-BITS: Final = 63
+PART: Final = 1_500_000
+"""Events of a part of the people, at most about."""
+ALONE: Final = 100_000
+"""Events that are matched faster than shared out."""
+SPARSEST: Final = 64
+"""People between the first and the last of a part for each of its events, at most: each has a place."""
 
 
 class TooLarge(Exception):
@@ -54,6 +58,17 @@ class Sorted:
     step: int
     person: Ints
     ts: Ints
+
+
+@dataclass(frozen=True)
+class Spread:
+    """The times of a part's events by step, person and time: `until` says where each (step, person) ends, after a 0."""
+
+    low: int
+    entered: int
+    until: npt.NDArray[np.int32]
+    times: Ints
+    tied: Flags
 
 
 def is_plain(funnel: Funnel) -> bool:
@@ -74,12 +89,9 @@ def packed_attempts(source: EventSource, funnel: Funnel, through: int) -> Attemp
     is_read = source.engine == "duckdb" and not has_conditions
     runs = _read(source, funnel) if is_read else _asked(source, funnel)
     try:
-        with ThreadPoolExecutor(THREADS) as pool:
-            parts = list(pool.map(lambda part: _matched(part, funnel, through), _parts(runs)))
+        found, tied = _matched(runs, funnel, through)
     except TooLarge:
         return None
-    tied = np.concatenate([np.zeros(0, dtype=np.int64), *(people for _, people in parts)])
-    found = _joined([attempts for attempts, _ in parts], len(funnel.steps))
     if len(tied) and not is_read:
         return None
     return _with_tied(found, _rows_of(source, funnel, tied), funnel, through) if len(tied) else found
@@ -160,9 +172,9 @@ def _selection(source: EventSource, funnel: Funnel) -> Any:
 def _parts(runs: list[Sorted]) -> Iterator[list[Sorted]]:
     """The runs of some of the people each, about as many events in each part."""
     rows = sum(len(run.person) for run in runs)
-    count = max(1, -(-rows // PART))
-    stride = max(1, rows // (count * 200))
-    some = np.sort(np.concatenate([np.zeros(0, np.int32), *(run.person[::stride] for run in runs)]))
+    count = 1 if rows < ALONE else -(-rows // (PART * THREADS)) * THREADS
+    stride = max(1, rows // (count * 1000))
+    some = np.sort(np.concatenate([np.zeros(0, np.int32), *(run.person[stride // 2 :: stride] for run in runs)]))
     cuts = np.unique(some[len(some) * np.arange(1, count) // count]) if count > 1 else some[:0]
     edges = [[0, *np.searchsorted(run.person, cuts).tolist(), len(run.person)] for run in runs]
     for part in range(len(cuts) + 1):
@@ -170,25 +182,70 @@ def _parts(runs: list[Sorted]) -> Iterator[list[Sorted]]:
         yield [Sorted(run.step, run.person[at], run.ts[at]) for run, at in zip(runs, places, strict=True)]
 
 
-def _matched(part: list[Sorted], funnel: Funnel, through: int) -> tuple[Attempts, Ints]:
-    """The best attempt of each person of the part, but for those people who have ties."""
-    steps, nobody = len(funnel.steps), np.zeros(0, dtype=np.int64)
-    part = sorted((run for run in part if len(run.person)), key=attrgetter("step"))
-    if not part or part[0].step:
-        return no_attempts(steps), nobody
+def _matched(runs: list[Sorted], funnel: Funnel, through: int) -> tuple[Attempts, Ints]:
+    """The attempt of each person, but for those people who have ties, who come second."""
+    count = len(funnel.steps)
+    with ThreadPoolExecutor(THREADS) as pool:
+        parts = [part for part in pool.map(partial(_spread, count=count), _parts(runs)) if part is not None]
+        edges = [0, *accumulate(part.entered for part in parts)]
+        at, rest = np.empty((count, edges[-1]), dtype=np.int64), np.empty((2, edges[-1]), dtype=np.int64)
+        places = [slice(*pair) for pair in pairwise(edges)]
+        match = partial(_match, funnel, through)
+        found = list(pool.map(match, parts, [at[:, place] for place in places], [rest[:, place] for place in places]))
+    attempts = Attempts(
+        person=rest[0],
+        at=tuple(at),
+        deadline=rest[1],
+        settles=at[0] + micros_of(funnel.window),
+        excluded=np.zeros(edges[-1], dtype=bool),
+    )
+    if sum(found) < edges[-1]:  # people who entered too late, or are tied, leave gaps
+        kept = np.concatenate([np.arange(edge, edge + some) for edge, some in zip(edges, found, strict=False)])
+        attempts = attempts.taken(kept)
+    tied = [np.flatnonzero(part.tied) + part.low for part in parts]
+    return attempts, np.concatenate([np.zeros(0, dtype=np.int64), *tied])
+
+
+def _spread(part: list[Sorted], *, count: int) -> Spread | None:
+    """None when nobody enters in this part."""
+    part = [run for run in part if len(run.person)]
+    if not any(run.step == 0 for run in part):
+        return None
     low = min(int(run.person[0]) for run in part)
-    high = max(int(run.person[-1]) for run in part)
-    layout = Layout.of(funnel, low)
-    if (high - low + 1).bit_length() + layout.width + layout.tag > BITS:
+    people = max(int(run.person[-1]) for run in part) - low + 1
+    rows = sum(len(run.person) for run in part)
+    if people > SPARSEST * rows:
         raise TooLarge
-    matching = Matching(funnel, layout, through, layout.packed(part))
-    return matching.attempts() if len(matching.first) else no_attempts(steps), matching.tied
+    until, times = np.zeros(count * people + 1, dtype=np.int32), np.empty(rows, dtype=np.int64)
+    is_good = compiled.spread(
+        np.concatenate([run.person for run in part]),
+        np.concatenate([run.ts for run in part]),
+        np.array([0, *accumulate(len(run.person) for run in part)]),
+        np.array([run.step for run in part], dtype=np.int8),
+        count,
+        low,
+        until,
+        times,
+    )
+    if not is_good:
+        raise LakeFileBroken("a file of the lake is not in order of people")
+    entered = int(np.count_nonzero(np.diff(until[: people + 1])))
+    return Spread(low, entered, until, times, np.zeros(people, dtype=bool))
+
+
+def _match(funnel: Funnel, through: int, part: Spread, at: Ints, rest: Ints) -> int:
+    """Writes the part's attempts and says how many there are."""
+    window = micros_of(funnel.window)
+    within = [window if step.within is None else micros_of(step.within) for step in funnel.steps]
+    found: int = compiled.matched(
+        part.until, part.times, window, np.array(within), through, to_micros(funnel.end), funnel.entry == "first",
+        part.low, at, rest, part.tied,
+    )  # fmt: skip
+    return found
 
 
 def _joined(parts: list[Attempts], count: int) -> Attempts:
     """All parts in one; they follow each other by person."""
-    if not parts:
-        return no_attempts(count)
     return Attempts(
         np.concatenate([part.person for part in parts]),
         tuple(np.concatenate([part.at[step] for part in parts]) for step in range(count)),

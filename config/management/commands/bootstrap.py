@@ -9,6 +9,7 @@ import time
 from argparse import ArgumentParser
 from collections.abc import Iterator
 from contextlib import contextmanager
+from importlib import import_module
 from pathlib import Path
 from typing import Any
 
@@ -38,6 +39,8 @@ class Command(BaseCommand):
             call_command("migrate", verbosity=0, interactive=False)
         with self.step("static files"):
             call_command("collectstatic", verbosity=0, interactive=False)
+        with self.step("compiled code"):  # else the first funnel would wait for it
+            import_module("kpis.funnels.compiled")
         with self.step("administrator, tenant and keys"):
             first_run(home=settings.BELLWETHER_HOME, url=options["url"])
         if not options["no_demo"]:

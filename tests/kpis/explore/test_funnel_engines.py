@@ -13,7 +13,7 @@ from analytics.periods import to_micros
 from kpis.base import Condition
 from kpis.explore.picks import EventPick
 from kpis.funnels import Exclusion, Funnel, Step
-from kpis.funnels.attempts import Attempts
+from kpis.funnels.attempts import NEVER, Attempts
 from kpis.funnels.engines import attempts_read
 from kpis.funnels.packed import packed_attempts
 from kpis.funnels.rows import places_sorted
@@ -132,6 +132,23 @@ def test_plain_funnels_by_numbers_give_what_the_definition_says(is_tied: bool) -
         assert shown(found) == reference.attempts(funnel, rows, through), (seed, funnel)
         packed += packed_attempts(lake_store(rows), funnel, through) is not None
     assert packed == 40
+
+
+def test_a_step_that_nobody_reached_leaves_the_others_as_they_are() -> None:
+    rows = [
+        {"name": name, "person_id": person, "ts": START + at * HOUR}
+        for person, names in ((1, "ab"), (2, "a"), (5, "ab"))
+        for at, name in enumerate(names)
+    ]
+    funnel = Funnel(steps=tuple(map(step, "abcd")), start=START, end=START + 5 * HOUR, window=6 * HOUR)
+    found = packed_attempts(lake_store(rows), funnel, to_micros(START + 9 * HOUR))
+    assert found is not None
+    first, second, until = (to_micros(START + hours * HOUR) for hours in (0, 1, 6))
+    assert shown(found) == {
+        1: ((first, second, NEVER, NEVER), None, False, until),
+        2: ((first, NEVER, NEVER, NEVER), None, False, until),
+        5: ((first, second, NEVER, NEVER), None, False, until),
+    }
 
 
 def test_people_whose_numbers_are_too_far_apart_go_to_the_kernel() -> None:

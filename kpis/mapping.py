@@ -101,6 +101,13 @@ def event_names_read(*, tenant_id: int) -> EventNames:
         return EventNames(found.get("live", {}), building["names"], job.pk if job else None)
 
 
+def names_live(*, tenant_id: int) -> Mapping[str, str]:
+    """The tenant's own names that answers are by, and the standard name that each stands for."""
+    with tenant_context(tenant_id):
+        found: Mapping[str, str] = _settings(tenant_id).get("live", {})
+        return found
+
+
 def names_meaning(tenant_id: int, *standard: str) -> list[str]:
     """Every name under which the tenant sends these standard events, within the tenant that is set."""
     wanted = named(*standard)

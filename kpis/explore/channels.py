@@ -95,6 +95,14 @@ def costs_import(*, tenant: TenantInfo, costs: Sequence[Cost], now: datetime) ->
     return CostsImported(len(rows), sum(row.amount_base is None for row in rows.values()))
 
 
+def cost_remove(*, tenant_id: int, cost_id: int) -> bool:
+    """Forget one cost; False when the tenant has no such one."""
+    with tenant_context(tenant_id), transaction.atomic():
+        gone, _ = models.MarketingCost.objects.filter(tenant_id=tenant_id, pk=cost_id).delete()
+        drop_after_commit(DEFINITIONS, tenant_id=tenant_id)
+    return bool(gone)
+
+
 def _row(
     tenant: TenantInfo, cost: Cost, rates: Mapping[tuple[date, str], Decimal], now: datetime
 ) -> models.MarketingCost:

@@ -5,14 +5,19 @@ A new kind is an entry of `kinds`; API, jobs, pages and cache take it from there
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager, contextmanager
 from dataclasses import dataclass
 from datetime import datetime, timedelta
-from typing import Any, TypeAlias
+from functools import cached_property
+from typing import Any, Final, TypeAlias, TypeVar
 
+import numpy as np
+import numpy.typing as npt
+import pyarrow as pa
 from pyroaring import BitMap
 
+from analytics.lake.runs import Coded, Run
 from analytics.registry import Registry
 from analytics.store import EventStore, event_store
 from analytics.tenancy import tenant_context
@@ -21,6 +26,10 @@ from kpis.explore.grammar import Asking
 from kpis.explore.picks import EventPick
 from kpis.explore.stamp import EventSource
 from kpis.series.context import NoCalendar, context_read
+
+T = TypeVar("T")
+PEOPLE: Final = "segment_people"
+"""The table of those whose events alone are asked about."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -39,11 +48,15 @@ Open: TypeAlias = Callable[[Opening], AbstractContextManager[EventSource]]
 
 @dataclass(frozen=True, slots=True)
 class Desk:
-    """What answering needs: who asks, a way to open events, a sign of progress (done, of)."""
+    """What answering needs: who asks, a way to open events, a sign of progress (done, of).
+
+    `people`: those alone whose events are opened; None for everybody.
+    """
 
     asking: Asking
     open: Open
     progress: Callable[[int, int], None]
+    people: BitMap | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -51,6 +64,7 @@ class QuestionKind:
     """`build` makes the frozen question of checked JSON, `picks` names its events, `answer` gives JSON-ready values.
 
     `people` gives those behind a place in the answer; kinds without it have no lists of people.
+    `has_segments`: it reads events, so it can be asked about the people of a segment alone.
     """
 
     id: str
@@ -59,6 +73,7 @@ class QuestionKind:
     picks: Callable[[Any], tuple[EventPick, ...]]
     answer: Callable[[Any, Desk], dict[str, Any]]
     people: Callable[[Any, Mapping[str, Any], Desk], BitMap] | None = None
+    has_segments: bool = True
 
 
 kinds: Registry[QuestionKind] = Registry(QuestionKind)
@@ -66,20 +81,51 @@ kinds: Registry[QuestionKind] = Registry(QuestionKind)
 
 class Bounded:
     """A store that knows no later than the tenant does: not after now, and not after the last row of what was imported,
-    beyond which there is silence and not zero."""
+    beyond which there is silence and not zero. With `people` it holds the events of those people only."""
 
-    def __init__(self, store: EventStore, until: datetime) -> None:
+    def __init__(self, store: EventStore, until: datetime, people: BitMap | None = None) -> None:
         self._store, self._until = store, until
-        self.engine, self.run, self.each_run = store.engine, store.run, store.each_run
+        self.engine, self.run = store.engine, store.run
         self.property, self.table = store.property, store.table
+        self._ids = None if people is None else np.asarray(people.to_array(), dtype=np.int64)
 
-    @property
+    @cached_property
     def events(self) -> Any:
-        return self._store.events
+        if self._ids is None:
+            return self._store.events
+        people = self._store.table(pa.table({"person_id": self._ids.astype(np.int32)}), PEOPLE)
+        return self._store.events.semi_join(people, "person_id")
+
+    def each_run(
+        self,
+        work: Callable[[Run], T],
+        /,
+        *,
+        columns: Sequence[str],
+        names: Sequence[str],
+        start: datetime,
+        end: datetime,
+        without: Sequence[str] = (),
+    ) -> list[T]:
+        """As the store's; runs keep their order when others' events are taken out of them."""
+        ids = self._ids
+        wanted = tuple(columns) if ids is None else tuple(dict.fromkeys((*columns, "person_id")))
+        each = work if ids is None else lambda run: work(_of_people(run, ids))
+        return self._store.each_run(each, columns=wanted, names=names, start=start, end=end, without=without)
 
     @property
     def data_through(self) -> datetime:
         return min(self._store.data_through, self._until)
+
+
+def _of_people(run: Run, ids: npt.NDArray[np.int64]) -> Run:
+    """`ids` ascending."""
+    person = run.numbers["person_id"]
+    at = np.minimum(np.searchsorted(ids, person), max(len(ids) - 1, 0))
+    kept = ids[at] == person if len(ids) else np.zeros(len(person), dtype=bool)
+    numbers = {name: values[kept] for name, values in run.numbers.items()}
+    texts = {name: Coded(coded.codes[kept], coded.values) for name, coded in run.texts.items()}
+    return Run(run.name, int(kept.sum()), numbers, texts)
 
 
 def known_until(asking: Asking) -> datetime:
@@ -92,9 +138,14 @@ def known_until(asking: Asking) -> datetime:
 
 
 def opener(
-    asking: Asking, *, timeout: float | None = None, cancelled: Callable[[], bool] | None = None, engine: str = ""
+    asking: Asking,
+    *,
+    timeout: float | None = None,
+    cancelled: Callable[[], bool] | None = None,
+    engine: str = "",
+    people: BitMap | None = None,
 ) -> Open:
-    """Opens the tenant's events; the tenant comes from the verified credential only."""
+    """Opens the tenant's events, or those of some people; the tenant comes from the verified credential only."""
 
     until: list[datetime] = []
 
@@ -113,6 +164,6 @@ def opener(
             cancelled=cancelled,
             engine=engine,
         ) as store:
-            yield Bounded(store, until[0])
+            yield Bounded(store, until[0], people)
 
     return opened

@@ -36,10 +36,14 @@ _CONTROL: Final = re.compile(r"[\x00-\x1f\x7f]")
 
 @dataclass(frozen=True, slots=True)
 class EventPick:
-    """Events of any of these names (none: every event that makes a person active) that pass every condition."""
+    """Events of any of these names (none: every event that makes a person active) that pass every condition.
+
+    `own`: the tenant's own names for the standard ones among them; whoever asks need not know how they are sent.
+    """
 
     names: tuple[str, ...] = ()
     where: tuple[Condition, ...] = ()
+    own: tuple[str, ...] = ()
 
     def __post_init__(self) -> None:
         if len(self.names) > MAX_NAMES or any(not name or len(name) > MAX_NAME for name in self.names):
@@ -49,8 +53,8 @@ class EventPick:
 
     @property
     def all_names(self) -> tuple[str, ...]:
-        """With the other names that standard events go by."""
-        return names_of(self.names)
+        """With the other names that standard events go by, everybody's and the tenant's own."""
+        return tuple(dict.fromkeys((*names_of(self.names), *self.own)))
 
 
 def names_of(names: Iterable[str]) -> tuple[str, ...]:

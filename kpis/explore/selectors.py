@@ -4,19 +4,26 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
+from datetime import datetime
 from typing import Any, Final
+from uuid import UUID
 
 from pyroaring import BitMap
 
 from analytics.cache import DEFINITIONS, LIVE, METRICS, Audience, cache
 from analytics.contracts import TenantInfo
+from analytics.filters import refuse
 from analytics.selectors import people_erased
 from analytics.tenancy import tenant_context
 from kpis.explore import questions  # noqa: F401  registers the kinds
 from kpis.explore.grammar import Asking, checked
+from kpis.explore.kept import noting, with_events_from
 from kpis.explore.kinds import Desk, QuestionKind, kinds, opener
-from kpis.explore.names import names_check
+from kpis.explore.names import names_check, with_own_names
+from kpis.mapping import names_live
+from kpis.models import PeopleSegment
 from kpis.parameters import refusals
+from kpis.segments.selectors import NoSegment, people_of, segment_read
 from kpis.series.question import QuestionError
 
 PAGE: Final = 100
@@ -30,16 +37,37 @@ class Asked:
     kind: QuestionKind
     question: Any
     asking: Asking
+    segment: PeopleSegment | None = None
+
+    @property
+    def people(self) -> BitMap | None:
+        """Those whose events alone are asked about."""
+        return None if self.segment is None else people_of(self.segment)
 
 
 def asked_of(*, kind: str, wanted: Mapping[str, Any], asking: Asking) -> Asked:
-    """JSON as a question. Raises ValidationError (400) field by field, UnknownName for a kind that does not exist."""
+    """JSON as a question. Raises ValidationError (400) field by field, UnknownName for a kind that does not exist.
+
+    `segment`, of any kind that reads events: the id of a kept segment, whose people alone are asked about.
+    """
     found = kinds[kind]
-    valid = checked(found.body, wanted)
+    segment = _segment(found, wanted.get("segment"), asking)
+    valid = checked(found.body, {name: value for name, value in wanted.items() if name != "segment"})
     with refusals():
-        question = found.build(valid, asking)
+        question = with_own_names(found.build(valid, asking), names_live(tenant_id=asking.tenant.id))
     names_check((name for pick in found.picks(question) for name in pick.names), tenant_id=asking.tenant.id)
-    return Asked(found, question, asking)
+    return Asked(found, question, asking, segment)
+
+
+def _segment(kind: QuestionKind, wanted: Any, asking: Asking) -> PeopleSegment | None:
+    if wanted in (None, ""):
+        return None
+    if not kind.has_segments:
+        refuse("segment", "invalid_segment", f"An answer of {kind.id} is not narrowed to a segment.")
+    try:
+        return segment_read(tenant_id=asking.tenant.id, segment_id=UUID(str(wanted)))
+    except (ValueError, NoSegment):
+        refuse("segment", "unknown_segment", "There is no such segment; GET /api/v1/segments/ shows yours.")
 
 
 def explore(
@@ -59,15 +87,22 @@ def explore(
     where the store cannot.
     """
     asked = asked_of(kind=kind, wanted=wanted, asking=asking)
-    desk = Desk(asking, opener(asking, timeout=timeout, cancelled=cancelled, engine=engine), progress)
+    segment, people = asked.segment, asked.people
+    opens = opener(asking, timeout=timeout, cancelled=cancelled, engine=engine, people=people)
+    starts: list[datetime] = []
+    desk = Desk(asking, noting(opens, starts), progress, people)
 
     def compute() -> dict[str, Any]:
         with refusals():
-            return {"kind": kind, "question": dict(wanted), **asked.kind.answer(asked.question, desk)}
+            answer = with_events_from(asked.kind.answer(asked.question, desk), starts, asking)
+        narrowed = {} if segment is None else {"segment": segment_told(segment)}
+        return {"kind": kind, "question": dict(wanted), **answer, **narrowed}
 
     if audience is None:
         return compute()
     question = {"kind": kind, "asked": repr(asked.question), "written": dict(wanted)}
+    if segment is not None:
+        question["segment"] = f"{segment.pk} {segment.refreshed_at} {segment.size}"
     return cache().answer(
         audience=audience,
         name=f"explore.{kind}",
@@ -86,9 +121,16 @@ def explore_people(*, kind: str, wanted: Mapping[str, Any], place: Mapping[str, 
     asked = asked_of(kind=kind, wanted=wanted, asking=asking)
     if asked.kind.people is None:
         raise QuestionError(f"an answer of {kind} has no lists of people", "kind")
-    found = asked.kind.people(asked.question, place, Desk(asking, opener(asking), lambda done, total: None))
+    desk = Desk(asking, opener(asking, people=asked.people), lambda done, total: None, asked.people)
+    found = asked.kind.people(asked.question, place, desk)
     with tenant_context(asking.tenant.id):
         return found - BitMap(people_erased(tenant_id=asking.tenant.id))
+
+
+def segment_told(segment: PeopleSegment) -> dict[str, Any]:
+    """Of whom an answer is: as of when."""
+    as_of = segment.as_of.isoformat() if segment.as_of else None
+    return {"id": str(segment.pk), "name": segment.name, "size": segment.size, "as_of": as_of}
 
 
 def page_of(people: BitMap, *, after: int, limit: int) -> list[int]:

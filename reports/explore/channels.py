@@ -19,7 +19,9 @@ from kpis.attribution.question import PAGES
 from kpis.explore.channels import MAX_RULES, PARTS, has_own_rules, rules_of, rules_replace
 from kpis.explore.grammar import Asking
 from kpis.explore.kinds import Opening, opener
+from kpis.explore.names import with_own_names
 from kpis.explore.picks import column_of, people_only
+from kpis.mapping import names_live
 from kpis.series.question import QuestionError
 from reports.dashboard.doors import scopes_of, tenant_of, tenant_page
 from reports.explore.frame import count, head_of, share
@@ -136,16 +138,17 @@ def _preview(asking: Asking, rules: Sequence[ChannelRule]) -> tuple[tuple[Matche
 
 def _seen(asking: Asking) -> list[Seen]:
     """The combinations of parts of the last days, the most frequent first."""
+    pages = with_own_names(PAGES, names_live(tenant_id=asking.tenant.id)).all_names
     wanted = Opening(
         start=asking.now - timedelta(days=DAYS),
         end=asking.now,
         columns=("name", "person_id", "channel", "campaign", "is_bot", "is_internal"),
         properties=("utm_medium", "$referring_domain"),
-        names=PAGES.all_names,
+        names=pages,
     )
     with opener(asking, timeout=PREVIEW_SECONDS)(wanted) as source:
         table = people_only(source.events)
-        table = table.filter(table.name.isin(PAGES.all_names))
+        table = table.filter(table.name.isin(pages))
         parts = {
             "source": table.channel,
             "medium": column_of(source, table, "properties.utm_medium"),

@@ -59,6 +59,7 @@ def lifecycle_who(question: LifecycleQuestion, place: Mapping[str, Any], desk: D
 kinds.register(
     QuestionKind(
         id="lifecycle",
+        has_segments=False,
         body=LifecycleBody,
         build=lifecycle_of,
         picks=lambda question: (),

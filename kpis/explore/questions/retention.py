@@ -71,7 +71,7 @@ def is_of_bitmaps(question: ClockRetention) -> bool:
 
 def retention_answer(question: ClockRetention, desk: Desk) -> dict[str, Any]:
     shared = {"unit": question.unit, "clock": question.clock, "cohort": question.cohort, "mode": question.mode}
-    if is_of_bitmaps(question):
+    if is_of_bitmaps(question) and desk.people is None:
         return {**shared, **_from_bitmaps(question, desk.asking)}
     known = _known_before(question, desk)
     desk.progress(1, 3)

@@ -28,6 +28,11 @@ ATTEMPTS: Final = 6
 # Deadlock and serialisation failure: nothing of the group stayed, and trying again helps.
 _TRY_AGAIN: Final = ("40P01", "40001")
 RECONNECT_SECONDS: Final = 0.5
+# A host's open transaction may hold who is new to both of us for as long as it likes. Writers keep each other waiting
+# for milliseconds, and changes of partitions for less than a second.
+PATIENCE_MS: Final = 1_500
+SHORT_PATIENCE_MS: Final = 50
+APART_SECONDS: Final = 1.0
 
 
 class WriterBusy(Exception):
@@ -164,6 +169,9 @@ class EventWriter:
     def _write(self, line: _Line, group: list[Submission]) -> None:
         try:
             answers = self._write_group(line, group)
+        except psycopg.errors.LockNotAvailable as error:
+            self._write_apart(line, group, error)
+            return
         except Exception as error:
             if len(group) > 1 and not isinstance(error, psycopg.OperationalError):
                 # Not the connection's fault: one submission's fault may not fail the others.
@@ -174,11 +182,41 @@ class EventWriter:
                 logger.exception("a submission could not be written")
             self._fail(group, error)
             return
+        self._settle(group, answers)
+
+    def _write_apart(self, line: _Line, group: list[Submission], error: psycopg.Error) -> None:
+        """Somebody else's transaction holds a lock that one of these needs: the others shall not wait for it.
+
+        Halves are tried with little patience until those that are held stand alone; they fail, and their clients send
+        them again. After a second the rest fails too: then it is no single person that is held.
+        """
+        logger.warning("events wait for a lock of a long transaction: %s", error)
+        end = time.monotonic() + APART_SECONDS
+        waiting = _halves(group)
+        while waiting:
+            part = waiting.pop()
+            if time.monotonic() > end:
+                self._fail(part, error)
+                continue
+            try:
+                answers = self._write_group(line, part, patience_ms=SHORT_PATIENCE_MS)
+            except psycopg.errors.LockNotAvailable as again:
+                if len(part) == 1:
+                    self._fail(part, again)
+                waiting.extend(_halves(part))
+            except Exception as other:
+                self._fail(part, other)
+            else:
+                self._settle(part, answers)
+
+    def _settle(self, group: Sequence[Submission], answers: Sequence[list[Verdict]]) -> None:
         for submission, verdicts in zip(group, answers, strict=True):
             if submission.future.set_running_or_notify_cancel():
                 submission.future.set_result(verdicts)
 
-    def _write_group(self, line: _Line, group: list[Submission]) -> list[list[Verdict]]:
+    def _write_group(
+        self, line: _Line, group: list[Submission], *, patience_ms: int | None = None
+    ) -> list[list[Verdict]]:
         events = [event for submission in group for event in submission.events]
         refusals = [refusal for submission in group for refusal in submission.refusals]
         for attempt in range(1, ATTEMPTS + 1):
@@ -186,6 +224,8 @@ class EventWriter:
             try:
                 connection = line.connection()
                 with connection.transaction():
+                    if patience_ms is not None:
+                        connection.execute(f"SET LOCAL lock_timeout = {patience_ms:d}")
                     verdicts = write_batch(connection, events, refusals, now=timezone.now())
                     is_committing = True
                 break
@@ -214,6 +254,14 @@ class EventWriter:
                 submission.future.set_exception(error)
 
 
+def _halves(group: list[Submission]) -> list[list[Submission]]:
+    """Two of a group of several; of a single submission none."""
+    if len(group) == 1:
+        return []
+    middle = len(group) // 2
+    return [group[middle:], group[:middle]]
+
+
 class _Line:
     """One worker's connection, opened again when it broke; while PostgreSQL is away it fails at once between tries."""
 
@@ -229,6 +277,7 @@ class _Line:
             raise psycopg.OperationalError("PostgreSQL is not reachable")
         try:
             self._connection = self._opener()
+            self._connection.execute(f"SET lock_timeout = {PATIENCE_MS:d}")
             self._connection.execute(staging.CREATE)
         except psycopg.Error:
             self.drop()

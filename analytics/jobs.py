@@ -90,13 +90,22 @@ class RunningJob:
         """Say how far it is (in units of the handler's choice) and renew the lease. Raises LeaseLost, JobCancelled."""
         self._update(done=done, total=total)
 
-    def checkpoint(self, cursor: Mapping[str, Any], *, done: int | None = None, total: int | None = None) -> None:
+    def checkpoint(
+        self,
+        cursor: Mapping[str, Any],
+        *,
+        done: int | None = None,
+        total: int | None = None,
+        result: Mapping[str, Any] | None = None,
+    ) -> None:
         """Keep where to go on after a kill. Inside the handler's transaction it commits with the work it tells of.
 
         A job that gets ahead has not "died too often", however often its workers are killed: attempts begin anew.
+        `result` is what is known of the result so far.
         """
         self.cursor = dict(cursor)
-        counts = {name: value for name, value in (("done", done), ("total", total)) if value is not None}
+        told = {"done": done, "total": total, "result": None if result is None else dict(result)}
+        counts = {name: value for name, value in told.items() if value is not None}
         self._update(cursor=self.cursor, attempts=1, **counts)
 
     def renew(self) -> None:

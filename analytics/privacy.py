@@ -18,6 +18,8 @@ from uuid import UUID
 import psycopg
 from django.db import connections, transaction
 
+from analytics.answers import answers_mentioning
+from analytics.imports import uploads_forget
 from analytics.models import Identity, LakePiece, Quarantine, Subject
 from analytics.sealing import SealBroken, keyring, unseal
 from analytics.signals import subject_erased
@@ -120,6 +122,10 @@ STATEMENTS: Final[tuple[tuple[str, str], ...]] = (
         """,
     ),
     (
+        "kept_answers",
+        "DELETE FROM bw_idempotent_answer WHERE tenant_id = %(tenant)s AND id = ANY (%(answers)s::bigint[])",
+    ),
+    (
         "dirty_marks",
         """
         INSERT INTO bw_dirty_mark (tenant_id, subject_id, reason, created_at)
@@ -204,12 +210,15 @@ class Receipt:
 
 @dataclass(slots=True)
 class _Traces:
-    """All that leads to a person: subjects, digests, distinct ids in plain text (in memory only), held events."""
+    """All that leads to a person: subjects, digests, distinct ids in plain text (in memory only), held events, answers
+    that tell of it.
+    """
 
     subjects: list[int] = field(default_factory=list)
     digests: list[UUID] = field(default_factory=list)
     names: list[str] = field(default_factory=list)
     held: list[UUID] = field(default_factory=list)
+    answers: list[int] = field(default_factory=list)
 
 
 def erase_subject(
@@ -240,6 +249,7 @@ def erase_subject(
         transaction.set_rollback(dry_run, using=using)
     rows["lake"], left["lake"] = _erase_lake(tenant_id, traces.subjects, now, dry_run, using)
     rows["spool"] = 0 if dry_run else _forget_spool(tenant_id, traces.names)
+    rows["uploads"] = 0 if dry_run else uploads_forget(tenant_id, using=using)
     if not dry_run:
         subject_erased.send(sender=Receipt, tenant_id=tenant_id, subject_ids=traces.subjects)
     return Receipt(
@@ -303,22 +313,27 @@ def _find(tenant_id: int, distinct_id: str, subject_id: int | None, using: str) 
             traces.names.append(sealed.decode("utf-8", "surrogatepass"))
     traces.digests, traces.names = sorted(set(traces.digests)), sorted(set(traces.names))
     traces.held = list(_held(tenant_id, traces, using))
+    traces.answers = list(answers_mentioning(tenant_id, _needles(traces), using=using))
     return traces
+
+
+def _needles(traces: _Traces) -> list[bytes]:
+    """The person's ids as they stand in JSON, escaped or not."""
+    return [json.dumps(name, ensure_ascii=style).encode() for name in traces.names for style in (True, False)]
 
 
 def _held(tenant_id: int, traces: _Traces, using: str) -> Iterator[UUID]:
     """Quarantined events that are the person's or mention it: each has to be opened, there is no other way to know."""
-    key = keyring().tenant_key(tenant_id)
-    needles = [json.dumps(name, ensure_ascii=style).encode() for name in traces.names for style in (True, False)]
+    needles = _needles(traces)
     rows = Quarantine.objects.using(using).filter(tenant_id=tenant_id).exclude(payload=b"")
     for id_, subject, payload in rows.values_list("pk", "subject_id", "payload").iterator():
-        if subject in traces.subjects or _mentions(key, bytes(payload), needles):
+        if subject in traces.subjects or _mentions(tenant_id, bytes(payload), needles):
             yield id_
 
 
-def _mentions(key: bytes, payload: bytes, needles: Sequence[bytes]) -> bool:
+def _mentions(tenant_id: int, payload: bytes, needles: Sequence[bytes]) -> bool:
     try:
-        plain = unseal(key, payload, context=b"quarantine")
+        plain = keyring().unseal(tenant_id, payload, context=b"quarantine")
     except SealBroken:
         return False
     return any(needle in plain for needle in needles)
@@ -332,6 +347,7 @@ def _parameters(tenant_id: int, traces: _Traces, now: datetime) -> dict[str, Any
         "digests": traces.digests,
         "hexes": [digest.hex for digest in traces.digests],
         "held": traces.held,
+        "answers": traces.answers,
         "kept": list(KEPT_PROPERTIES),
         "id_like": ID_LIKE,
         "salt": secrets.token_hex(16),

@@ -18,7 +18,7 @@ from django.db.models import QuerySet
 from analytics.capture.normalise import replayed
 from analytics.contracts import CapturedEvent, Outcome, TenantInfo, Verdict
 from analytics.models import Quarantine
-from analytics.sealing import keyring, unseal
+from analytics.sealing import keyring
 from analytics.tenancy import tenant_context
 from analytics.writing import staging
 from analytics.writing.batch import write_batch
@@ -63,7 +63,7 @@ def quarantine_held(
 
 def quarantine_payload(row: Quarantine) -> dict[str, Any]:
     """The held message in plain text; for people who may see it."""
-    plain = unseal(keyring().tenant_key(row.tenant_id), bytes(row.payload), context=b"quarantine")
+    plain = keyring().unseal(row.tenant_id, bytes(row.payload), context=b"quarantine")
     found = json.loads(plain) if plain else {}
     return found if isinstance(found, dict) else {"value": found}
 
@@ -159,7 +159,7 @@ def _move(rows: Sequence[Quarantine], now: datetime, using: str) -> None:
 
 def _reread(row: Quarantine, tenant: TenantInfo) -> CapturedEvent | str:
     """The event a row holds, or the reason why it is none yet."""
-    payload = unseal(keyring().tenant_key(row.tenant_id), bytes(row.payload), context=b"quarantine")
+    payload = keyring().unseal(row.tenant_id, bytes(row.payload), context=b"quarantine")
     try:
         event = _captured(payload) or replayed(payload, tenant=tenant)
     except (msgspec.MsgspecError, ValueError):

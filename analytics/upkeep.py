@@ -9,9 +9,12 @@ from uuid import UUID
 from django.contrib.sessions.backends.db import SessionStore
 from django.utils import timezone
 
+from analytics.answers import KEPT as ANSWERS_KEPT
+from analytics.capture.importing.uploads import uploads_sweep
 from analytics.due import Schedule, schedules
-from analytics.jobs import PermanentFailure, RunningJob, job_kind
-from analytics.models import DuePeriod, Job
+from analytics.imports import KIND as UPLOADS
+from analytics.jobs import ACTIVE, PermanentFailure, RunningJob, job_kind
+from analytics.models import DuePeriod, IdempotentAnswer, Job
 from analytics.outcomes import outcomes_compact
 from analytics.periods import Granularity
 from analytics.privacy import erase_subject
@@ -69,6 +72,11 @@ def clean(job: RunningJob) -> dict[str, Any]:
         jobs_gone, _ = ended.delete()
         periods = DuePeriod.objects.using(job.using).filter(tenant_id=job.tenant_id, due_at__lt=now - KEPT)
         periods_gone, _ = periods.delete()
+        IdempotentAnswer.objects.using(job.using).filter(
+            tenant_id=job.tenant_id, created_at__lt=now - ANSWERS_KEPT
+        ).delete()
+        active = Job.objects.using(job.using).filter(tenant_id=job.tenant_id, kind=UPLOADS, state__in=ACTIVE)
+        uploads_sweep(job.tenant_id, active={str(params.get("upload")) for (params,) in active.values_list("params")})
     job.progress(2, 3)
     SessionStore.clear_expired()
     return {"outcomes": merged, "jobs": jobs_gone, "due_periods": periods_gone}

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from django.urls import path
 
-from analytics.views import access, cache, events, jobs, people
+from analytics.views import access, cache, events, imports, jobs, people
 
 urlpatterns = [
     path("auth/token/", access.TokenView.as_view(), name="token"),
@@ -28,6 +28,7 @@ urlpatterns = [
     path("jobs/", jobs.JobsView.as_view(), name="jobs"),
     path("jobs/<uuid:job_id>/", jobs.JobView.as_view(), name="job"),
     path("jobs/<uuid:job_id>/cancel/", jobs.JobCancelView.as_view(), name="job-cancel"),
+    path("imports/", imports.ImportsView.as_view(), name="imports"),
     path("scheduler/", jobs.SchedulerView.as_view(), name="scheduler"),
     path("scheduler/<str:action>/", jobs.SchedulerSwitchView.as_view(), name="scheduler-switch"),
     path("cache/", cache.CacheView.as_view(), name="cache"),

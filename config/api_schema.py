@@ -33,6 +33,25 @@ ANSWER: Final = {
 }
 
 
+UNKEYED: Final = ("/api/v1/auth/", "/api/v1/events/")
+IDEMPOTENCY_KEY: Final = {
+    "in": "header",
+    "name": "Idempotency-Key",
+    "schema": {"type": "string", "maxLength": 255},
+    "description": "Of your choice, for example a UUID. For 24 hours the same request under it acts once and is "
+    "answered alike (`Idempotent-Replayed: true`). Another request under it is a 422; while the first is worked on, "
+    "a second one waits or gets a 409.",
+}
+
+
+def describe_keys(result: dict[str, Any], **_: Any) -> dict[str, Any]:
+    """Name the header by which a POST acts once. Events have ids of their own; a log-in has no credential yet."""
+    for path, methods in result["paths"].items():
+        if "post" in methods and not path.startswith(UNKEYED[0]) and path != UNKEYED[1]:
+            methods["post"].setdefault("parameters", []).append(IDEMPOTENCY_KEY)
+    return result
+
+
 def describe_problems(result: dict[str, Any], **_: Any) -> dict[str, Any]:
     """Give each operation its error answer; metrics also the 304."""
     result["components"]["schemas"]["Problem"] = PROBLEM

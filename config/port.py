@@ -20,6 +20,7 @@ from analytics.access.tokens import resolve_jwt
 from analytics.capture.asgi import CaptureApp, route_of
 from analytics.capture.http import Receive, Scope, Send
 from analytics.capture.intake import Intake
+from analytics.capture.watch import watch_of
 from analytics.writer import EventWriter
 from config.telemetry import capture_counted, socket_counted
 from reports.live.app import LiveSockets
@@ -128,7 +129,13 @@ def port(django_app: Any) -> Port:
         intake.close()
 
     return Port(
-        capture=CaptureApp(intake, trusted_proxies=tuple(settings.TRUSTED_PROXIES)),
+        capture=CaptureApp(
+            intake,
+            trusted_proxies=tuple(settings.TRUSTED_PROXIES),
+            watch=watch_of(
+                per_minute=settings.ANALYTICS_BOT_EVENTS_PER_MINUTE, networks_file=settings.ANALYTICS_BOT_NETWORKS
+            ),
+        ),
         django_app=cast(Application, WSGIMiddleware(django_app, workers=settings.WEB_THREADS)),
         live=LiveSockets(),
         start=writer.get,

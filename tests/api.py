@@ -37,6 +37,10 @@ class Caller:
     def post(self, path: str, body: Any = None) -> Any:
         return self.send("POST", path, body)
 
+    def upload(self, path: str, parts: dict[str, Any], headers: dict[str, str] | None = None) -> Any:
+        """A form with files, as `multipart/form-data`."""
+        return self._client.post(f"/api/v1/{path}", parts, headers={**self._headers(), **(headers or {})})
+
     def _headers(self) -> dict[str, str]:
         return {"Authorization": f"Bearer {self.token}"} if self.token else {}
 

@@ -3,14 +3,18 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
+from functools import partial
 from typing import Any, ClassVar
 
+import msgspec
+from django.utils import timezone
 from django.utils.cache import patch_vary_headers
 from rest_framework.request import Request
 from rest_framework.response import Response
 from rest_framework.views import APIView
 
 from analytics.access import schema  # noqa: F401  registers the names of our doors with the schema
+from analytics.access.idempotency import HEADER, ask_of, once
 from analytics.access.keys import KeyInfo
 from analytics.access.roles import Scope
 from analytics.access.throttles import rate_headers
@@ -44,8 +48,12 @@ class TenantMixin(APIView):
         super().initial(request, *args, **kwargs)
         # DRF looks its handler up right after this: an instance attribute of that name is found first.
         name = (request.method or "").lower()
-        if self.is_atomic and hasattr(self, name):
-            setattr(self, name, self._inside_tenant(getattr(self, name)))
+        if not hasattr(self, name):
+            return
+        handler = getattr(self, name)
+        if request.method == "POST" and HEADER in request.headers:
+            handler = self._once(handler)
+        setattr(self, name, self._inside_tenant(handler) if self.is_atomic else handler)
 
     def finalize_response(self, request: Request, response: Any, *args: Any, **kwargs: Any) -> Any:
         answer = super().finalize_response(request, response, *args, **kwargs)
@@ -54,6 +62,22 @@ class TenantMixin(APIView):
         answer.headers.setdefault("Cache-Control", "private, no-cache")
         patch_vary_headers(answer, ("Authorization", "Cookie"))
         return answer
+
+    def idempotency_content(self, request: Request) -> bytes:
+        """All of a POST's body by which it differs from another one; blanks and the order of fields do not."""
+        data = dict(request.data) if isinstance(request.data, Mapping) else request.data
+        return msgspec.json.encode(data, order="sorted")
+
+    def _once(self, handler: Callable[..., Response]) -> Callable[..., Response]:
+        request = self.request
+        parts = (request.get_full_path().encode(), self.idempotency_content(request))
+        ask = ask_of(self.credential, request.headers[HEADER], *parts)
+
+        def handle(request: Request, *args: Any, **kwargs: Any) -> Response:
+            act = partial(handler, request, *args, **kwargs)
+            return once(ask, act, is_atomic=self.is_atomic, now=timezone.now())
+
+        return handle
 
     def _inside_tenant(self, handler: Callable[..., Response]) -> Callable[..., Response]:
         def handle(request: Request, *args: Any, **kwargs: Any) -> Response:

@@ -10,7 +10,7 @@ from django.utils.html import format_html
 
 from analytics import jobs
 from analytics.admin.base import ReadOnlyAdmin
-from analytics.models import DirtyMark, DuePeriod, Job, ScheduleChoice
+from analytics.models import DirtyMark, DuePeriod, IdempotentAnswer, Job, ScheduleChoice
 
 
 @admin.register(Job)
@@ -59,6 +59,16 @@ class ScheduleChoiceAdmin(ReadOnlyAdmin):
 
     list_display = ("schedule", "is_paused", "at", "changed_at", "changed_by")
     ordering = ("schedule",)
+
+
+@admin.register(IdempotentAnswer)
+class IdempotentAnswerAdmin(ReadOnlyAdmin):
+    """Requests of the last day that act once; their content is sealed."""
+
+    list_display = ("created_at", "actor", "status")
+    list_filter = ("status",)
+    ordering = ("-created_at",)
+    exclude = ("answer",)
 
 
 @admin.register(DirtyMark)

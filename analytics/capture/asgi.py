@@ -33,6 +33,7 @@ from analytics.capture.http import (
 from analytics.capture.intake import Intake
 from analytics.capture.normalise import Arrival
 from analytics.capture.parse import read
+from analytics.capture.watch import Watch
 from analytics.contracts import Verdict
 
 logger = logging.getLogger("bellwether.capture")
@@ -55,8 +56,9 @@ def route_of(scope: Scope) -> Route | None:
 class CaptureApp:
     """Answers what `route_of` finds a door for."""
 
-    def __init__(self, intake: Intake, *, trusted_proxies: tuple[str, ...] = ()) -> None:
+    def __init__(self, intake: Intake, *, trusted_proxies: tuple[str, ...] = (), watch: Watch | None = None) -> None:
         self._intake = intake
+        self._watch = watch
         self._proxies = networks_parse(trusted_proxies)
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send, found: Route | None = None) -> None:
@@ -167,6 +169,7 @@ class CaptureApp:
             host=headers.get("host", ""),
             secret=self._intake.secret,
             is_prefetch=bots.is_prefetch(headers),
+            watch=self._watch,
             is_historical=delivery.is_historical,
             is_clean=is_clean,
             seen={},

@@ -7,6 +7,7 @@ Answers are remembered by text, because few user agents send most events.
 from __future__ import annotations
 
 import re
+from collections.abc import Mapping
 from typing import Final
 
 import msgspec
@@ -40,6 +41,9 @@ SERVERS: Final = re.compile(
     r"python|aiohttp|httpx|node|axios|got\b|undici|go-http-client|okhttp|java|ruby|guzzle|php|curl/|bellwether",
     re.IGNORECASE,
 )
+
+AHEAD: Final = ("purpose", "sec-purpose", "x-purpose", "x-moz")
+WSGI_AHEAD: Final = ("HTTP_PURPOSE", "HTTP_SEC_PURPOSE", "HTTP_X_PURPOSE", "HTTP_X_MOZ")
 
 
 class Agent(msgspec.Struct, frozen=True, gc=False):
@@ -100,7 +104,10 @@ def _device_type(text: str, device: str, system: str | None) -> str:
     return "Desktop"
 
 
-def is_prefetch(headers: dict[str, str]) -> bool:
-    """Whether a browser fetched ahead of its user (`Purpose`, `Sec-Purpose`, `X-Moz`)."""
-    said = " ".join(headers.get(name, "") for name in ("purpose", "sec-purpose", "x-purpose", "x-moz"))
-    return "prefetch" in said or "prerender" in said
+def is_prefetch(headers: Mapping[str, str], names: tuple[str, ...] = AHEAD) -> bool:
+    """Whether a browser fetched ahead of its user (`Purpose`, `Sec-Purpose`, `X-Purpose`, `X-Moz`)."""
+    for name in names:
+        said = headers.get(name)
+        if said and ("prefetch" in said or "prerender" in said or "preview" in said):
+            return True
+    return False

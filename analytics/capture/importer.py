@@ -24,7 +24,7 @@ from analytics.capture.importing.delivery import Batch, Delivery
 from analytics.capture.importing.drafts import Setting
 from analytics.capture.importing.files import FileFacts, look_over
 from analytics.capture.importing.groups import GroupStore, group_store
-from analytics.capture.importing.ledger import ImportLedger, import_begin
+from analytics.capture.importing.ledger import Ledger, import_begin
 from analytics.capture.importing.mapping import LoadedMapping
 from analytics.capture.importing.plan import Plan, Raw, compile_plan
 from analytics.capture.importing.problems import ImportProblem, RowProblem
@@ -40,11 +40,16 @@ LEDGER_SECONDS = 1.0
 SHOWN_PROBLEMS = 20
 SHOWN_EVENTS = 3
 MAX_PAYLOAD = 64 * 1024
+# From here on counting whole stretches of days in parallel is faster than following the marks, day by day.
+MANY_EVENTS, SOME_EVENTS, MANY_DAYS = 20_000, 1_000, 31
 
 
 @dataclass
 class ImportReport:
-    """What an import did, or would do in a dry run; `outcomes` counts by the names of `Outcome`. `days` are UTC."""
+    """What an import did, or would do in a dry run; `outcomes` counts by the names of `Outcome`. `days` are UTC.
+
+    `problems` quote the rows; `places` say where the same problems are without quoting anything.
+    """
 
     rows: int = 0
     skipped: int = 0
@@ -53,6 +58,7 @@ class ImportReport:
     outcomes: Counter[str] = field(default_factory=Counter)
     reasons: Counter[str] = field(default_factory=Counter)
     problems: list[str] = field(default_factory=list)
+    places: list[dict[str, Any]] = field(default_factory=list)
     first_events: list[CapturedEvent] = field(default_factory=list)
     days: set[date] = field(default_factory=set)
     start: datetime | None = None
@@ -74,6 +80,13 @@ class ImportReport:
         self.reasons[problem.reason] += 1
         if len(self.problems) < SHOWN_PROBLEMS:
             self.problems.append(problem.at(line))
+            self.places.append({"line": line, "field": problem.field or "", "reason": problem.reason})
+
+    @property
+    def is_bulk(self) -> bool:
+        """Whether so much is new that whole days are better counted than what is marked."""
+        stored = self.outcomes["stored"]
+        return stored >= MANY_EVENTS or (stored >= SOME_EVENTS and len(self.days) >= MANY_DAYS)
 
 
 def file_import(
@@ -85,8 +98,14 @@ def file_import(
     dry_run: bool = False,
     resume: bool = False,
     progress: Progress | None = None,
+    name: str = "",
+    ledger: Ledger | None = None,
 ) -> ImportReport:
-    """Import one file. Raises ImportProblem when file or mapping is unusable; rows have verdicts of their own."""
+    """Import one file. Raises ImportProblem when file or mapping is unusable; rows have verdicts of their own.
+
+    `name` is what the file is called in quarantine (its own name if left out); with a `ledger` the import goes on
+    where that stands, else it keeps one of its own.
+    """
     begun, progress = time.monotonic(), progress or Progress()
     setting = Setting(tenant=tenant, received_at=now, currency=loaded.mapping.currency or tenant.base_currency)
     plan = compile_plan(loaded, setting)
@@ -96,11 +115,11 @@ def file_import(
     with group_store() as groups:
         if plan.parents:
             survey(plan, reader, groups, facts, progress)
-        run = _Run(plan, reader, groups, facts, progress, report, tenant.id, path.name, now)
+        run = _Run(plan, reader, groups, facts, progress, report, tenant.id, name or path.name, now)
         if dry_run:
             run.rehearse()
         else:
-            run.perform(loaded.name, resume=resume)
+            run.perform(ledger or run.begin(loaded.name, resume=resume))
     report.seconds = time.monotonic() - begun
     return report
 
@@ -142,25 +161,30 @@ class _Run:
             self.report.outcomes[Outcome.QUARANTINED] += len(batch.refusals)
         self.progress.end()
 
-    def perform(self, mapping: str, *, resume: bool) -> None:
-        """Store the events. However it ends, the ledger knows the last line that is committed."""
-        ledger = import_begin(
+    def begin(self, mapping: str, *, resume: bool) -> Ledger:
+        """The ledger of an import that no job keeps one for."""
+        return import_begin(
             tenant_id=self.tenant_id, fingerprint=self.facts.fingerprint, mapping=mapping, path=self.file,
             total=self.facts.newlines, resume=resume, now=self.now,
         )  # fmt: skip
+
+    def perform(self, ledger: Ledger) -> None:
+        """Store the events. However it ends, the ledger knows the last line that is committed."""
         self.report.resumed_after = ledger.line
         delivery = Delivery(self.tenant_id, ledger.line)
+        delivery.outcomes.update(ledger.outcomes)
+        delivery.reasons.update(ledger.reasons)
         try:
             self.deliver(delivery, ledger)
         except BaseException as error:
             delivery.close()
             # Without PostgreSQL there is nobody to tell; the last line that was noted stays.
             with suppress(DatabaseError):
-                ledger.stopped(delivery.line, str(error) or type(error).__name__, now=self.now)
+                ledger.stopped(delivery, str(error) or type(error).__name__, now=self.now)
             raise
         else:
             delivery.close()
-            ledger.finished({**delivery.outcomes}, line=delivery.line, now=self.now)
+            ledger.finished(delivery, now=self.now)
         finally:
             with suppress(DatabaseError):
                 ledger.release()
@@ -168,13 +192,13 @@ class _Run:
             if delivery.stored_names:
                 events_stored.send(sender=None, tenant_id=self.tenant_id, names=frozenset(delivery.stored_names))
 
-    def deliver(self, delivery: Delivery, ledger: ImportLedger) -> None:
+    def deliver(self, delivery: Delivery, ledger: Ledger) -> None:
         self.progress.begin("Storing", self.facts.newlines)
         noted = time.monotonic()
         for batch in self.batches():
             delivery.send(batch)
             if time.monotonic() - noted > LEDGER_SECONDS:
-                ledger.reached(delivery.line, self.facts.newlines)
+                ledger.reached(delivery, self.facts.newlines)
                 noted = time.monotonic()
         delivery.finish()
         self.progress.end()

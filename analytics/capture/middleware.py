@@ -20,7 +20,7 @@ from django.http import HttpRequest, HttpResponse
 from django.http.response import HttpResponseBase
 from django.utils import timezone
 
-from analytics.capture import recording, texts, visits
+from analytics.capture import bots, recording, texts, visits
 from analytics.capture.context import Acting, act_as, acting_now, request_now
 from analytics.capture.faults import dropped, fault_note
 from analytics.capture.options import CaptureOptions, capture_options
@@ -211,7 +211,8 @@ def _send(visit: Visit, message: dict[str, Any], texts_found: dict[str, str]) ->
         dropped("no_tenant")
         return
     # Headers cannot hold what `tidy` looks for, and the query is cleaned where it is read.
-    outlet.put([Message(visit.tenant, Source.MIDDLEWARE, message, sensitive, is_clean=True)])
+    ahead = bots.is_prefetch(visit.request.META, bots.WSGI_AHEAD)
+    outlet.put([Message(visit.tenant, Source.MIDDLEWARE, message, sensitive, is_clean=True, is_prefetch=ahead)])
 
 
 def _is_page(request: HttpRequest, response: HttpResponseBase) -> bool:

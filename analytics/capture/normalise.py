@@ -30,6 +30,7 @@ from analytics.capture.limits import (
     tidy,
 )
 from analytics.capture.sensitive import EMAIL, holds_sensitive, is_sensitive
+from analytics.capture.watch import Watch
 from analytics.contracts import CapturedEvent, Outcome, Refusal, Source, TenantInfo
 from analytics.ids import uuid7
 
@@ -70,6 +71,7 @@ class Arrival(msgspec.Struct, frozen=True, kw_only=True):
     host: str = ""
     secret: bytes = b""
     is_prefetch: bool = False
+    watch: Watch | None = None
     is_historical: bool = False
     is_clean: bool = False
     seen: dict[bytes, int] = {}
@@ -352,10 +354,18 @@ def _tell_machine(event: CapturedEvent, properties: Mapping[str, Any], arrival: 
         event.platform = _platform(library, properties) or told.platform
     if told.bot_reason is not None or arrival.is_prefetch:
         event.is_bot, event.bot_reason = True, told.bot_reason or "prefetch"
+    elif told.browser is not None and arrival.watch is not None and not arrival.is_historical:
+        _watch(event, arrival, arrival.watch)
     if told.browser is not None and "$browser" not in properties:
         event.properties["$browser"] = told.browser
         event.properties.setdefault("$os", told.os or "Other")
         event.properties.setdefault("$device_type", told.device_type)
+
+
+def _watch(event: CapturedEvent, arrival: Arrival, watch: Watch) -> None:
+    reason = watch.reason(event.tenant_id, event.distinct_id, arrival.address, event.timestamp, arrival.received_at)
+    if reason is not None:
+        event.is_bot, event.bot_reason = True, reason
 
 
 def _platform(library: Any, properties: Mapping[str, Any]) -> str | None:

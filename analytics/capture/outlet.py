@@ -47,10 +47,13 @@ class Message(msgspec.Struct, frozen=True):
     body: dict[str, Any]
     sensitive: Mapping[str, Any] | None = None
     is_clean: bool = False
+    is_prefetch: bool = False
 
     def normalised(self, tenant: TenantInfo, now: datetime) -> CapturedEvent | Refusal:
         """The event as every door makes it; free text goes to the encrypted part."""
-        arrival = Arrival(tenant=tenant, received_at=now, source=self.source, is_clean=self.is_clean)
+        arrival = Arrival(
+            tenant=tenant, received_at=now, source=self.source, is_clean=self.is_clean, is_prefetch=self.is_prefetch
+        )
         event = event_of(self.body, arrival)
         if self.sensitive and isinstance(event, CapturedEvent):
             event.sensitive = {**event.sensitive, **self.sensitive}

@@ -21,6 +21,7 @@ from django.conf import settings
 from analytics.failpoints import failpoint
 from analytics.lake.errors import LakeFileBroken, LakeTaken
 from analytics.lake.parquet import Content, checksum
+from analytics.sealing import keyring
 
 TEMPORARY: Final = ".tmp-"
 OWNER: Final = "installation"
@@ -236,8 +237,8 @@ def own_storage() -> Storage:
 
 
 def installation() -> str:
-    """What tells this installation from others: a digest of the key that its sealed fields depend on."""
-    return hashlib.blake2b(b"bellwether.lake:" + settings.FIELD_ENCRYPTION_KEY.encode(), digest_size=12).hexdigest()
+    """What tells this installation from others: a digest of the key that its own digests depend on."""
+    return hashlib.blake2b(b"bellwether.lake:" + keyring().oldest, digest_size=12).hexdigest()
 
 
 _claimed: set[tuple[str, str]] = set()

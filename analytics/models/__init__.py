@@ -1,5 +1,6 @@
 """The tables of what is recorded, by theme. Import models from here."""
 
+from analytics.models.answers import IdempotentAnswer
 from analytics.models.events import Event, EventKey, ExchangeRate, Outbox, OutcomeCount, Quarantine
 from analytics.models.lake import LakeMark, LakePiece
 from analytics.models.people import Group, Identity, IdentityEdge, Profile, Session, Subject, Suppression
@@ -15,6 +16,7 @@ __all__ = [
     "EventKey",
     "ExchangeRate",
     "Group",
+    "IdempotentAnswer",
     "Identity",
     "IdentityEdge",
     "Job",

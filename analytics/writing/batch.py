@@ -165,8 +165,12 @@ def _keys(
 
 def _sealed(event: CapturedEvent, key: bytes, data_key: bytes | None) -> dict[str, Any]:
     """Properties with the sensitive ones as one token. An event of nobody is sealed with its tenant's key."""
-    secret = data_key or keyring().tenant_key(event.tenant_id)
-    token = seal(secret, msgspec.json.encode(event.sensitive), context=b"event:" + key)
+    plain, context = msgspec.json.encode(event.sensitive), b"event:" + key
+    token = (
+        seal(data_key, plain, context=context)
+        if data_key
+        else keyring().seal(event.tenant_id, plain, context=context)
+    )
     return {**event.properties, "$sealed": base64.b64encode(token).decode()}
 
 

@@ -115,7 +115,7 @@ def recompute(cursor: psycopg.Cursor[Any], tenant_id: int, seeds: Iterable[int],
 def edge_id(tenant_id: int, left: bytes, right: bytes, kind: str) -> bytes:
     """The id of a claim between two digests: the same whichever event makes it, and in whatever order they arrive."""
     content = b"%d:%s:%s:%s" % (tenant_id, kind.encode(), left, right)
-    digest = bytearray(hashlib.blake2b(content, digest_size=16, key=keyring().tenant_key(tenant_id, "edge")).digest())
+    digest = bytearray(hashlib.blake2b(content, digest_size=16, key=keyring().lasting_key(tenant_id, "edge")).digest())
     digest[6] = digest[6] & 0x0F | 0x80
     digest[8] = digest[8] & 0x3F | 0x80
     return bytes(digest)

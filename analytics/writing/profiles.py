@@ -146,16 +146,16 @@ def _write(cursor: psycopg.Cursor[Any], news: dict[Subject, Traits], keys: dict[
 
 
 def _group_traits(tenant_id: int, traits: Traits, declared: frozenset[str]) -> str:
-    key = keyring().tenant_key(tenant_id)
     shown = {
-        name: _token(key, value) if is_sensitive(name, declared) or holds_sensitive(value, declared) else value
+        name: _token(tenant_id, value) if is_sensitive(name, declared) or holds_sensitive(value, declared) else value
         for name, value in traits.items()
     }
     return _json(shown)
 
 
-def _token(key: bytes, value: Any) -> dict[str, str]:
-    return {"$sealed": base64.b64encode(seal(key, msgspec.json.encode(value), context=b"group")).decode()}
+def _token(tenant_id: int, value: Any) -> dict[str, str]:
+    sealed = keyring().seal(tenant_id, msgspec.json.encode(value), context=b"group")
+    return {"$sealed": base64.b64encode(sealed).decode()}
 
 
 def _json(value: Any) -> str:

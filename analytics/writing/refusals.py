@@ -15,7 +15,7 @@ import psycopg
 from analytics.capture.parse import INT64
 from analytics.contracts import CapturedEvent, Outcome, Refusal, Verdict
 from analytics.ids import uuid7
-from analytics.sealing import keyring, seal
+from analytics.sealing import keyring
 from analytics.writing import wire
 
 # Rejected events are only counted; this many of each reason are kept, per process and hour, so that one can look at
@@ -116,7 +116,7 @@ def hold(cursor: psycopg.Cursor[Any], held: Sequence[Held]) -> None:
     """Keep these, encrypted; what is held already stays as it is."""
     if not held:
         return
-    key = keyring().tenant_key
+    sealed = keyring().seal
     cursor.execute(
         HOLD,
         [
@@ -125,7 +125,7 @@ def hold(cursor: psycopg.Cursor[Any], held: Sequence[Held]) -> None:
             wire.texts(h.outcome for h in held), wire.texts(h.reason for h in held), wire.texts(h.detail for h in held),
             wire.texts(h.event_id for h in held), wire.texts(h.name for h in held),
             wire.int8s(h.subject_id for h in held), wire.int8s(h.payload_hash for h in held),
-            wire.byteas(seal(key(h.tenant_id), h.payload, context=b"quarantine") for h in held),
+            wire.byteas(sealed(h.tenant_id, h.payload, context=b"quarantine") for h in held),
         ],
     )  # fmt: skip
 

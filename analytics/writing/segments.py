@@ -51,13 +51,13 @@ class Spool:
         self.folder = folder
         limit: int = getattr(settings, "ANALYTICS_SPOOL_MAX_BYTES", MAX_BYTES)  # a host project need not set it
         self.max_bytes = limit if max_bytes is None else max_bytes
-        self._key = keyring().key("spool")
+        self._keys = keyring().keys("spool")
         self._lock = threading.Lock()
         self._segment: BinaryIO | None = None
 
     def append(self, events: Sequence[CapturedEvent], refusals: Sequence[Refusal] = ()) -> None:
         """Put one record on disk; it has survived a power cut when this returns. Raises `SpoolFull`."""
-        sealed = seal(self._key, _packed(events, refusals), context=b"spool")
+        sealed = seal(self._keys[0], _packed(events, refusals), context=b"spool")
         record = _length.pack(len(sealed)) + sealed
         with self._lock:
             if self.size() + len(record) > self.max_bytes:
@@ -143,10 +143,16 @@ class Spool:
             if len(sealed) < size:
                 return  # the writer died in the middle of it, so nobody was told that it is safe
             try:
-                yield _decode(unseal(self._key, sealed, context=b"spool"))
+                yield _decode(self._opened(sealed))
             except (SealBroken, msgspec.MsgspecError):
                 logger.exception("a record of %s cannot be read and is set aside", path)
                 (path.with_suffix(f".{uuid7()}.unreadable")).write_bytes(sealed)
+
+    def _opened(self, sealed: bytes) -> bytes:
+        for key in self._keys[:-1]:
+            with suppress(SealBroken):
+                return unseal(key, sealed, context=b"spool")
+        return unseal(self._keys[-1], sealed, context=b"spool")
 
     def _rewrite(self, path: Path, loads: list[Load], is_forgotten: Callable[[int, str], bool]) -> int:
         kept: list[Load] = []
@@ -160,7 +166,7 @@ class Spool:
         draft = path.with_suffix(".draft")
         with draft.open("wb") as file:
             for stay, refusals in kept:
-                sealed = seal(self._key, _packed(stay, refusals), context=b"spool")
+                sealed = seal(self._keys[0], _packed(stay, refusals), context=b"spool")
                 file.write(_length.pack(len(sealed)) + sealed)
             file.flush()
             os.fsync(file.fileno())

@@ -15,7 +15,10 @@ from typing import Final
 from django.conf import settings
 from django.contrib.staticfiles import finders
 
+from analytics.capture.watch import BadNetworks, networks_read
 from analytics.partitions import partitions_list
+from analytics.rotation import WrongOrder, digests_check, old_keys_used
+from analytics.sealing import keyring
 from analytics.spool import spool_folder
 from config.doctor import Finding, check
 
@@ -34,7 +37,7 @@ def secrets(now: datetime) -> Iterator[Finding]:
         yield Finding(
             "error", "SECRET_KEY is short or simple: sessions can be forged.", f"Set it to the output of {OWN_KEY}"
         )
-    if not _is_field_key(settings.FIELD_ENCRYPTION_KEY):
+    if not all(_is_field_key(key) for key in settings.FIELD_ENCRYPTION_KEY.split(",")):
         yield Finding(
             "error",
             "FIELD_ENCRYPTION_KEY is not 32 random bytes in base64.",
@@ -55,9 +58,35 @@ def is_weak(key: str, *, shortest: int = SHORT_KEY) -> bool:
 
 def _is_field_key(text: str) -> bool:
     try:
-        return len(base64.urlsafe_b64decode(text)) == 32
+        return len(base64.urlsafe_b64decode(text.strip())) == 32
     except (binascii.Error, ValueError):
         return False
+
+
+@check("encryption", "Sensitive fields can be read, and people are found by their ids")
+def encryption(now: datetime) -> Iterator[Finding]:
+    try:
+        digests_check()
+    except WrongOrder as error:
+        yield Finding("error", f"{error}.", "FIELD_ENCRYPTION_KEY=NEW,…,OLDEST; then start everything again.")
+        return
+    if len(keyring()) == 1:
+        return
+    if used := old_keys_used():
+        stores = ", ".join(sorted(used))
+        yield Finding("warning", f"Older keys are still in use ({stores}).", "manage.py rotate_encryption")
+    elif len(keyring()) > 2:
+        keep = "Keep the first and the last key of FIELD_ENCRYPTION_KEY; take the others out."
+        yield Finding("warning", "Keys between the first and the last have nothing left to open.", keep)
+
+
+@check("bots", "The networks of bots can be read")
+def bots(now: datetime) -> Iterator[Finding]:
+    if settings.ANALYTICS_BOT_NETWORKS:
+        try:
+            networks_read(Path(settings.ANALYTICS_BOT_NETWORKS))
+        except BadNetworks as error:
+            yield Finding("error", f"{error}.", "Correct the file, then start the web processes again.")
 
 
 @check("files", "Files of secrets are for their owner only")

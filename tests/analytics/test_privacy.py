@@ -93,7 +93,7 @@ def test_erasing_reaches_every_store_and_leaves_the_numbers(
         "dirty_minutes": 0, "events": 3, "events_about": 0, "outbox": 3, "sessions": 0,
         "profiles": 1, "identities": 2, "identity_edges": 2,
         "subject_keys": 2, "quarantine": 2, "dirty_marks": 2, "spool": 1,
-        "lake": 0, "lake_hours": 0, "lake_marks": 2,
+        "lake": 0, "lake_hours": 0, "lake_marks": 2, "kept_answers": 0, "uploads": 0,
     }  # fmt: skip
     assert receipt.is_complete
     assert (len(heard), heard[0]["tenant_id"], len(heard[0]["subject_ids"])) == (1, acme.pk, 2)

@@ -44,6 +44,7 @@ MATRIX: dict[tuple[str, str], str] = {
     ("jobs", "GET"): ANALYSTS,
     ("jobs", "POST"): ADMINS,
     ("job", "GET"): ANALYSTS,
+    ("imports", "POST"): ADMINS,
     ("job-cancel", "POST"): ADMINS,
     ("scheduler", "GET"): ANALYSTS,
     ("scheduler-switch", "POST"): ADMINS,

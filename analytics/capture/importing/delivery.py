@@ -17,7 +17,7 @@ from analytics.contracts import CapturedEvent, Outcome, Refusal, Verdict
 from analytics.tenancy import tenant_context
 from analytics.writer import EventWriter, WriterBusy, write_batch
 
-from .problems import ImportProblem
+from .problems import ImportProblem, StoreAway
 
 IN_FLIGHT = 6
 RETRY_SECONDS = (0.5, 1.0, 2.0, 4.0, 8.0, 15.0)
@@ -116,7 +116,7 @@ class Delivery:
             return future.result()
         except (psycopg.OperationalError, WriterBusy) as error:
             message = f"PostgreSQL has been away for {sum(RETRY_SECONDS):.0f} seconds ({str(error).splitlines()[0]})"
-            raise ImportProblem(message, remedy="start it, then run the same command with --resume") from None
+            raise StoreAway(message, remedy="start it, then run the same command with --resume") from None
 
     def _ensure_months(self, events: Sequence[CapturedEvent]) -> None:
         """A partition for each month, so that years of history do not pile up in the default one."""

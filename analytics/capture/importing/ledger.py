@@ -6,10 +6,11 @@ duplicates. A session lock, which dies with its process, keeps two imports of on
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections import Counter
+from dataclasses import dataclass, field
 from datetime import datetime
 from hashlib import blake2b
-from typing import Any
+from typing import TYPE_CHECKING, Any, Protocol
 from uuid import UUID
 
 from django.db import connection
@@ -19,7 +20,30 @@ from analytics.tenancy import tenant_context
 
 from .problems import ImportProblem
 
+if TYPE_CHECKING:
+    from .delivery import Delivery
+
 KIND = "import.file"
+
+
+class Ledger(Protocol):
+    """Where an import notes what is committed: a row of its own for commands, the job itself for uploads."""
+
+    line: int
+    outcomes: Counter[str]
+    reasons: Counter[str]
+
+    def reached(self, delivery: Delivery, total: int) -> None:
+        """Everything up to the delivery's line is committed, of about `total` lines."""
+
+    def finished(self, delivery: Delivery, *, now: datetime) -> None:
+        """The whole file is in."""
+
+    def stopped(self, delivery: Delivery, error: str, *, now: datetime) -> None:
+        """It ended early; another try goes on after the delivery's line."""
+
+    def release(self) -> None:
+        """Let another process import the file."""
 
 
 @dataclass
@@ -30,17 +54,21 @@ class ImportLedger:
     job_id: UUID
     line: int
     key: str
+    outcomes: Counter[str] = field(default_factory=Counter)
+    reasons: Counter[str] = field(default_factory=Counter)
 
-    def reached(self, line: int, total: int) -> None:
-        """Everything up to this line is committed."""
-        self._update(cursor={"line": line}, done=line, total=total)
+    def reached(self, delivery: Delivery, total: int) -> None:
+        """Everything up to the delivery's line is committed."""
+        self._update(cursor={"line": delivery.line}, done=delivery.line, total=total)
 
-    def finished(self, result: dict[str, Any], *, line: int, now: datetime) -> None:
+    def finished(self, delivery: Delivery, *, now: datetime) -> None:
         """The whole file is in."""
+        line, result = delivery.line, {**delivery.outcomes}
         self._update(state=Job.State.DONE, result=result, cursor={"line": line}, done=line, total=line, finished_at=now)
 
-    def stopped(self, line: int, error: str, *, now: datetime) -> None:
+    def stopped(self, delivery: Delivery, error: str, *, now: datetime) -> None:
         """It ended early; `--resume` goes on after this line."""
+        line = delivery.line
         self._update(state=Job.State.FAILED, cursor={"line": line}, done=line, error=error[:1000], finished_at=now)
 
     def release(self) -> None:

@@ -20,6 +20,10 @@ class ImportProblem(Exception):
         return describe(self.message, self.remedy, self.line, self.field)
 
 
+class StoreAway(ImportProblem):
+    """PostgreSQL was away for longer than an import waits. Trying again later is the remedy."""
+
+
 class RowProblem(Exception):
     """One row does not fit. `reason` is a stable code; its neighbours are not touched."""
 

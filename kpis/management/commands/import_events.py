@@ -20,9 +20,6 @@ from kpis.rollup.refresh import refresh_tenant
 from kpis.rollup.services import backfill_enqueue
 from kpis.selectors import calendar_read
 
-# From here on counting whole stretches of days in parallel is faster than following the marks, day by day.
-MANY_EVENTS, SOME_EVENTS, MANY_DAYS = 20_000, 1_000, 31
-
 
 class Command(ImportCommand):
     help = (
@@ -33,17 +30,11 @@ class Command(ImportCommand):
     def count_up(self, tenant: TenantInfo, report: ImportReport) -> str:
         begun = time.monotonic()
         # Inside a transaction of the caller's no other process would see the events.
-        if is_bulk(report) and not connection.in_atomic_block:
+        if report.is_bulk and not connection.in_atomic_block:
             statistics_refresh()
             backfill(tenant.id, report)
         refresh_tenant(tenant.id, now=timezone.now())
         return f"Counted into roll-ups in {time.monotonic() - begun:.1f} s: `manage.py kpi` answers with them."
-
-
-def is_bulk(report: ImportReport) -> bool:
-    """Whether so much is new that whole days are counted."""
-    stored = report.outcomes["stored"]
-    return stored >= MANY_EVENTS or (stored >= SOME_EVENTS and len(report.days) >= MANY_DAYS)
 
 
 def backfill(tenant_id: int, report: ImportReport) -> None:

@@ -147,9 +147,7 @@ def sessionise(tenant_id: int, block: Block, rules: SessionRules) -> list[Sessio
     ts, person, cohort = block.numbers("ts").values, block.numbers("person_id").values, _cohorts(block)
     sdk = block.texts("session_id")
     owner = _steps(np.flatnonzero((np.diff(person) != 0) | (np.diff(cohort) != 0)) + 1, block.size)
-    run = _pieces(ts, _runs(ts, owner))
-    code = _filled(sdk.codes.astype(np.int64), run)
-    keys = np.where(code >= 0, owner << 32 | code, -1 - run)
+    keys = session_keys(ts, owner, sdk.codes.astype(np.int64))
     _, first, of_row = np.unique(keys, return_index=True, return_inverse=True)
     end = np.zeros(len(first), dtype=np.int64)
     np.maximum.at(end, of_row, ts)
@@ -157,7 +155,7 @@ def sessionise(tenant_id: int, block: Block, rules: SessionRules) -> list[Sessio
     names = block.texts("name")
     viewed = names.flags([name in rules.pageviews for name in names.values])
     pageviews = np.bincount(of_row[viewed], minlength=len(first))
-    sdk_ids = [sdk.values[number] if number >= 0 else None for number in code[first].tolist()]
+    sdk_ids = [sdk.values[key & 0xFFFFFFFF] if key >= 0 else None for key in keys[first].tolist()]
     columns = zip(
         person[first].tolist(), cohort[first].tolist(), sdk_ids, ts[first].tolist(), end.tolist(), events.tolist(),
         pageviews.tolist(), *(_first_known(block.texts(name), of_row, len(first)) for name in ATTRIBUTES), strict=True,
@@ -184,6 +182,17 @@ def _in_order(block: Block) -> Block:
     ts, person, cohort = block.numbers("ts").values, block.numbers("person_id").values, _cohorts(block)
     order = np.lexsort((ts, cohort, person))
     a, b = order[1:], order[:-1]
+def session_keys(
+    ts: npt.NDArray[np.int64], owner: npt.NDArray[np.int64], sdk: npt.NDArray[np.int64]
+) -> npt.NDArray[np.int64]:
+    """A number for each event that is the same for the events of one session. Events lie by owner and time; `owner`
+    counts from 0, and `sdk` is the number of the SDK's session id, -1 without one. Sessions with such an id are numbers
+    from 0, with that of the id in the lower half; the others are below 0. Pure."""
+    run = _pieces(ts, _runs(ts, owner))
+    code = _filled(sdk, run)
+    return np.where(code >= 0, owner << 32 | code, -1 - run)
+
+
     if np.any((ts[a] == ts[b]) & (person[a] == person[b])):
         texts = [_ranks(block.texts(name)) for name in (*ATTRIBUTES, "session_id")]
         order = np.lexsort((*texts, ts, cohort, person))

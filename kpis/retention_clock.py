@@ -7,123 +7,60 @@ by the calendar it is the unit of the calendar. Calendar retention of whole acti
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
-from typing import Any, Final, Literal
+from typing import Any, Final
 
 import numpy as np
 import pyarrow as pa
 from pyroaring import BitMap
 
-from analytics.periods import Calendar, Granularity, to_micros
-from kpis.base import Condition
-from kpis.explore.picks import EventPick, all_hold, bit, field_check, fields_of, people_only, picked
-from kpis.explore.stamp import EventSource, Stamp, fingerprint, micros_of
+from analytics.periods import to_micros
+from kpis.explore.intervals import Interval, wilson
+from kpis.explore.picks import EventPick, all_hold, bit, fields_of, people_only, picked
+from kpis.explore.stamp import EventSource, Stamp, fingerprint
 from kpis.funnels.attempts import Ints
 from kpis.funnels.kernel import first_of_run
 from kpis.funnels.rows import ordered
-from kpis.retention import MAX_PERIODS, unit_edges
-from kpis.series.question import INCLUDABLE, QuestionError
+from kpis.retention_clock_question import CLOCKS, COHORTS, MODES, MOST_SIZE, UNITS, ClockRetention, period_names
+from kpis.retention_versus import Versus, versus_of
+from kpis.series.question import QuestionError
+from kpis.usage_interval import UsageInterval, interval_in
+from kpis.usage_interval import reading_of as interval_reading
+
+__all__ = ["CLOCKS", "COHORTS", "MODES", "MOST_SIZE", "UNITS", "ClockRetention", "clock_people", "clock_retention_read"]
 
 VERSION: Final = 1
-UNITS: Final = {"day": timedelta(days=1), "week": timedelta(days=7), "month": timedelta(days=30)}
-COHORTS: Final = ("first_ever", "first_in_range", "recurring")
-MODES: Final = ("on", "on_or_after")
-CLOCKS: Final = ("24h", "calendar")
-ANY: Final = EventPick()
 COLUMNS: Final = ("name", "person_id", "ts", "seq", "is_bot", "is_internal")
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class ClockRetention:
-    """`periods` cohorts by the calendar unit in which people came, from the one that holds `start`.
-
-    first, returning   what makes a cohort, and what counts as coming back (any activity when left out)
-    cohort   "first_ever": never before at all; "first_in_range"; "recurring": in every unit in which they came
-    mode     "on": in that period; "on_or_after": then or later, as far as the table reaches
-    brackets days between which to look instead of equal periods: (0, 1, 3, 7, 14, 28) gives days 0, 1–2, 3–6 …; by the
-             24-hour clock only. "month" is 30 days by that clock.
-    revenue  what they spent in the period, in minor units of the base currency, beside how many came
-    """
-
-    start: datetime
-    calendar: Calendar
-    periods: int = 13
-    unit: Literal["day", "week", "month"] = "week"
-    clock: Literal["24h", "calendar"] = "24h"
-    cohort: Literal["first_ever", "first_in_range", "recurring"] = "first_ever"
-    mode: Literal["on", "on_or_after"] = "on"
-    first: EventPick = ANY
-    returning: EventPick = ANY
-    brackets: tuple[int, ...] = ()
-    revenue: bool = False
-    filters: tuple[Condition, ...] = ()
-    include: tuple[str, ...] = ()
-
-    def __post_init__(self) -> None:
-        choices = (("unit", self.unit, UNITS), ("clock", self.clock, CLOCKS), ("cohort", self.cohort, COHORTS))
-        for name, value, known in (*choices, ("mode", self.mode, MODES)):
-            if value not in known:
-                raise QuestionError(f"{name} is one of {', '.join(known)}, not {value!r}", name)
-        if not 1 <= self.periods <= MAX_PERIODS:
-            raise QuestionError(f"periods is from 1 to {MAX_PERIODS}", "periods")
-        if self.brackets and (self.clock != "24h" or self.mode != "on"):
-            raise QuestionError("brackets go with the 24-hour clock and `on`", "brackets")
-        rising = all(left < right for left, right in zip(self.brackets, self.brackets[1:], strict=False))
-        if self.brackets and not (2 <= len(self.brackets) <= MAX_PERIODS and self.brackets[0] >= 0 and rising):
-            raise QuestionError(
-                "brackets are at least two rising numbers of days, such as 0, 1, 3, 7, 14, 28", "brackets"
-            )
-        if self.brackets and self.brackets[-1] > 3660:
-            raise QuestionError("brackets reach at most 3660 days", "brackets")
-        for condition in self.filters:
-            field_check(condition.field)
-        if set(self.include) - INCLUDABLE:
-            raise QuestionError(f"include takes {', '.join(sorted(INCLUDABLE))}", "include")
-
-    @property
-    def edges(self) -> list[datetime]:
-        """The units of the calendar: of the cohorts, and as many after."""
-        return unit_edges(self.calendar, self.start, Granularity(self.unit), 2 * self.periods - 1)
-
-    @property
-    def offsets(self) -> list[int]:
-        """By the 24-hour clock: where periods begin, and the end of the last, in microseconds."""
-        if self.brackets:
-            return [micros_of(timedelta(days=day)) for day in self.brackets]
-        return [micros_of(UNITS[self.unit]) * period for period in range(self.periods + 1)]
-
-    @property
-    def span(self) -> tuple[datetime, datetime]:
-        """The events that can matter, but for what was before the range."""
-        edges = self.edges
-        own = edges[self.periods] + timedelta(microseconds=self.offsets[-1])
-        return edges[0], max(edges[-1], own) if self.clock == "24h" else edges[-1]
 
 
 @dataclass(frozen=True, slots=True)
 class ClockCell:
-    """`returned`, `share` and `revenue` are null, and `is_complete` false, while the period is not over for all."""
+    """`returned`, `share` and `revenue` are null, and `is_complete` false, while the period is not over for all.
+    `interval` is Wilson's of the share, 95 %."""
 
     period: int
     returned: int | None
     share: float | None
     revenue: int | None
     is_complete: bool
+    interval: Interval | None = None
 
 
 @dataclass(frozen=True, slots=True)
 class ClockRow:
-    """One cohort."""
+    """One cohort. `is_small`: it has fewer people than the question asks for."""
 
     start: datetime
     size: int
     cells: tuple[ClockCell, ...]
+    is_small: bool = False
 
 
 @dataclass(frozen=True, slots=True)
 class ClockAnswer:
-    """`means` are weighted by the sizes of the cohorts and leave incomplete cells out; so do the revenues a head."""
+    """`means` are weighted by the sizes of the cohorts and leave incomplete cells out; so do the revenues a head. The
+    intervals of the means are none where cohorts share people. `interval`: how long people leave between two uses."""
 
     question: ClockRetention
     rows: tuple[ClockRow, ...]
@@ -131,6 +68,9 @@ class ClockAnswer:
     revenue_per_person: tuple[float | None, ...]
     reading: str
     stamp: Stamp
+    mean_intervals: tuple[Interval | None, ...] = ()
+    versus: Versus | None = None
+    interval: UsageInterval | None = None
 
 
 @dataclass(frozen=True)
@@ -164,11 +104,55 @@ def clock_retention_read(
     """`known_before`: who had come before the range, ascending; needed for "first_ever"."""
     members, returns = _read(source, question, known_before)
     through = source.data_through
-    count = len(question.offsets) - 1
+    count = len(question.windows)
     rows = tuple(_row(question, members, returns, index, count, through) for index in range(question.periods))
     means = tuple(_mean(rows, period) for period in range(count))
     heads = tuple(_per_head(rows, period) if question.revenue else None for period in range(count))
-    return ClockAnswer(question, rows, means, heads, reading_of(question, rows, means), _stamp(source, question, now))
+    until = min(through, question.span[1])
+    interval = interval_in(returns.person, returns.ts, question.calendar, until)
+    return answered(question, rows, means, heads, _stamp(source, question, now), interval)
+
+
+def answered(
+    question: ClockRetention,
+    rows: tuple[ClockRow, ...],
+    means: tuple[float | None, ...],
+    heads: tuple[float | None, ...],
+    stamp: Stamp,
+    interval: UsageInterval | None,
+) -> ClockAnswer:
+    """The answer around a table, whichever way that was counted."""
+    rows = tuple(_with_intervals(question, row) for row in rows)
+    pooled = [_over(rows, period) for period in range(len(means))]
+    is_apart = question.cohort != "recurring"
+    versus = _versus(question, rows)
+    reading = reading_of(question, rows, means) + (f" {versus.reading}" if versus else "")
+    return ClockAnswer(
+        question,
+        rows,
+        means,
+        heads,
+        reading + interval_reading(interval),
+        stamp,
+        tuple(wilson(*hits) if is_apart else None for hits in pooled),
+        versus,
+        interval,
+    )
+
+
+def _with_intervals(question: ClockRetention, row: ClockRow) -> ClockRow:
+    cells = tuple(
+        cell if cell.returned is None else replace(cell, interval=wilson(cell.returned, row.size)) for cell in row.cells
+    )
+    return replace(row, cells=cells, is_small=row.size < question.min_size)
+
+
+def _versus(question: ClockRetention, rows: tuple[ClockRow, ...]) -> Versus | None:
+    if question.versus is None:
+        return None
+    one, other = (rows[place] for place in question.versus)
+    returned = [(left.returned, right.returned) for left, right in zip(one.cells, other.cells, strict=False)]
+    return versus_of(question.versus, (one.size, other.size), returned, period_names(question))
 
 
 def clock_people(
@@ -249,7 +233,7 @@ def _ends(question: ClockRetention, index: int, period: int) -> datetime:
     """When the period is over for everybody of the cohort."""
     if question.clock == "calendar":
         return question.edges[index + period + 1]
-    return question.edges[index + 1] + timedelta(microseconds=question.offsets[period + 1])
+    return question.edges[index + 1] + timedelta(microseconds=question.windows[period][1])
 
 
 def _window(
@@ -262,9 +246,10 @@ def _window(
         start = np.full(len(person), to_micros(edges[index + period]))
         end = np.full(len(person), to_micros(edges[index + period + 1]))
     else:
-        start, end = since + question.offsets[period], since + question.offsets[period + 1]
+        low, high = question.windows[period]
+        start, end = since + low, since + high
     if question.mode == "on_or_after":
-        end = np.full(len(person), to_micros(question.edges[-1]))
+        end = np.maximum(end, to_micros(question.edges[-1]))
     return _places(returns, person, start), _places(returns, person, end)
 
 
@@ -280,9 +265,14 @@ def _places(returns: Returns, person: Ints, ts: Ints) -> Ints:
 
 
 def _mean(rows: tuple[ClockRow, ...], period: int) -> float | None:
+    returned, people = _over(rows, period)
+    return returned / people if people else None
+
+
+def _over(rows: tuple[ClockRow, ...], period: int) -> tuple[int, int]:
+    """How many came in a period, of how many: over the cohorts for whom it is over."""
     over = [(row.cells[period].returned or 0, row.size) for row in rows if row.cells[period].is_complete]
-    people = sum(size for _, size in over)
-    return sum(returned for returned, _ in over) / people if people else None
+    return sum(returned for returned, _ in over), sum(size for _, size in over)
 
 
 def _per_head(rows: tuple[ClockRow, ...], period: int) -> float | None:
@@ -299,19 +289,26 @@ def _ints(table: pa.Table, name: str) -> Ints:
 def reading_of(question: ClockRetention, rows: tuple[ClockRow, ...], means: tuple[float | None, ...]) -> str:
     """The result in words, of its own numbers only."""
     people = sum(row.size for row in rows)
-    later = [(period, mean) for period, mean in enumerate(means) if period and mean is not None]
+    later = [(period, mean) for period, mean in enumerate(means) if (period or question.days) and mean is not None]
     if not people:
         return "Nobody came in these cohorts."
     if not later:
         return f"{people:,} people came; no period after their first is over yet."
     first, last = later[0], later[-1]
-    name = "bracket" if question.brackets else question.unit
-    told = f"{people:,} people came. {first[1] * 100:.1f} % of them came back in {name} {first[0]}"
-    return f"{told}, {last[1] * 100:.1f} % in {name} {last[0]}." if last is not first else f"{told}."
+    names = period_names(question)
+    when = " or later" if question.mode == "on_or_after" else ""
+    told = f"{people:,} people came. {first[1] * 100:.1f} % of them came back {names[first[0]]}{when}"
+    if last is not first:
+        told += f", {last[1] * 100:.1f} % {names[last[0]]}{when}"
+    few = sum(1 for row in rows if row.is_small and row.size)
+    if not few:
+        return f"{told}."
+    one = "cohort has" if few == 1 else "cohorts have"
+    return f"{told}. {few} {one} fewer than {question.min_size} people: read their shares with care."
 
 
 def _stamp(source: EventSource, question: ClockRetention, now: datetime) -> Stamp:
-    count = len(question.offsets) - 1
+    count = len(question.windows)
     return Stamp(
         timezone=question.calendar.zone,
         start=question.edges[0],

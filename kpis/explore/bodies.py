@@ -12,7 +12,7 @@ from kpis.explore.fields import ConditionField, MomentField, SpanField, Strict, 
 from kpis.funnels.question import ENTRIES, MAX_EXCLUSIONS, MAX_STEPS, ORDERS
 from kpis.paths import MAX_DEPTH, MAX_TOP
 from kpis.retention import MAX_PERIODS
-from kpis.retention_clock import CLOCKS, COHORTS, MODES, UNITS
+from kpis.retention_clock import CLOCKS, COHORTS, MODES, MOST_SIZE, UNITS
 from kpis.series.question import INCLUDABLE
 
 
@@ -54,17 +54,25 @@ class ExclusionBody(PickBody):
 
 
 class FunnelBody(Ranged):
-    """Who passes a series of steps. A step that is named twice needs a second event."""
+    """Who passes a series of steps. A step that is named twice needs a second event.
+
+    `entry`: of several attempts the one that gets furthest, the first, or every one, one after the other (then attempts
+    are counted). `session`: all steps in one visit. `group`: count groups of this type (of the property `$groups`)
+    instead of people. `curve`: with the conversion curve (Kaplan–Meier, 95 % band) and how long it took. `compare`:
+    another range, with the change of the conversion split by step."""
 
     steps = StepBody(many=True, max_length=MAX_STEPS)  # type: ignore[call-arg]
     window = SpanField(required=False, default=timedelta(days=7))
     order = serializers.ChoiceField(choices=ORDERS, required=False, default="ordered")
     entry = serializers.ChoiceField(choices=ENTRIES, required=False, default="best")
+    session = serializers.BooleanField(required=False, default=False)
+    group = serializers.CharField(required=False, allow_null=True, default=None, allow_blank=True, max_length=200)
     exclusions = ExclusionBody(many=True, required=False, default=list, max_length=MAX_EXCLUSIONS)  # type: ignore[call-arg]
     hold = serializers.CharField(required=False, allow_null=True, default=None, max_length=220)
     by = serializers.CharField(required=False, allow_null=True, default=None, max_length=220)
     at = MomentField(required=False, default="first")
     limit = serializers.IntegerField(required=False, default=10, min_value=1, max_value=100)
+    curve = serializers.BooleanField(required=False, default=True)
     compare = serializers.CharField(required=False, default="", allow_blank=True, max_length=100)
 
 
@@ -84,7 +92,10 @@ class AttributionBody(Ranged):
 
 class RetentionBody(Strict):
     """Of those who came in one period, how many came again. `from`: any moment of the first one (`periods` ago when
-    left out). Without events of its own, revenue and filters, calendar retention is read from bitmaps."""
+    left out). Without events of its own, revenue and filters, calendar retention is read from bitmaps.
+
+    `days`: single days (1, 3, 7, 14, 28), `brackets`: days between which to look, both by the 24-hour clock.
+    `min_size`: smaller cohorts are marked. `versus`: two rows of the table, from 0; is the first better?"""
 
     periods = serializers.IntegerField(required=False, default=13, min_value=1, max_value=MAX_PERIODS)
     unit = serializers.ChoiceField(choices=list(UNITS), required=False, default="week")
@@ -93,7 +104,12 @@ class RetentionBody(Strict):
     mode = serializers.ChoiceField(choices=MODES, required=False, default="on")
     first = PickBody(required=False)
     returning = PickBody(required=False)
+    days = serializers.ListField(child=serializers.IntegerField(min_value=0), required=False, default=list)
     brackets = serializers.ListField(child=serializers.IntegerField(min_value=0), required=False, default=list)
+    min_size = serializers.IntegerField(required=False, default=30, min_value=0, max_value=MOST_SIZE)
+    versus = serializers.ListField(
+        child=serializers.IntegerField(min_value=0, max_value=MAX_PERIODS), required=False, default=list, max_length=2
+    )
     revenue = serializers.BooleanField(required=False, default=False)
     filters = conditions()
     include = serializers.ListField(

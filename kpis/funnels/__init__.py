@@ -13,12 +13,15 @@ from pyroaring import BitMap
 
 from analytics.periods import to_micros
 from kpis.explore.stamp import EventSource, Stamp, fingerprint
-from kpis.funnels.answer import FunnelAnswer, FunnelComparison
+from kpis.funnels.answer import FunnelAnswer, FunnelComparison, FunnelStep
+from kpis.funnels.curve import curve_of
 from kpis.funnels.engines import attempts_read
 from kpis.funnels.question import Exclusion, Funnel, Step
 from kpis.funnels.reading import reading_of
 from kpis.funnels.rows import columns_of
+from kpis.funnels.split import split_of
 from kpis.funnels.summary import changes_of, parts_of, steps_of, who
+from kpis.funnels.times import times_of
 
 __all__ = ["Exclusion", "Funnel", "FunnelAnswer", "Step", "columns_of", "funnel_people", "funnel_read"]
 
@@ -35,6 +38,7 @@ def funnel_read(
     steps = steps_of(attempts, funnel, through)
     excluded = int(attempts.excluded.sum())
     other = _other(source, funnel, steps, timezone, now, executor)
+    curve = curve_of(attempts, funnel, through) if funnel.curve else None
     return FunnelAnswer(
         question=funnel,
         entered=steps[0].reached,
@@ -43,7 +47,9 @@ def funnel_read(
         steps=steps,
         breakdown=tuple(parts_of(attempts, funnel, through)),
         comparison=other,
-        reading=reading_of(funnel, steps, excluded, other),
+        curve=curve,
+        times=times_of(attempts, funnel) if funnel.curve else (),
+        reading=reading_of(funnel, steps, excluded, other, curve),
         stamp=_stamp(source, funnel, timezone, now, engine),
     )
 
@@ -56,7 +62,7 @@ def funnel_people(source: EventSource, funnel: Funnel, *, step: int, outcome: st
 
 
 def _other(
-    source: EventSource, funnel: Funnel, steps: tuple[object, ...], timezone: str, now: datetime, executor: str
+    source: EventSource, funnel: Funnel, steps: tuple[FunnelStep, ...], timezone: str, now: datetime, executor: str
 ) -> FunnelComparison | None:
     if funnel.against is None:
         return None
@@ -64,7 +70,7 @@ def _other(
     before = funnel_read(
         source, replace(funnel, start=start, end=end, against=None), timezone=timezone, now=now, executor=executor
     )
-    return FunnelComparison(before, changes_of(steps, before.steps))  # type: ignore[arg-type]
+    return FunnelComparison(before, changes_of(steps, before.steps), split_of(funnel, steps, before.steps))
 
 
 def _stamp(source: EventSource, funnel: Funnel, timezone: str, now: datetime, engine: str) -> Stamp:

@@ -6,7 +6,9 @@ from dataclasses import dataclass
 
 from kpis.explore.intervals import Interval
 from kpis.explore.stamp import Stamp
+from kpis.funnels.curve import Curve
 from kpis.funnels.question import Funnel
+from kpis.funnels.times import TimeBin
 
 
 @dataclass(frozen=True, slots=True)
@@ -70,16 +72,45 @@ class StepChange:
 
 
 @dataclass(frozen=True, slots=True)
+class StepPart:
+    """What one step lets through now and before, of those who reached the required step before it and whose window is
+    over; the interval of that difference; and how much of the change it makes: `points` of the share of all who
+    entered, `conversions` of their number."""
+
+    index: int
+    label: str
+    rate: float | None
+    rate_before: float | None
+    interval: Interval | None
+    is_clear: bool
+    points: float
+    conversions: float
+
+
+@dataclass(frozen=True, slots=True)
+class Split:
+    """`change` of the share of all who entered is the sum of the steps' `points`; `conversions`, the change of their
+    number, the sum of the steps' and of `volume`, which is due to how many entered. All of settled attempts."""
+
+    change: float
+    conversions: int
+    volume: float
+    steps: tuple[StepPart, ...]
+
+
+@dataclass(frozen=True, slots=True)
 class FunnelComparison:
-    """The same funnel over another range."""
+    """The same funnel over another range, and which steps the difference comes from."""
 
     answer: FunnelAnswer
     changes: tuple[StepChange, ...]
+    split: Split | None
 
 
 @dataclass(frozen=True, slots=True)
 class FunnelAnswer:
-    """`entered` people are in the bars; `excluded` ones did what an exclusion names and are in none."""
+    """`entered` people are in the bars; `excluded` ones did what an exclusion names and are in none. `curve`, and the
+    `times` that they took, are there when the question asks for them."""
 
     question: Funnel
     entered: int
@@ -88,5 +119,7 @@ class FunnelAnswer:
     steps: tuple[FunnelStep, ...]
     breakdown: tuple[FunnelPart, ...]
     comparison: FunnelComparison | None
+    curve: Curve | None
+    times: tuple[TimeBin, ...]
     reading: str
     stamp: Stamp

@@ -13,16 +13,24 @@ from kpis.explore.stamp import micros_of
 from kpis.funnels.attempts import NEVER, Attempts, Chains, Flags, Ints
 from kpis.funnels.question import Funnel
 from kpis.funnels.rows import Rows
+from kpis.funnels.successive import successive
 from kpis.funnels.unordered import gathered
 
 NONE = -1
 
 
 def attempts_of(rows: Rows, funnel: Funnel, data_through: int) -> Attempts:
-    """One attempt for each person, by the funnel's policy. `data_through` in microseconds."""
+    """One attempt for each person, or every one, by the funnel's policy. `data_through` in microseconds."""
     entries = entries_of(rows, funnel)
     chains = gathered(rows, entries, funnel) if funnel.order == "any" else chained(rows, entries, funnel)
-    chosen = best_of(rows, entries, chains, len(funnel.required), data_through)
+    window = rows.ts[entries] + micros_of(funnel.window)
+    if rows.closes is not None:
+        window = np.minimum(window, rows.closes[entries])
+        chains.deadline = np.minimum(chains.deadline, window)
+    if funnel.entry == "every":
+        chosen = successive(rows, entries, chains, funnel)
+    else:
+        chosen = best_of(rows, entries, chains, len(funnel.required), data_through)
     entries = entries[chosen]
     position = [column[chosen] for column in chains.position]
     at = [column[chosen] for column in chains.at]
@@ -31,7 +39,7 @@ def attempts_of(rows: Rows, funnel: Funnel, data_through: int) -> Attempts:
         person=rows.person[entries],
         at=tuple(at),
         deadline=deadline,
-        settles=rows.ts[entries] + micros_of(funnel.window),
+        settles=window[chosen],
         excluded=excluded_in(rows, position, deadline, funnel),
         key=None if rows.key is None else key_at(rows, position, chains.level[chosen], funnel),
         keys=rows.keys,

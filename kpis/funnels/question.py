@@ -6,21 +6,26 @@ from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from typing import Final, Literal, TypeAlias
 
+from analytics.sessions import FAR
 from kpis.base import Condition
 from kpis.explore.picks import EventPick, dimension_check, field_check
 from kpis.series.question import INCLUDABLE, QuestionError
 
 Order: TypeAlias = Literal["ordered", "strict", "any"]
-Entry: TypeAlias = Literal["best", "first"]
+Entry: TypeAlias = Literal["best", "first", "every"]
 Moment: TypeAlias = Literal["first", "last"] | int
 
 ORDERS: Final = ("ordered", "strict", "any")
-ENTRIES: Final = ("best", "first")
+ENTRIES: Final = ("best", "first", "every")
+GROUPS: Final = "properties.$groups"
+MAX_GROUP: Final = 200
 MAX_STEPS: Final = 20
 MAX_EXCLUSIONS: Final = 10
 MAX_VALUES: Final = 100
 LONGEST_WINDOW: Final = timedelta(days=366)
 LONGEST_RANGE: Final = timedelta(days=3660)
+AROUND_VISITS: Final = tuple(timedelta(microseconds=micros) for micros in FAR)
+"""How far before and after a range events can say where its visits begin and end."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -61,7 +66,14 @@ class Funnel:
     order    "ordered": other events may lie between. "strict": the person's very next event. "any": all steps in the
              window, in whatever order; step k then reads "at least k of them".
     entry    "best": of a person's attempts the one that gets furthest; of equals one that is still open, then the
-             earliest. "first": the person's first attempt in the range, however it ends.
+             earliest. "first": the person's first attempt in the range, however it ends. "every": all attempts, one
+             after the other: the next one begins with the first entry after the one before has converted or its time is
+             over, so that no event serves two of them. Attempts are counted then, and not people.
+    session  all steps of an attempt lie in one visit (S15: the SDK's session, else no pause above 30 minutes); it is
+             over 30 minutes after the last event of its visit. Events that make nobody active are no steps then.
+    group    count groups of this type (a key of the property `$groups`, such as company) instead of people: a group
+             passes a step when anybody of it does.
+    curve    how the share of converted grows with time, and how long they took, come with the answer.
     hold     a column or property that all steps of an attempt must share; events without it are no steps.
     by, at   breakdown by the value at the first step, the last one reached, or a step by index.
     """
@@ -72,6 +84,8 @@ class Funnel:
     window: timedelta = timedelta(days=7)
     order: Order = "ordered"
     entry: Entry = "best"
+    session: bool = False
+    group: str | None = None
     exclusions: tuple[Exclusion, ...] = ()
     hold: str | None = None
     filters: tuple[Condition, ...] = ()
@@ -79,6 +93,7 @@ class Funnel:
     by: str | None = None
     at: Moment = "first"
     limit: int = 10
+    curve: bool = False
     against: tuple[datetime, datetime] | None = field(default=None)
 
     def __post_init__(self) -> None:
@@ -96,7 +111,15 @@ class Funnel:
     @property
     def span(self) -> tuple[datetime, datetime]:
         """The events that can matter."""
-        return self.start, self.end + self.window + timedelta(microseconds=1)
+        before, after = AROUND_VISITS if self.session else (timedelta(0), timedelta(0))
+        return self.start - before, self.end + self.window + after + timedelta(microseconds=1)
+
+    @property
+    def counts(self) -> Literal["people", "attempts", "groups"]:
+        """What its numbers are numbers of."""
+        if self.entry == "every":
+            return "attempts"
+        return "groups" if self.group else "people"
 
 
 def _check_steps(funnel: Funnel) -> None:
@@ -110,6 +133,10 @@ def _check_steps(funnel: Funnel) -> None:
         raise QuestionError(f"order is one of {', '.join(ORDERS)}", "order")
     if funnel.entry not in ENTRIES:
         raise QuestionError(f"entry is one of {', '.join(ENTRIES)}", "entry")
+    if funnel.group and funnel.session:
+        raise QuestionError("a visit is a person's, so a funnel of groups cannot keep to one", "session")
+    if funnel.group is not None and not 0 < len(funnel.group) <= MAX_GROUP:
+        raise QuestionError(f"a type of groups has a name of 1 to {MAX_GROUP} characters", "group")
 
 
 def _check_times(funnel: Funnel) -> None:

@@ -3,21 +3,31 @@
 from __future__ import annotations
 
 from datetime import timedelta
+from typing import Final
 
 from kpis.explore.intervals import Interval
-from kpis.funnels.answer import FunnelComparison, FunnelStep
+from kpis.funnels.answer import FunnelComparison, FunnelStep, Split
+from kpis.funnels.curve import Curve
 from kpis.funnels.question import Funnel
 
 
-def reading_of(funnel: Funnel, steps: tuple[FunnelStep, ...], excluded: int, other: FunnelComparison | None) -> str:
+def reading_of(
+    funnel: Funnel,
+    steps: tuple[FunnelStep, ...],
+    excluded: int,
+    other: FunnelComparison | None,
+    curve: Curve | None = None,
+) -> str:
     """What a person would say who looks at the bars."""
     first, last = steps[0], steps[funnel.required[-1]]
     if not first.reached:
-        return f"Nobody did “{first.label}” in this range{_excluded(excluded)}."
+        return f"Nobody did “{first.label}” in this range{_excluded(excluded, funnel)}."
+    began = "began with" if funnel.counts == "attempts" else "did"
+    visit = "in one visit and " if funnel.session else ""
     told = [
-        f"{_people(first.reached)} did “{first.label}”; {last.reached:,} of them ({percent(last.rate_total)}"
-        f"{_interval(last.rate_total_interval)}) reached “{last.label}” within {span_shown(funnel.window)}"
-        f"{_excluded(excluded)}."
+        f"{counted(first.reached, funnel)} {began} “{first.label}”; {last.reached:,} of them"
+        f" ({percent(last.rate_total)}{_interval(last.rate_total_interval)}) reached “{last.label}” {visit}within"
+        f" {span_shown(funnel.window)}{_excluded(excluded, funnel)}."
     ]
     if worst := _worst(steps):
         told.append(
@@ -27,11 +37,13 @@ def reading_of(funnel: Funnel, steps: tuple[FunnelStep, ...], excluded: int, oth
     waiting = sum(step.still_open for step in steps)
     if waiting and last.settled_entered:
         told.append(
-            f"The window of {_people(waiting)} is still open; of the {last.settled_entered:,} whose window is over, "
-            f"{percent(last.settled_rate_total)} converted."
+            f"The window of {counted(waiting, funnel)} is still open; of the {last.settled_entered:,} whose window is"
+            f" over, {percent(last.settled_rate_total)} converted."
         )
     elif waiting:
-        told.append(f"The window of {_people(waiting)} is still open, so the rate can only rise.")
+        told.append(f"The window of {counted(waiting, funnel)} is still open, so the rate can only rise.")
+    if waiting and curve is not None and curve.interval is not None:
+        told.append(_grown(curve, funnel))
     if last.from_start is not None:
         told.append(f"Half of those who converted took at most {span_shown(timedelta(seconds=last.from_start.p50))}.")
     if other is not None:
@@ -51,7 +63,23 @@ def _compared(other: FunnelComparison, index: int) -> str:
     points = f"{change.difference * 100:+.1f} percentage points"
     span = f"{change.interval.low * 100:+.1f} to {change.interval.high * 100:+.1f}"
     verdict = "a clear difference" if change.is_clear else "which may be chance"
-    return f"Against the other period that is {points} ({span}), {verdict}."
+    return f"Against the other period that is {points} ({span}), {verdict}.{_made_by(other.split)}"
+
+
+def _made_by(split: Split | None) -> str:
+    """The step that most of the change comes from, where there is a change to speak of."""
+    if split is None or abs(split.change) < 0.0005:
+        return ""
+    most = max(split.steps, key=lambda step: step.points * (1 if split.change > 0 else -1))
+    return f" The step to “{most.label}” makes {most.points * 100:+.1f} of it."
+
+
+def _grown(curve: Curve, funnel: Funnel) -> str:
+    until = span_shown(min(timedelta(seconds=curve.until_seconds), funnel.window))
+    return (
+        f"Counting each only for as long as it has been watched, {percent(curve.share)} convert within {until}"
+        f"{_interval(curve.interval)}."
+    )
 
 
 def percent(rate: float | None) -> str:
@@ -68,13 +96,19 @@ def span_shown(span: timedelta) -> str:
     return " ".join(shown[:2]) or "0 s"
 
 
-def _people(count: int) -> str:
-    return "1 person" if count == 1 else f"{count:,} people"
+NOUNS: Final = {"people": ("person", "people"), "attempts": ("attempt", "attempts"), "groups": ("group", "groups")}
+
+
+def counted(count: int, funnel: Funnel) -> str:
+    """With what the funnel counts: 1 person, 1,200 attempts."""
+    one, many = NOUNS[funnel.counts]
+    return f"{count:,} {one if count == 1 else many}"
 
 
 def _interval(interval: Interval | None) -> str:
     return "" if interval is None else f", 95 % interval {interval.low * 100:.1f} to {interval.high * 100:.1f} %"
 
 
-def _excluded(count: int) -> str:
-    return f"; {_people(count)} did what is excluded and are left out" if count else ""
+def _excluded(count: int, funnel: Funnel) -> str:
+    did = "had" if funnel.counts == "attempts" else "did"
+    return f"; {counted(count, funnel)} {did} what is excluded and are left out" if count else ""

@@ -16,7 +16,7 @@ from analytics.periods import to_micros
 from kpis.explore.picks import EventPick, all_hold, bit, column_of, fields_of, people_only, picked
 from kpis.explore.stamp import EventSource
 from kpis.funnels.attempts import Ints
-from kpis.funnels.question import Funnel
+from kpis.funnels.question import GROUPS, Funnel
 
 THREADS: Final = 4
 ALONE: Final = 1_000_000
@@ -28,6 +28,7 @@ class Rows:
     """Events by (unit, ts, seq). A unit is a person, or a person with one value of what is held constant.
 
     Bit k of `flags` says that an event fits step k; exclusions follow the steps. `key` numbers values in `keys`.
+    `closes` is when an event's unit is over, where units end by themselves, as visits do.
     """
 
     person: Ints
@@ -37,6 +38,7 @@ class Rows:
     flags: Ints
     key: Ints | None = None
     keys: tuple[str, ...] = ()
+    closes: Ints | None = None
 
     def __len__(self) -> int:
         return len(self.ts)
@@ -45,7 +47,8 @@ class Rows:
 def columns_of(funnel: Funnel) -> tuple[tuple[str, ...], tuple[str, ...]]:
     """Columns and properties that the store has to have open."""
     picks = [*picks_of(funnel), EventPick(where=funnel.filters)]
-    columns, properties = fields_of(picks, funnel.hold or "", funnel.by or "")
+    units = ("session_id" if funnel.session else "", GROUPS if funnel.group else "")
+    columns, properties = fields_of(picks, funnel.hold or "", funnel.by or "", *units)
     return tuple(dict.fromkeys((*COLUMNS, *columns))), properties
 
 

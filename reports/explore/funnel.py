@@ -27,7 +27,13 @@ ORDERS: Final = (
     ("strict", "In this order, nothing between"),
     ("any", "In any order"),
 )
-ENTRIES: Final = (("best", "The attempt that gets furthest"), ("first", "The first attempt"))
+ENTRIES: Final = (
+    ("best", "The attempt that gets furthest"),
+    ("first", "The first attempt"),
+    ("every", "Every attempt, one after the other"),
+)
+SPANS: Final = (("", "In any number of visits"), ("1", "All in one visit"))
+CURVES: Final = (("", "Show them"), ("0", "Leave them out"))
 MOMENTS: Final = (("first", "first step"), ("last", "last step reached"))
 INCLUDABLE: Final = (("bots", "Bots"), ("internal", "Internal users"))
 SHOP: Final = ("page_view", "product_viewed", "cart_updated", "checkout_started", "order_completed")
@@ -70,14 +76,19 @@ class FunnelFields:
     window: str
     order: str
     entry: str
+    session: str
+    group: str
     hold: str
     by: str
     at: str
     limit: str
+    curve: str
     tests: tuple[Test, ...]
     include: tuple[str, ...]
     orders: tuple[tuple[str, str], ...] = ORDERS
     entries: tuple[tuple[str, str], ...] = ENTRIES
+    spans: tuple[tuple[str, str], ...] = SPANS
+    curves: tuple[tuple[str, str], ...] = CURVES
     moments: tuple[tuple[str, str], ...] = MOMENTS
     includable: tuple[tuple[str, str], ...] = INCLUDABLE
 
@@ -94,8 +105,8 @@ class FunnelFields:
     @property
     def has_rules(self) -> bool:
         """Whether anything of the last part says more than the default."""
-        said = (self.order, self.entry, self.hold, self.at, self.limit, self.include)
-        return said != ("ordered", "best", "", "first", "10", ())
+        said = (self.order, self.entry, self.session, self.group, self.hold, self.at, self.limit, self.curve)
+        return (*said, self.include) != ("ordered", "best", "", "", "", "first", "10", "", ())
 
 
 @require_GET
@@ -156,12 +167,15 @@ def read(reader: Reader, keys: list[str], *, keeps_empty: bool = False) -> dict[
             "order": _unless(reader.text("order"), "ordered"),
             "entry": _unless(reader.text("entry"), "best"),
             "exclusions": [one for one in exclusions if one["events"]],
+            "session": True if reader.text("session") else None,
+            "group": reader.text("group"),
             "hold": reader.text("hold"),
             "filters": reader.tests(),
             "include": reader.texts("include"),
             "by": reader.text("by"),
             "at": _unless(int(at) if at.isdigit() and len(at) < 4 else at, "first"),
             "limit": _unless(reader.number("limit"), 10),
+            "curve": False if reader.text("curve") == "0" else None,
         }
     ) | ({"steps": []} if not any(step["events"] for step in steps) and not keeps_empty else {})
 
@@ -205,10 +219,13 @@ def fields_of(wanted: Mapping[str, Any]) -> FunnelFields:
         window=text(wanted, "window", "7d"),
         order=text(wanted, "order", "ordered"),
         entry=text(wanted, "entry", "best"),
+        session="1" if wanted.get("session") else "",
+        group=text(wanted, "group"),
         hold=text(wanted, "hold"),
         by=text(wanted, "by"),
         at=text(wanted, "at", "first"),
         limit=text(wanted, "limit", "10"),
+        curve="0" if wanted.get("curve") is False else "",
         tests=parts.tests_of(wanted.get("filters")),
         include=tuple(parts.texts_of(wanted.get("include"))),
     )

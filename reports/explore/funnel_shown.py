@@ -8,8 +8,20 @@ from typing import Any
 
 from analytics.periods import Calendar
 from reports.explore.frame import between, count, dates_shown, key_shown, people_href, points, share, span
+from reports.explore.funnel_more import (
+    CurveShown,
+    SplitShown,
+    TimeBar,
+    curve_shown,
+    split_shown,
+    times_shown,
+)
 
 WIDE = 100.0
+NOTES = {
+    "attempts": "Attempts are counted, and somebody may have made several; lists show the people who made them.",
+    "groups": "Groups are counted: one passes a step when anybody of it does.",
+}
 Answer = Mapping[str, Any]
 
 
@@ -100,6 +112,12 @@ class FunnelShown:
     parts: tuple[PartShown, ...]
     changes: tuple[ChangeShown, ...]
     before: str
+    split: SplitShown | None
+    curve: CurveShown | None
+    took: tuple[TimeBar, ...]
+    noun: str
+    note: str
+    has_people: bool
     places: tuple[tuple[str, str], ...]
 
 
@@ -107,6 +125,7 @@ def funnel_shown(answer: Answer, q: str, calendar: Calendar) -> FunnelShown:
     """Every number written out; links lead to the people behind it."""
     steps, other = answer["steps"], answer.get("comparison")
     last = steps[-1] if steps else {}
+    counts = answer.get("counts", "people")
     return FunnelShown(
         reading=answer["reading"],
         entered=count(answer["entered"]),
@@ -122,7 +141,13 @@ def funnel_shown(answer: Answer, q: str, calendar: Calendar) -> FunnelShown:
         parts=tuple(_part(part) for part in answer["breakdown"]),
         changes=tuple(_change(change, step) for change, step in _changed(other, steps)),
         before=dates_shown(other["from"], other["to"], calendar) if other else "",
-        places=tuple(_places(steps)),
+        split=split_shown(other.get("split")) if other else None,
+        curve=curve_shown(answer.get("curve"), other.get("curve") if other else None),
+        took=times_shown(answer.get("times", ())),
+        noun=counts,
+        note=NOTES.get(counts, ""),
+        has_people=counts != "groups",
+        places=tuple(_places(steps)) if counts != "groups" else (),
     )
 
 

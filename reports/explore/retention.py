@@ -30,6 +30,8 @@ COHORTS: Final = (
 MODES: Final = (("on", "Came again in that period"), ("on_or_after", "Came again then or later"))
 CLOCKS: Final = (("calendar", "By the calendar"), ("24h", "By each person's own 24 hours"))
 INCLUDABLE: Final = (("bots", "Bots"), ("internal", "Internal users"))
+DEFAULT: Final = {"unit": "week", "periods": 9}
+LEAST: Final = 30
 DEFAULTS: Final = {"unit": "week", "clock": "calendar", "cohort": "first_ever", "mode": "on"}
 
 
@@ -45,7 +47,10 @@ class RetentionFields:
     mode: str
     first: Pick
     returning: Pick
+    days: str
     brackets: str
+    min_size: str
+    versus: tuple[str, ...]
     revenue: bool
     tests: tuple[Test, ...]
     include: tuple[str, ...]
@@ -60,11 +65,13 @@ class RetentionFields:
 @tenant_page()
 def retention(request: HttpRequest) -> HttpResponse:
     """The page. A form that was sent becomes the address of its question."""
+    if request.GET.get("do") == "versus":
+        return redirect(address(request.path, compared(request)))
     if "do" in request.GET:
         return redirect(address(request.path, read(Reader(request.GET))))
     tenant = tenant_of(request)
     known = known_of(tenant, timezone.now())
-    asked = asked_of(request, {"unit": "week", "periods": 9})
+    asked = asked_of(request, DEFAULT)
     calendar = calendar_of(tenant)
     lifecycle, life = _lifecycle(request, asked)
     return page_of(
@@ -76,7 +83,7 @@ def retention(request: HttpRequest) -> HttpResponse:
         template="reports/explore/retention.html",
         fields=fields_of(asked.wanted),
         known=known,
-        view=lambda answer, q: retention_shown(answer, q, calendar),
+        view=lambda answer, q: retention_shown(answer, q, calendar, request.path),
         samples=samples_of(known, request.path),
         lifecycle=lifecycle,
         lifecycle_problems=life.problems,
@@ -96,9 +103,13 @@ def _lifecycle(request: HttpRequest, asked: Asked) -> tuple[LifecycleShown | Non
     return lifecycle_shown(outcome.answer, written(question), calendar_of(tenant)), outcome
 
 
+def compared(request: HttpRequest) -> dict[str, Any]:
+    """The question of the page with the two cohorts that were chosen below its table."""
+    return asked_of(request, DEFAULT).wanted | {"versus": _numbers(" ".join(Reader(request.GET).texts("versus")[:2]))}
+
+
 def read(reader: Reader) -> dict[str, Any]:
     """The form as the API's JSON; what is as it would be anyway is left out."""
-    brackets = [int(text) if text.isdigit() else text for text in reader.text("brackets").replace(",", " ").split()]
     first, returning = reader.pick("first"), reader.pick("again")
     return parts.without_nothing(
         {
@@ -108,7 +119,10 @@ def read(reader: Reader) -> dict[str, Any]:
             "from": reader.text("from"),
             "first": first if first["events"] or "where" in first else None,
             "returning": returning if returning["events"] or "where" in returning else None,
-            "brackets": brackets[:60],
+            "days": _numbers(reader.text("days")),
+            "brackets": _numbers(reader.text("brackets")),
+            "min_size": least if (least := reader.number("min_size")) != LEAST else None,
+            "versus": _numbers(" ".join(reader.texts("versus")[:2])),
             "revenue": True if reader.text("revenue") else None,
             "filters": reader.tests(),
             "include": reader.texts("include"),
@@ -117,6 +131,12 @@ def read(reader: Reader) -> dict[str, Any]:
 
 
 def _unless(value: str, default: str) -> str | None:
+def _numbers(text: str) -> list[int | str]:
+    """Numbers between commas; what is none stays as it was written, so that it is refused in words."""
+    parts = text.replace(",", " ").split()[:60]
+    return [int(part) if part.isascii() and part.isdigit() and len(part) < 9 else part for part in parts]
+
+
     return None if value == default else value
 
 
@@ -133,7 +153,10 @@ def fields_of(wanted: Mapping[str, Any]) -> RetentionFields:
         first=parts.pick_of("first", wanted.get("first")),
         returning=parts.pick_of("again", wanted.get("returning")),
         brackets=", ".join(parts.texts_of(wanted.get("brackets"))),
+        days=", ".join(parts.texts_of(wanted.get("days"))),
         revenue=bool(wanted.get("revenue")),
+        min_size=text(wanted, "min_size", str(LEAST)),
+        versus=tuple(parts.texts_of(wanted.get("versus"))[:2]),
         tests=parts.tests_of(wanted.get("filters")),
         include=tuple(parts.texts_of(wanted.get("include"))),
     )
@@ -146,6 +169,6 @@ def samples_of(known: Known, path: str) -> tuple[Sample, ...]:
         orders = {"events": ["order_completed"]}
         bought = {"clock": "24h", "unit": "week", "periods": 8, "first": orders, "revenue": True}
         found.append(Sample("Buyers who bought again, with revenue", address(path, bought)))
-        days = {"clock": "24h", "unit": "week", "periods": 6, "brackets": [0, 1, 3, 7, 14, 28]}
-        found.append(Sample("Day 0, 1, 3, 7, 14", address(path, days)))
+    days = {"clock": "24h", "unit": "week", "periods": 6, "days": [1, 3, 7, 14, 28]}
+    found.append(Sample("Day 1, 3, 7, 14, 28", address(path, days)))
     return tuple(found)

@@ -10,8 +10,9 @@ from typing import Any, Final
 
 from analytics.periods import Calendar
 from reports.dashboard.shown import point_shown
+from reports.explore.asking import address
 from reports.explore.drawing import Block, stacks_of
-from reports.explore.frame import amount, count, people_href, share
+from reports.explore.frame import amount, between, count, people_href, points, share
 
 STATES: Final = (("new", 4, "New"), ("returning", 1, "Stayed"), ("resurrected", 3, "Came back"))
 DORMANT: Final = 6
@@ -20,36 +21,72 @@ Answer = Mapping[str, Any]
 
 @dataclass(frozen=True, slots=True)
 class CellShown:
-    """One cell; `step` is 0 to 10 for its colour. `is_open`: the period is not over for all."""
+    """One cell; `step` is 0 to 10 for its colour. `is_open`: the period is not over for all. `is_small`: its cohort has
+    so few people that the cell says how many instead of standing out."""
 
     text: str
     more: str
     step: int
     is_open: bool
+    is_small: bool
     href: str
     spoken: str
 
 
 @dataclass(frozen=True, slots=True)
 class CohortShown:
-    """One row."""
+    """One row; `place` is its number in the table."""
 
     label: str
     size: str
+    place: int
     cells: tuple[CellShown, ...]
 
 
 @dataclass(frozen=True, slots=True)
+class VersusRow:
+    """One period of two cohorts."""
+
+    label: str
+    share: str
+    other: str
+    difference: str
+    interval: str
+    p: str
+    verdict: str
+    tone: str
+
+
+@dataclass(frozen=True, slots=True)
+class VersusShown:
+    """Two cohorts side by side."""
+
+    label: str
+    other: str
+    size: str
+    size_other: str
+    reading: str
+    rows: tuple[VersusRow, ...]
+
+
+@dataclass(frozen=True, slots=True)
 class RetentionShown:
-    """The table. `heads` are periods."""
+    """The table. `heads` are periods; `choices` the cohorts that can be compared, and `chosen` the two that are."""
 
     reading: str
     heads: tuple[str, ...]
     rows: tuple[CohortShown, ...]
     means: tuple[str, ...]
+    mean_intervals: tuple[str, ...]
     spent: tuple[str, ...]
     is_empty: bool
     has_open: bool
+    has_small: bool
+    min_size: str
+    versus: VersusShown | None
+    choices: tuple[tuple[int, str], ...]
+    chosen: tuple[int, int] | None
+    suggestion: tuple[str, str] | None
     places: tuple[tuple[str, str], ...]
 
 
@@ -76,20 +113,29 @@ class LifecycleShown:
     unit: str
 
 
-def retention_shown(answer: Answer, q: str, calendar: Calendar) -> RetentionShown:
-    """Every number written out; cells lead to their people."""
+def retention_shown(answer: Answer, q: str, calendar: Calendar, path: str) -> RetentionShown:
+    """Every number written out; cells lead to their people. `path` is the page's."""
     rows, unit = answer["rows"], answer["unit"]
     currency = answer.get("currency") or ""
     shown = tuple(_row(row, place, q, unit, currency, calendar) for place, row in enumerate(rows))
+    heads = tuple(_heads(answer))
+    choices = _choices(answer, shown)
     spent = [f"{value:.2f}" if value is not None else None for value in answer.get("revenue_per_person", ())]
     return RetentionShown(
         reading=answer["reading"],
-        heads=tuple(_heads(answer)),
+        heads=heads,
         rows=shown,
         means=tuple(share(mean) if mean is not None else "" for mean in answer["means"]),
+        mean_intervals=tuple(between(interval) for interval in answer.get("mean_intervals", ())),
         spent=tuple(amount(value, currency) if value is not None else "" for value in spent) if currency else (),
         is_empty=not any(row["size"] for row in rows),
         has_open=any(not cell["is_complete"] for row in rows for cell in row["cells"]),
+        has_small=any(row.get("is_small") and row["size"] for row in rows),
+        min_size=count(answer.get("min_size", 0)),
+        versus=_versus(answer.get("versus"), shown, heads),
+        choices=choices,
+        chosen=_chosen(answer.get("versus"), choices),
+        suggestion=_suggestion(answer, path),
         places=tuple(
             (f"{place}:1", f"Of {row.label}: came again in the first period after")
             for place, row in enumerate(shown)
@@ -100,6 +146,8 @@ def retention_shown(answer: Answer, q: str, calendar: Calendar) -> RetentionShow
 
 def _heads(answer: Answer) -> list[str]:
     brackets = answer.get("brackets") or []
+    if answer.get("days"):
+        return [f"Day {day}" for day in answer["days"]]
     if brackets:
         spans = itertools.pairwise(brackets)
         return [f"Day {low}" if high == low + 1 else f"Day {low}–{high - 1}" for low, high in spans]
@@ -109,18 +157,83 @@ def _heads(answer: Answer) -> list[str]:
 
 def _row(row: Answer, place: int, q: str, unit: str, currency: str, calendar: Calendar) -> CohortShown:
     label = point_shown(datetime.fromisoformat(row["start"]), unit, calendar)
-    cells = tuple(_cell(cell, place, q, label, currency) for cell in row["cells"])
-    return CohortShown(label, count(row["size"]), cells)
+    cells = tuple(_cell(cell, row, place, q, label, currency) for cell in row["cells"])
+    return CohortShown(label, count(row["size"]), place, cells)
 
 
-def _cell(cell: Answer, place: int, q: str, label: str, currency: str) -> CellShown:
+def _cell(cell: Answer, row: Answer, place: int, q: str, label: str, currency: str) -> CellShown:
     value = cell["share"]
     step = 0 if not value else max(1, min(10, round(value * 10)))
     href = people_href("retention", q, cohort=place, period=cell["period"]) if cell["returned"] else ""
     text = share(value) if value is not None else ("open" if not cell["is_complete"] else "")
     more = amount(cell["revenue"], currency) if currency and cell["revenue"] is not None else ""
     spoken = f"{count(cell['returned'])} people of {label}, period {cell['period']}"
-    return CellShown(text, more, step, not cell["is_complete"], href, spoken)
+    if cell.get("interval"):
+        spoken += f"; 95 % interval {between(cell['interval'])}"
+    is_small = bool(row.get("is_small")) and value is not None
+    if is_small:
+        more = f"{more} {count(cell['returned'])} of {count(row['size'])}".strip()
+    return CellShown(text, more, step, not cell["is_complete"], is_small, href, spoken)
+
+
+def _choices(answer: Answer, shown: tuple[CohortShown, ...]) -> tuple[tuple[int, str], ...]:
+    """Cohorts with anybody in them, newest first; none where cohorts share people."""
+    if answer.get("cohort") == "recurring":
+        return ()
+    found = [(row.place, row.label) for row in shown if answer["rows"][row.place]["size"]]
+    return tuple(reversed(found)) if len(found) > 1 else ()
+
+
+def _chosen(versus: Answer | None, choices: tuple[tuple[int, str], ...]) -> tuple[int, int] | None:
+    """Those that are compared; else the newest but one and the one before it, for the newest has hardly begun."""
+    if versus:
+        return versus["cohort"], versus["other"]
+    newest = choices[1:] if len(choices) > 2 else choices
+    return (newest[0][0], newest[1][0]) if len(newest) > 1 else None
+
+
+def _versus(versus: Answer | None, shown: tuple[CohortShown, ...], heads: tuple[str, ...]) -> VersusShown | None:
+    if not versus:
+        return None
+    one, other = shown[versus["cohort"]], shown[versus["other"]]
+    rows = tuple(_period(test, heads[test["period"]]) for test in versus["periods"])
+    return VersusShown(one.label, other.label, one.size, other.size, versus["reading"], rows)
+
+
+def _period(test: Answer, head: str) -> VersusRow:
+    is_up = test["difference"] > 0
+    interval = test["interval"]
+    return VersusRow(
+        label=head,
+        share=share(test["share"]),
+        other=share(test["share_other"]),
+        difference=points(test["difference"]),
+        interval=f"{points(interval['low'])} to {points(interval['high'])}" if interval else "",
+        p=chance(test["p_holm"]),
+        verdict=("better" if is_up else "worse")
+        if test["is_clear"]
+        else ("cannot differ" if test["p"] is None else "too close to call"),
+        tone=("good" if is_up else "bad") if test["is_clear"] else "",
+    )
+
+
+def chance(p: float | None) -> str:
+    """A p value."""
+    if p is None:
+        return ""
+    return "< 0.001" if p < 0.001 else f"{p:.3f}"
+
+
+def _suggestion(answer: Answer, path: str) -> tuple[str, str] | None:
+    """The unit that fits how often people come, where it is another one: its words and its address."""
+    found = answer.get("usage_interval")
+    wanted = answer.get("question")
+    if not found or not isinstance(wanted, Mapping) or found["unit"] == answer["unit"]:
+        return None
+    if answer.get("days") or answer.get("brackets"):
+        return None
+    asked = {name: value for name, value in wanted.items() if name not in ("versus", "unit")}
+    return f"Look by {found['unit']}", address(path, {**asked, "unit": found["unit"]})
 
 
 def lifecycle_shown(answer: Answer, q: str, calendar: Calendar) -> LifecycleShown | None:

@@ -12,7 +12,12 @@ import ibis
 import pytest
 
 from analytics.models import Tenant
+from analytics.periods import Calendar
 from analytics.store import EventStore, StoreTimeout, event_store
+from kpis.explore.picks import EventPick
+from kpis.funnels import Funnel, Step, columns_of, funnel_read
+from kpis.retention_clock import ClockRetention, clock_retention_read
+from kpis.retention_clock import columns_of as retention_columns
 from tests.analytics.events import NOON, event, write
 from tests.analytics.lake.lakes import FIRST, LAST, files_of, seal
 from tests.parity.cluster import cluster, missing
@@ -49,7 +54,7 @@ def fields(n: int) -> dict[str, Any]:
         "duration_ms": n / 7 if n % 4 == 0 else None,
         "is_bot": n % 50 == 0,
         "session_id": f"s{n // 5}" if n % 2 else None,
-        "properties": {**hostile, "plan": ("pro", "free", "")[n % 3]},
+        "properties": {**hostile, "plan": ("pro", "free", "")[n % 3], "$groups": {"company": f"c{n % 7}", "n": n}},
         **money,
     }
 
@@ -91,6 +96,58 @@ def test_both_engines_give_the_same_answer(question: str, stocked: Tenant, spark
 def _rounded(value: Any) -> Any:
     """Means are sums of floats in any order: equal to 12 digits."""
     return float(f"{value:.12g}") if isinstance(value, float) else value
+
+
+FUNNEL: dict[str, Any] = {
+    "steps": tuple(Step(EventPick((name,))) for name in ("product_viewed", "signup", "order_completed")),
+    "start": FIRST,
+    "end": LAST,
+    "window": timedelta(days=2),
+    "curve": True,
+}
+FUNNELS: dict[str, dict[str, Any]] = {
+    "best": {},
+    "every": {"entry": "every"},
+    "session": {"session": True, "steps": tuple(Step(EventPick((name,))) for name in ("product_viewed", "signup"))},
+    "group": {"group": "company", "by": "country"},
+    "group, every": {"group": "company", "entry": "every", "hold": "properties.plan"},
+}
+
+
+@pytest.mark.parametrize("which", FUNNELS)
+def test_both_engines_give_the_same_funnel(which: str, stocked: Tenant, spark_url: str) -> None:
+    """With its curve and times, whoever matches it."""
+    funnel = Funnel(**{**FUNNEL, **FUNNELS[which]})
+    columns, properties = columns_of(funnel)
+    found = []
+    for engine in ("duckdb", spark_url):
+        start, end = funnel.span
+        with event_store(
+            tenant_id=stocked.pk, start=start, end=end, columns=columns, properties=properties, engine=engine
+        ) as store:
+            answer = funnel_read(store, funnel, timezone="UTC", now=LAST)
+        found.append((answer.steps, answer.breakdown, answer.curve, answer.times))
+    assert found[0] == found[1]
+    assert found[0][0][1].reached
+
+
+DAYS = {"start": NOON, "calendar": Calendar("UTC"), "periods": 4, "unit": "day", "cohort": "first_in_range"}
+
+
+@pytest.mark.parametrize("more", [{"days": (1, 2, 3)}, {"days": (0, 2), "mode": "on_or_after"}, {"versus": (0, 1)}])
+def test_both_engines_give_the_same_retention(more: dict[str, Any], stocked: Tenant, spark_url: str) -> None:
+    question = ClockRetention(**{**DAYS, **more})
+    columns, properties = retention_columns(question)
+    found = []
+    for engine in ("duckdb", spark_url):
+        start, end = question.span
+        with event_store(
+            tenant_id=stocked.pk, start=start, end=end, columns=columns, properties=properties, engine=engine
+        ) as store:
+            answer = clock_retention_read(store, question, now=LAST)
+        found.append((answer.rows, answer.means, answer.versus, answer.interval))
+    assert found[0] == found[1]
+    assert any(row.size for row in found[0][0])
 
 
 def test_the_cluster_sees_ranges_names_and_tenants_as_the_embedded_engine_does(

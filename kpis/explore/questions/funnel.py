@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from dataclasses import replace
 from typing import Any
 
 from pyroaring import BitMap
@@ -27,6 +28,8 @@ def funnel_of(wanted: Mapping[str, Any], asking: Asking) -> Funnel:
         window=wanted["window"],
         order=wanted["order"],
         entry=wanted["entry"],
+        session=wanted["session"],
+        group=wanted["group"] or None,
         exclusions=tuple(Exclusion(pick_of(one), one["after"], one["before"]) for one in wanted["exclusions"]),
         hold=wanted["hold"] or None,
         filters=tuple(wanted["filters"]),
@@ -34,16 +37,18 @@ def funnel_of(wanted: Mapping[str, Any], asking: Asking) -> Funnel:
         by=wanted["by"] or None,
         at=wanted["at"],
         limit=wanted["limit"],
+        curve=wanted["curve"],
         against=against_of(wanted, period, asking),
     )
 
 
 def _funnel_opening(funnel: Funnel) -> Opening:
     columns, properties = funnels.columns_of(funnel)
-    names = names_wanted(picks_of(funnel)) if funnel.order != "strict" else ()
+    names = () if funnel.order == "strict" or funnel.session else names_wanted(picks_of(funnel))
     start, end = funnel.span
     if funnel.against is not None:
-        start, end = min(start, funnel.against[0]), max(end, funnel.against[1] + funnel.window)
+        other = replace(funnel, start=funnel.against[0], end=funnel.against[1], against=None).span
+        start, end = min(start, other[0]), max(end, other[1])
     return Opening(start=start, end=end, columns=columns, properties=properties, names=names)
 
 
@@ -69,7 +74,12 @@ def funnel_plain(found: FunnelAnswer) -> dict[str, Any]:
             "to": other.answer.stamp.end.isoformat(),
             "steps": plain(other.answer.steps),
             "changes": plain(other.changes),
+            "split": plain(other.split),
+            "curve": plain(other.answer.curve),
         },
+        "counts": found.question.counts,
+        "curve": plain(found.curve),
+        "times": plain(found.times),
         "reading": found.reading,
         **found.stamp.plain(),
     }
@@ -77,6 +87,8 @@ def funnel_plain(found: FunnelAnswer) -> dict[str, Any]:
 
 def funnel_people(funnel: Funnel, place: Mapping[str, Any], desk: Desk) -> BitMap:
     """`place`: {"step": index, "outcome": "reached" | "dropped" | "still_open"}."""
+    if funnel.group:
+        raise QuestionError("a funnel of groups has no lists of people", "group")
     step, outcome = place.get("step"), place.get("outcome", "reached")
     if not isinstance(step, int) or not 0 <= step < len(funnel.steps):
         raise QuestionError("`step` is the index of a step, from 0", "place")

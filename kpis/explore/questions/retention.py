@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from datetime import timedelta
 from typing import Any
 
@@ -24,13 +24,14 @@ from kpis.retention_clock import (
     ClockCell,
     ClockRetention,
     ClockRow,
+    answered,
     came_before,
     clock_people,
     clock_retention_read,
-    reading_of,
 )
 from kpis.retention_clock import columns_of as retention_columns
 from kpis.series.question import QuestionError
+from kpis.usage_interval import usage_interval_read
 
 BEGINNING = timedelta(days=3660)
 
@@ -52,11 +53,23 @@ def retention_of(wanted: Mapping[str, Any], asking: Asking) -> ClockRetention:
         mode=wanted["mode"],
         first=pick_of(wanted.get("first") or {}),
         returning=pick_of(wanted.get("returning") or wanted.get("first") or {}),
+        days=tuple(wanted["days"]),
         brackets=tuple(wanted["brackets"]),
+        min_size=wanted["min_size"],
+        versus=versus_of(wanted["versus"]),
         revenue=wanted["revenue"],
         filters=tuple(wanted["filters"]),
         include=tuple(wanted["include"]),
     )
+
+
+def versus_of(cohorts: Sequence[int]) -> tuple[int, int] | None:
+    """Two cohorts, or none. Raises QuestionError."""
+    if not cohorts:
+        return None
+    if len(cohorts) != 2:
+        raise QuestionError("versus are two cohorts by their place in the table, from 0", "versus")
+    return cohorts[0], cohorts[1]
 
 
 def is_of_bitmaps(question: ClockRetention) -> bool:
@@ -113,9 +126,8 @@ def _from_bitmaps(question: ClockRetention, asking: Asking) -> dict[str, Any]:
         computed_at=asking.now,
         executor="rollup",
     )
-    return clock_plain(
-        ClockAnswer(question, tuple(rows), means, (), reading_of(question, tuple(rows), means), stamp), asking
-    )
+    interval = usage_interval_read(tenant_id=asking.tenant.id, until=question.span[1], now=asking.now)
+    return clock_plain(answered(question, tuple(rows), means, (), stamp, interval), asking)
 
 
 def _float(value: Any) -> float | None:
@@ -133,7 +145,12 @@ def clock_plain(found: ClockAnswer, asking: Asking) -> dict[str, Any]:
         "means": list(found.means),
         "revenue_per_person": [None if value is None else value / 10**exponent for value in found.revenue_per_person],
         "currency": asking.tenant.base_currency if found.question.revenue else None,
+        "mean_intervals": plain(found.mean_intervals),
+        "days": list(found.question.days),
         "brackets": list(found.question.brackets),
+        "min_size": found.question.min_size,
+        "versus": plain(found.versus),
+        "usage_interval": plain(found.interval),
         "reading": found.reading,
         **found.stamp.plain(),
     }
@@ -163,7 +180,7 @@ def retention_people(question: ClockRetention, place: Mapping[str, Any], desk: D
     cohort, period = place.get("cohort"), place.get("period")
     if not isinstance(cohort, int) or not 0 <= cohort < question.periods:
         raise QuestionError("`cohort` is the index of a row, from 0", "place")
-    if not isinstance(period, int) or not 0 <= period < len(question.offsets) - 1:
+    if not isinstance(period, int) or not 0 <= period < len(question.windows):
         raise QuestionError("`period` is the index of a cell, from 0", "place")
     known = _known_before(question, desk)
     with desk.open(_retention_opening(question)) as source:

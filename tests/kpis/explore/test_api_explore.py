@@ -268,6 +268,7 @@ def test_retention_comes_from_bitmaps_or_from_the_lake_and_they_agree(api: Calle
 
     money = {**asked, "clock": "24h", "revenue": True}
     first = api.post("explore/retention/", money).json()["rows"][0]["cells"][0]
+    assert first.pop("interval") == {"low": pytest.approx(0.3424, abs=1e-4), "high": 1.0}
     assert first == {"period": 0, "returned": 2, "share": 1.0, "revenue": "10.00", "is_complete": True}
     place = {"kind": "retention", "question": money, "place": {"cohort": 0, "period": 0}}
     assert api.post("explore/people/", place).json()["people"] == [1, 2]
@@ -300,3 +301,52 @@ def test_everything_that_one_person_did_is_shown_to_analysts_and_written_down(ap
     assert problem(caller(shop, scopes=["kpis:read"]).get("users/1/timeline/"))["status"] == 403
     with tenant_context(shop.pk):
         assert list(PeopleRead.objects.values_list("what", "question")) == [("timeline", {"person": 1})]
+
+
+def test_a_funnel_tells_its_curve_its_times_and_what_changed(api: Caller) -> None:
+    """Ann needed two hours, Bob's week is over, Cyd has been watched for four days."""
+    asked = {"steps": SHOP, **MARCH, "compare": "2026-02-23..2026-03-02"}
+    found = api.post("explore/funnel/", asked).json()
+    curve = found["curve"]
+    assert [(p["seconds"], p["share"], p["at_risk"], p["converted"]) for p in curve["points"]] == [
+        (7200.0, pytest.approx(1 / 3), 3, 1)
+    ]
+    assert (curve["entered"], curve["censored"], curve["until_seconds"]) == (3, 1, 604_800.0)
+    assert found["times"] == [{"low": 3600, "high": 10_800, "n": 1, "share": 1.0}]
+    assert found["counts"] == "people"
+    assert found["comparison"]["split"] is None  # nobody before
+    assert api.post("explore/funnel/", {**asked, "curve": False}).json()["curve"] is None
+
+
+def test_attempts_visits_and_groups_over_http(api: Caller) -> None:
+    """Ann filled her basket an hour after she looked, Bob four: no visit lasts as long without an event."""
+    asked = {"steps": SHOP, **MARCH}
+    visits = api.post("explore/funnel/", {**asked, "session": True, "entry": "every"}).json()
+    assert visits["counts"] == "attempts"
+    assert [(step["reached"], step["dropped"], step["still_open"]) for step in visits["steps"]] == [
+        (3, 3, 0), (0, 0, 0), (0, 0, 0),
+    ]  # fmt: skip
+    groups = api.post("explore/funnel/", {**asked, "group": "company"}).json()
+    assert (groups["counts"], groups["entered"]) == ("groups", 0)
+    who = {"kind": "funnel", "question": {**asked, "group": "company"}, "place": {"step": 0}}
+    answer = api.post("explore/people/", who)
+    assert answer.status_code == 400
+    assert "no lists of people" in str(problem(answer))
+
+
+def test_two_cohorts_and_the_interval_between_uses_over_http(api: Caller) -> None:
+    """Two came first on Monday, one on Sunday; nobody ever came on two days."""
+    asked = {"unit": "day", "periods": 8, "from": "2026-03-02", "versus": [6, 0], "min_size": 2}
+    found = api.post("explore/retention/", asked).json()
+    assert found["executor"] == "rollup"
+    assert [row["is_small"] for row in found["rows"]] == [False, *[True] * 7]
+    assert found["versus"]["size"] == 1
+    assert [(test["period"], test["difference"], test["p"]) for test in found["versus"]["periods"]][:2] == [
+        (0, 0.0, None), (1, 0.0, None),
+    ]  # fmt: skip
+    assert found["usage_interval"] is None
+    assert found["rows"][0]["cells"][0]["interval"]["high"] == 1.0
+    clock = api.post("explore/retention/", {"clock": "24h", "unit": "day", "periods": 8, "from": "2026-03-02",
+                                            "days": [1, 3]}).json()  # fmt: skip
+    assert clock["days"] == [1, 3]
+    assert [cell["returned"] for cell in clock["rows"][0]["cells"]] == [0, 0]

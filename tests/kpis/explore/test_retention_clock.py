@@ -10,11 +10,12 @@ import numpy as np
 import pytest
 
 from analytics.models import Tenant
-from analytics.periods import Calendar
+from analytics.periods import Calendar, to_micros
 from kpis.explore.picks import EventPick
 from kpis.retention import retention_read
 from kpis.retention_clock import ClockAnswer, ClockRetention, clock_people, clock_retention_read
 from kpis.series.question import QuestionError
+from kpis.usage_interval import interval_in, usage_interval_read
 from tests.kpis.story import PEOPLE, Story
 from tests.lake_tables import lake_store
 
@@ -148,3 +149,23 @@ def test_bitmaps_and_the_lake_give_the_same_calendar_retention(acme: Tenant) -> 
                 assert table(found) == [(row.size, [cell.returned for cell in row.cells]) for row in expected.rows], (
                     shared
                 )
+
+
+@pytest.mark.django_db
+def test_bitmaps_and_the_lake_tell_the_same_interval_between_uses(acme: Tenant) -> None:
+    """By local days of Paris, over a change of its clocks; a sample is of the same people whatever the day."""
+    paris = Calendar("Europe/Paris")
+    start = paris.day_start(datetime(2026, 3, 16, tzinfo=UTC).date())
+    dice, story = random.Random(12), Story(acme)
+    person, ts = [], []
+    for _ in range(120):
+        who, at = dice.choice(list(PEOPLE)), start + dice.randrange(0, 35 * 24 * 60) * timedelta(minutes=1)
+        story.add("$pageview", at, who)
+        person.append(PEOPLE[who])
+        ts.append(to_micros(at))
+    now = start + 36 * DAY
+    story.count(now)
+    from_bitmaps = usage_interval_read(tenant_id=acme.pk, until=now, now=now)
+    assert from_bitmaps == interval_in(np.array(person), np.array(ts), paris, now)
+    assert from_bitmaps is not None
+    assert from_bitmaps.people == 7

@@ -189,3 +189,49 @@ def test_the_answer_as_a_file(kind: str, olga: Client) -> None:
 def test_a_file_of_a_bad_question_says_so(olga: Client) -> None:
     assert "at least two steps" in text_of(olga.get(at("/explore/funnel.csv", {"steps": []})), 400)
     assert "`?q=`" in text_of(olga.get("/explore/funnel.csv"), 400)
+
+
+def test_the_conversion_curve_is_drawn_and_written_as_a_table(olga: Client) -> None:
+    """Ann needed two hours; of the three, Cyd has been watched for four days of her seven."""
+    page = text_of(olga.get(at(FUNNEL, SHOP)))
+    assert '<svg class="lines curve"' in page
+    assert '<polygon class="band"' in page
+    assert "33.3 % convert within 7 d" in page
+    assert "1 who still have time count only for as long as they have been watched" in page
+    assert '<th scope="row">2 h</th><td class="number">33.3 %</td>' in page
+    assert '<td class="number">1</td><td class="number">3</td>' in page  # converted, still watched
+    assert '<th scope="row" class="nowrap">1 h – 3 h</th>' in page
+    plain = text_of(olga.get(at(FUNNEL, {**SHOP, "curve": False})))
+    assert "lines curve" not in plain
+    assert '<option value="0" selected>Leave them out</option>' in plain
+
+
+def test_what_made_the_difference_stands_below_the_comparison(olga: Client) -> None:
+    found = {**SHOP, "from": "2026-03-03", "to": "2026-03-10", "compare": "2026-03-01..2026-03-03", "window": "1d"}
+    page = text_of(olga.get(at(FUNNEL, found)))
+    assert "What made the difference" in page
+    assert "How many entered" in page
+    # Before: Ann and Bob both filled a basket, Ann ordered: 2 · 1 · 0.5. Now: Cyd looked and no more.
+    assert "−50.0 pp" in page
+    assert '<th scope="row">Together</th>' in page
+
+
+def test_visits_attempts_and_groups_are_choices_of_the_form_and_of_the_answer(olga: Client) -> None:
+    form = {"do": "show", "step": ["a", "b"], "a.event": "page_view", "b.event": "cart_updated", "entry": "every",
+            "session": "1", "group": "company", "curve": "0"}  # fmt: skip
+    asked = question_in(olga.get(FUNNEL, form))
+    assert {name: asked[name] for name in ("entry", "session", "group", "curve")} == {
+        "entry": "every", "session": True, "group": "company", "curve": False,
+    }  # fmt: skip
+    assert escape("A visit is a person's, so a funnel of groups cannot") in text_of(olga.get(at(FUNNEL, asked)))
+    page = text_of(olga.get(at(FUNNEL, {**SHOP, "entry": "every", "session": True})))
+    assert "3 attempts began with" in page
+    assert "in one visit" in page
+    assert '<option value="1" selected>All in one visit</option>' in page
+    assert "Attempts are counted" in page
+    groups = text_of(olga.get(at(FUNNEL, {**SHOP, "group": "company"})))
+    assert "/explore/people/" not in groups
+    assert 'name="group" value="company"' in groups
+    assert "no lists of people" in text_of(
+        olga.get(at("/explore/people/", {**SHOP, "group": "company"}, kind="funnel", step=0, outcome="reached")), 400
+    )

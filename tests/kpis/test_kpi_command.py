@@ -72,6 +72,10 @@ def test_people_read_a_table(shop: Tenant) -> None:
         (("orders.count", "--tenant", "nobody", "--from", "2026-03-02", "--to", "2026-03-04"), "no tenant 'nobody'"),
         (("orders.count", "--tenant", "acme", "--from", "March", "--to", "2026-03-04"), "'March' is no date"),
         (("orders.count", "--tenant", "acme", "--from", "2026-03-04", "--to", "2026-03-04"), "the range is empty"),
+        (
+            ("orders.count", "--tenant", "acme", "--from", "2026-03-05", "--to", "2026-03-04"),
+            "--to 2026-03-04 must be later than --from 2026-03-05",
+        ),
         (("orders.count", *RANGE, "--by", "shoe_size"), "no dimension"),
     ],
 )

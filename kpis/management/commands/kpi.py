@@ -10,6 +10,7 @@ from zoneinfo import ZoneInfo
 from django.core.management.base import BaseCommand, CommandError
 from django.utils import timezone
 
+from analytics.periods import RangeError
 from analytics.registry import UnknownName
 from analytics.tenancy import UnknownTenant, tenant_by_slug
 from kpis.contracts import Series, plain, written
@@ -38,6 +39,8 @@ class Command(BaseCommand):
     def handle(self, *args: Any, **options: Any) -> None:
         try:
             found = _found(options)
+        except RangeError:
+            raise CommandError(f"--to {options['end']} must be later than --from {options['start']}.") from None
         except (UnknownTenant, UnknownName, QuestionError, NoCalendar, FormulaError) as error:
             raise CommandError(str(error)) from error
         if not options["json"]:

@@ -28,6 +28,14 @@ POINTS: Final = (
     "erasure.after_commit",  # erased in PostgreSQL, the lake still holds it
     "erasure.after_seal",  # rewritten, the former files are still there
     "erasure.after_purge",  # gone from the lake, no receipt yet
+    "retention.before_floors",  # floors raised in the open transaction
+    "retention.after_floors",  # hours are frozen, every event is still there
+    "retention.after_detach",  # a month without its table being dropped
+    "retention.after_drop",
+    "retention.after_batch",  # some events of many are gone
+    "retention.after_events",  # gone from PostgreSQL, what belongs to them is still there
+    "retention.after_rows",  # the lake still holds them
+    "retention.after_lake",  # nothing is left to do but to say so
 )
 
 

@@ -2,9 +2,15 @@
 
 from __future__ import annotations
 
+import logging
 from datetime import date, datetime
 
-from django.db import connections
+import psycopg
+from django.db import OperationalError, connections, transaction
+
+from analytics.failpoints import failpoint
+
+logger = logging.getLogger("bellwether.retention")
 
 MONTHS_AHEAD = 2
 
@@ -41,3 +47,47 @@ def partitions_list(*, using: str = "default") -> list[tuple[str, str, int, int]
         cursor.execute("SELECT name, bounds, bytes, estimate FROM bw_partitions()")
         rows: list[tuple[str, str, int, int]] = cursor.fetchall()
     return rows
+
+
+def partitions_past(*, using: str = "default") -> list[tuple[date, bool]]:
+    """Months of which no tenant keeps an event, oldest first, and whether each is still part of the event store."""
+    with connections[using].cursor() as cursor:
+        cursor.execute("SELECT month, is_attached FROM bw_partitions_past()")
+        rows: list[tuple[date, bool]] = cursor.fetchall()
+    return rows
+
+
+def partitions_retire(*, using: str = "default") -> list[str]:
+    """Detach and drop the months of which no tenant keeps an event; the dropped ones (YYYY-MM).
+
+    Each step is a statement of its own, so a kill leaves at worst a detached table, which the next call drops. A month
+    that writers or readers hold on to for seconds waits for the next call.
+    """
+    for month, is_attached in partitions_past(using=using):
+        if is_attached:
+            _drop(month, using)  # of an earlier time, were there one, it would be in the way
+            if not _detached(month, using):
+                break
+            failpoint("retention.after_detach")
+    dropped = [f"{month:%Y-%m}" for month, is_attached in partitions_past(using=using) if not is_attached]
+    for name in dropped:
+        _drop(date.fromisoformat(f"{name}-01"), using)
+        failpoint("retention.after_drop")
+    return dropped
+
+
+def _detached(month: date, using: str) -> bool:
+    try:
+        with transaction.atomic(using=using), connections[using].cursor() as cursor:
+            cursor.execute("SELECT bw_partition_detach(%s)", [month])
+            return bool(cursor.fetchone()[0])
+    except OperationalError as error:
+        if isinstance(error.__cause__, psycopg.errors.LockNotAvailable):
+            logger.warning("the month %s is in use and is detached another time", f"{month:%Y-%m}")
+            return False
+        raise
+
+
+def _drop(month: date, using: str) -> None:
+    with connections[using].cursor() as cursor:
+        cursor.execute("SELECT bw_partition_drop(%s)", [month])

@@ -22,7 +22,7 @@ from analytics.answers import answers_mentioning
 from analytics.imports import uploads_forget
 from analytics.models import Identity, LakePiece, Quarantine, Subject
 from analytics.sealing import SealBroken, keyring, unseal
-from analytics.signals import subject_erased
+from analytics.signals import subject_erased, subject_erasing
 from analytics.spool import Spool, spool_folder
 from analytics.tenancy import tenant_context
 from analytics.writing.merging import LOCK
@@ -245,6 +245,9 @@ def erase_subject(
         traces = _find(tenant_id, distinct_id, subject_id, using)
         parameters = _parameters(tenant_id, traces, now)
         rows = {store: _count(cursor, statement, parameters) for store, statement in STATEMENTS}
+        told: dict[str, Any] = {"subjects": traces.subjects, "names": traces.names, "now": now, "using": using}
+        if changed := sum(n for _, n in subject_erasing.send(sender=Receipt, tenant_id=tenant_id, **told)):
+            rows["buckets"] = changed
         left = {store: _scan(cursor, statement, parameters) for store, statement in VERIFY}
         transaction.set_rollback(dry_run, using=using)
     rows["lake"], left["lake"] = _erase_lake(tenant_id, traces.subjects, now, dry_run, using)

@@ -105,6 +105,16 @@ SELECT {", ".join(f"s.{name.strip()}" for name in FIELDS.split(","))}
                    AND s.start >= %(first)s AND s.start <= %(last)s
  WHERE s.sdk_id IS NULL"""
 
+# Those that are derived again, and any that reaches to where events are kept.
+FROZEN = f"""
+SELECT id, person_id, is_bot, is_internal, {MICROS.format('"end"')} FROM bw_session
+ WHERE tenant_id = %(tenant)s AND id = ANY (%(ids)s) AND start < %(limit)s
+ UNION
+SELECT id, person_id, is_bot, is_internal, {MICROS.format('"end"')} FROM bw_session
+ WHERE tenant_id = %(tenant)s AND start < %(limit)s AND start >= %(limit)s - interval '2 days'
+   AND "end" >= %(limit)s - interval '30 minutes'"""
+FOREVER = 2**62
+
 STAGE = """
 CREATE TEMPORARY TABLE IF NOT EXISTS bw_session_stage (
     id uuid, person_id int4, sdk_id text, start timestamptz, "end" timestamptz, events int4, pageviews int4,
@@ -127,10 +137,13 @@ SessionRow = tuple[
 
 @dataclass(frozen=True, slots=True)
 class SessionRules:
-    """Event names that form no session (they make nobody active), and those that are page views."""
+    """Event names that form no session (they make nobody active), and those that are page views. Sessions that start
+    before `kept_from` stay as they are, because events of theirs are gone.
+    """
 
     ignored: frozenset[str]
     pageviews: frozenset[str]
+    kept_from: datetime | None = None
 
 
 def session_id(tenant_id: int, person_id: int, cohort: int, name: str) -> uuid.UUID:
@@ -169,6 +182,17 @@ def sessionise(tenant_id: int, block: Block, rules: SessionRules) -> list[Sessio
     ]  # fmt: skip
 
 
+def session_keys(
+    ts: npt.NDArray[np.int64], owner: npt.NDArray[np.int64], sdk: npt.NDArray[np.int64]
+) -> npt.NDArray[np.int64]:
+    """A number for each event that is the same for the events of one session. Events lie by owner and time; `owner`
+    counts from 0, and `sdk` is the number of the SDK's session id, -1 without one. Sessions with such an id are numbers
+    from 0, with that of the id in the lower half; the others are below 0. Pure."""
+    run = _pieces(ts, _runs(ts, owner))
+    code = _filled(sdk, run)
+    return np.where(code >= 0, owner << 32 | code, -1 - run)
+
+
 def _cohorts(block: Block) -> npt.NDArray[np.int64]:
     flags = block.numbers("is_bot").values + 2 * block.numbers("is_internal").values
     return np.asarray(flags, dtype=np.int64)
@@ -182,17 +206,6 @@ def _in_order(block: Block) -> Block:
     ts, person, cohort = block.numbers("ts").values, block.numbers("person_id").values, _cohorts(block)
     order = np.lexsort((ts, cohort, person))
     a, b = order[1:], order[:-1]
-def session_keys(
-    ts: npt.NDArray[np.int64], owner: npt.NDArray[np.int64], sdk: npt.NDArray[np.int64]
-) -> npt.NDArray[np.int64]:
-    """A number for each event that is the same for the events of one session. Events lie by owner and time; `owner`
-    counts from 0, and `sdk` is the number of the SDK's session id, -1 without one. Sessions with such an id are numbers
-    from 0, with that of the id in the lower half; the others are below 0. Pure."""
-    run = _pieces(ts, _runs(ts, owner))
-    code = _filled(sdk, run)
-    return np.where(code >= 0, owner << 32 | code, -1 - run)
-
-
     if np.any((ts[a] == ts[b]) & (person[a] == person[b])):
         texts = [_ranks(block.texts(name)) for name in (*ATTRIBUTES, "session_id")]
         order = np.lexsort((*texts, ts, cohort, person))
@@ -281,7 +294,7 @@ def derive_touched(
         row for block in blocks for row in sessionise(tenant_id, block, rules) if _is_touched(row, touched, closed)
     ]
     known = {row[0]: row for row in _fetch(KNOWN, base | _params(closed, (0, 0)) | {"ids": list(touched)})}
-    return _replace(tenant_id, sessions, known, using)
+    return _replace(tenant_id, *unfrozen(tenant_id, sessions, known, rules, using=using), using)
 
 
 def _is_touched(row: SessionRow, touched: set[uuid.UUID], closed: Windows) -> bool:
@@ -303,8 +316,38 @@ def derive_persons(tenant_id: int, first: int, end: int, rules: SessionRules, *,
         )
         known = {row[0]: row for row in cursor.fetchall()}
     sessions = sessionise(tenant_id, block, rules)
-    _replace(tenant_id, sessions, known, using)
+    _replace(tenant_id, *unfrozen(tenant_id, sessions, known, rules, using=using), using)
     return len(sessions)
+
+
+def unfrozen(
+    tenant_id: int,
+    sessions: list[SessionRow],
+    known: Mapping[uuid.UUID, Any],
+    rules: SessionRules,
+    *,
+    using: str = "default",
+) -> tuple[list[SessionRow], Mapping[uuid.UUID, Any]]:
+    """What may be changed of derived sessions and known ones: not those that began before events are kept, and not what
+    is left of their events, which looks like a session of its own.
+    """
+    limit = rules.kept_from
+    if limit is None:
+        return sessions, known
+    params = {"tenant": tenant_id, "ids": [row[0] for row in sessions], "limit": limit, "using": using}
+    begun, last = set[uuid.UUID](), dict[tuple[int, bool, bool], int]()
+    for key, person, is_bot, is_internal, end in _fetch(FROZEN, params):
+        begun.add(key)
+        who = (person, is_bot, is_internal)
+        last[who] = max(end, last.get(who, end))
+    kept = [
+        row
+        for row in sessions
+        if row[0] not in begun
+        and row[3] >= limit
+        and (row[2] is not None or to_micros(row[3]) > last.get((row[1], row[11], row[12]), -FOREVER) + GAP)
+    ]
+    return kept, {key: row for key, row in known.items() if row[3] >= limit}
 
 
 def _read_closed(windows: Windows, base: Mapping[str, Any]) -> tuple[list[Block], Windows]:

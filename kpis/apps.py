@@ -7,7 +7,7 @@ from typing import Any
 from django.apps import AppConfig
 from django.utils.module_loading import autodiscover_modules
 
-from analytics.signals import subject_erased
+from analytics.signals import counting_due, subject_erased, subject_erasing
 
 
 def forget(sender: Any, *, tenant_id: int, subject_ids: list[int], **_: Any) -> None:
@@ -17,6 +17,24 @@ def forget(sender: Any, *, tenant_id: int, subject_ids: list[int], **_: Any) -> 
 
     answers_forget(tenant_id=tenant_id)
     people_forget(tenant_id=tenant_id, people=subject_ids)
+
+
+def leave(sender: Any, *, tenant_id: int, subjects: list[int], names: list[str], now: Any, using: str, **_: Any) -> int:
+    """Take people who are being erased out of what cannot be counted again; how many buckets."""
+    from analytics.retention import floors_read
+
+    if floors_read(tenant_id, using=using).kept_from is None:
+        return 0
+    from kpis.rollup.frozen import people_leave
+
+    return people_leave(tenant_id=tenant_id, subjects=subjects, names=names, now=now, using=using)
+
+
+def count(sender: Any, *, tenant_id: int, now: Any, **_: Any) -> None:
+    """Count what is dirty, before events of it go."""
+    from kpis.rollup.refresh import refresh_tenant
+
+    refresh_tenant(tenant_id, now=now)
 
 
 class KpisConfig(AppConfig):
@@ -32,4 +50,6 @@ class KpisConfig(AppConfig):
         from kpis.segments import jobs as segments_jobs  # noqa: F401  registers the nightly refresh
 
         subject_erased.connect(forget, dispatch_uid="kpis.segments.forget")
+        subject_erasing.connect(leave, dispatch_uid="kpis.rollup.leave")
+        counting_due.connect(count, dispatch_uid="kpis.rollup.count")
         answers.listen()

@@ -72,6 +72,7 @@ class Series:
 
     `total` is worked out over the whole range from merged states, never by adding points. `data_through` is the instant
     up to which everything received is counted. `is_partial` says that money without an exchange rate is missing in it.
+    `events_from` is set when events had to be read of a time of which some are gone: only from then on all are there.
     """
 
     metric: str
@@ -95,6 +96,7 @@ class Series:
     computed_at: datetime
     executor: Executor
     exponent: int = 2
+    events_from: datetime | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -175,6 +177,8 @@ def plain(series: Series) -> dict[str, Any]:
         "computed_at": series.computed_at.isoformat(),
         "executor": series.executor,
     }
+    if series.events_from is not None:
+        answer["events_from"] = series.events_from.isoformat()
     if series.by is not None:
         answer["by"] = series.by
         answer["series"] = [

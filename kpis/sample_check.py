@@ -7,6 +7,7 @@ import time
 from datetime import date, datetime, timedelta
 
 from analytics.models import DirtyMark
+from analytics.retention import day_from, floors_read
 from analytics.tenancy import tenant_context
 from kpis.models import RollupCheck
 from kpis.series.context import context_read
@@ -41,6 +42,9 @@ def _chosen(tenant_id: int, now: datetime, seed: int | None) -> date | None:
         return None
     calendar = context.calendar
     first, end = calendar.local_date(context.first_day), calendar.local_date(min(now, context.known_until))
+    floor = floors_read(tenant_id).kept_from
+    if floor is not None:
+        first = max(first, calendar.local_date(day_from(calendar, floor)))
     marks = DirtyMark.objects.filter(tenant_id=tenant_id)
     if marks.filter(minute__isnull=True).exists():
         return None  # a person's minutes are not known before they are expanded

@@ -88,6 +88,9 @@ class SeriesSerializer(Ranged):
     is_partial = serializers.BooleanField(help_text="money without an exchange rate is missing")
     computed_at = serializers.DateTimeField()
     executor = serializers.ChoiceField(choices=["rollup", "events"])
+    events_from = serializers.DateTimeField(
+        required=False, help_text="there when events had to be read of a time of which some are not kept any more"
+    )
     by = serializers.CharField(required=False)
     series = BreakdownSerializer(many=True, required=False)
 

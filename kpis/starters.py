@@ -104,14 +104,26 @@ def _span(order: Order) -> tuple[date, date]:
     if known is None:
         raise NothingToDo("There are no events to count.")
     first, end = order.first or known[0], order.end or known[1]
+    _refuse_gone(order)
     if end <= first:
         raise NothingToDo(f"There are no events between {first} and {end}.")
     return first, end
 
 
+def _refuse_gone(order: Order) -> None:
+    """Raises NothingToDo when the order begins with days of which events are not kept any more."""
+    from kpis.rollup.frozen import DaysGone, days_check
+
+    try:
+        days_check(tenant_id=order.tenant.id, first=order.first)
+    except DaysGone as error:
+        raise NothingToDo(str(error)) from None
+
+
 def _days(order: Order) -> tuple[date, date]:
     today = Calendar(order.tenant.zone).local_date(order.now)
     first, end = order.first or today, order.end or today
+    _refuse_gone(order)
     if end <= first:
         raise NothingToDo("`to` is exclusive and must be later than `from`.")
     return first, end

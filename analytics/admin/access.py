@@ -14,7 +14,7 @@ from django.utils import timezone
 from analytics.access import services
 from analytics.access.roles import EVERY_SCOPE
 from analytics.admin.base import WRITERS, ReadOnlyAdmin, TenantAdmin
-from analytics.models import ApiKey, Calendar, Membership, Tenant
+from analytics.models import ApiKey, Calendar, EventRetention, Membership, Tenant
 
 
 @admin.register(Tenant)
@@ -22,13 +22,25 @@ class TenantRowAdmin(TenantAdmin):
     """The chosen tenant. Its zone, week and currency are changed by a new calendar version, not here."""
 
     list_display = ("slug", "name", "zone", "base_currency")
-    readonly_fields = ("slug", "zone", "base_currency", "week_start", "created_at")
+    readonly_fields = (
+        "slug", "zone", "base_currency", "week_start", "created_at", "events_gone_before", "events_kept_from",
+    )  # fmt: skip
 
     def has_add_permission(self, request: HttpRequest, obj: Any = None) -> bool:
         return False
 
     def has_delete_permission(self, request: HttpRequest, obj: Any = None) -> bool:
         return False
+
+
+@admin.register(EventRetention)
+class EventRetentionAdmin(TenantAdmin):
+    """Events that go sooner than the others, from the next clean-up on (Sunday 03:00, or `manage.py retention`)."""
+
+    list_display = ("name", "days", "gone_before")
+    ordering = ("name",)
+    exclude = ("tenant",)
+    readonly_fields = ("gone_before",)
 
 
 @admin.register(Calendar)

@@ -4,7 +4,7 @@ from analytics.models.answers import IdempotentAnswer
 from analytics.models.events import Event, EventKey, ExchangeRate, Outbox, OutcomeCount, Quarantine
 from analytics.models.lake import LakeMark, LakePiece
 from analytics.models.people import Group, Identity, IdentityEdge, Profile, Session, Subject, Suppression
-from analytics.models.tenants import ApiKey, Calendar, Membership, Tenant
+from analytics.models.tenants import ApiKey, Calendar, EventRetention, Membership, Tenant
 from analytics.models.work import DirtyMark, DuePeriod, Job, ScheduleChoice
 
 __all__ = [
@@ -14,6 +14,7 @@ __all__ = [
     "DuePeriod",
     "Event",
     "EventKey",
+    "EventRetention",
     "ExchangeRate",
     "Group",
     "IdempotentAnswer",

@@ -6,11 +6,24 @@ from typing import ClassVar
 
 from django.conf import settings
 from django.contrib.postgres.fields import ArrayField
+from django.core.exceptions import ValidationError
+from django.core.validators import MaxValueValidator, MinValueValidator
 from django.db import models
 from django.utils import timezone
 
 from analytics.ids import uuid7
 from analytics.models.base import TenantForeignKey
+
+SHORTEST_DAYS, LONGEST_DAYS = 7, 36_500
+"""How long events may be kept. Hours are open for days after they end, so that a week is the least."""
+DAYS = [MinValueValidator(SHORTEST_DAYS), MaxValueValidator(LONGEST_DAYS)]
+
+
+def refuse_longer(field: str, days: int | None) -> None:
+    """Raises ValidationError when the platform keeps events for less."""
+    most = settings.ANALYTICS_RETENTION_DAYS
+    if days is not None and most and days > most:
+        raise ValidationError({field: f"The platform keeps events for {most} days; give at most that."})
 
 
 class Tenant(models.Model):
@@ -24,12 +37,58 @@ class Tenant(models.Model):
     week_start = models.SmallIntegerField(default=0, help_text="0 is Monday")
     settings = models.JSONField(default=dict, blank=True)
     created_at = models.DateTimeField(default=timezone.now)
+    retention_days = models.PositiveIntegerField(
+        "days that events are kept",
+        null=True,
+        blank=True,
+        validators=DAYS,
+        help_text="Events of days older than this are deleted; empty: as long as the platform keeps them. "
+        "Numbers that were counted stay.",
+    )
+    events_gone_before = models.DateTimeField(
+        null=True, blank=True, editable=False, help_text="No event before this instant is kept."
+    )
+    events_kept_from = models.DateTimeField(
+        null=True,
+        blank=True,
+        editable=False,
+        help_text="All events from this instant on are kept; numbers of hours before it stay as they were counted.",
+    )
 
     class Meta:
         db_table = "bw_tenant"
 
     def __str__(self) -> str:
         return self.slug
+
+    def clean(self) -> None:
+        refuse_longer("retention_days", self.retention_days)
+
+
+class EventRetention(models.Model):
+    """Events of one name that go sooner than the tenant's others. `gone_before` follows the clean-up."""
+
+    id = models.BigAutoField(primary_key=True)
+    tenant = TenantForeignKey()
+    name = models.CharField("event", max_length=200)
+    days = models.PositiveIntegerField("days that it is kept", validators=DAYS)
+    gone_before = models.DateTimeField(
+        null=True, blank=True, editable=False, help_text="No event of the name before this is kept."
+    )
+
+    class Meta:
+        db_table = "bw_event_retention"
+        verbose_name = "retention of an event"
+        verbose_name_plural = "retention of events"
+        constraints: ClassVar = [models.UniqueConstraint(fields=["tenant", "name"], name="bw_event_retention_once")]
+
+    def __str__(self) -> str:
+        return f"{self.name}: {self.days} days"
+
+    def clean(self) -> None:
+        refuse_longer("days", self.days)
+        if EventRetention.objects.filter(name=self.name).exclude(pk=self.pk).exists():
+            raise ValidationError({"name": "This event has a retention already; change that one."})
 
 
 class Calendar(models.Model):

@@ -12,11 +12,13 @@ from analytics.serializers.paging import Counted
 
 
 class TenantSerializer(serializers.ModelSerializer[Tenant]):
-    """The tenant of the credential. `week_start` counts from Monday = 0."""
+    """The tenant of the credential. `week_start` counts from Monday = 0; before `events_kept_from` events are gone."""
 
     class Meta:
         model = Tenant
-        fields = ["slug", "name", "zone", "base_currency", "week_start", "created_at"]
+        fields = [
+            "slug", "name", "zone", "base_currency", "week_start", "created_at", "retention_days", "events_kept_from",
+        ]  # fmt: skip
         read_only_fields = fields
 
 

@@ -17,6 +17,7 @@ from django.db.backends.base.base import BaseDatabaseWrapper
 from analytics.contracts import CapturedEvent, Outcome, Refusal, Verdict
 from analytics.sealing import keyring, seal
 from analytics.writing import rows, staging
+from analytics.writing.lateness import TOO_OLD, kept_from_of
 from analytics.writing.merging import merge_identities
 from analytics.writing.profiles import change_groups, change_profiles
 from analytics.writing.refusals import Held, held_event, held_refusal, hold, record_outcomes
@@ -85,6 +86,7 @@ def _store_isolating(cursor: psycopg.Cursor[Any], placed: Sequence[Placed], batc
 
 
 def _store(cursor: psycopg.Cursor[Any], placed: Sequence[Placed], batch: Batch) -> None:
+    placed = _young_enough(cursor, placed, batch)
     subjects = _subjects(cursor, placed)
     welcome = [item for item in placed if not _is_erased(item, subjects, batch)]
     encoded = _encode(cursor, welcome, subjects, batch)
@@ -123,6 +125,22 @@ def _subjects(cursor: psycopg.Cursor[Any], placed: Sequence[Placed]) -> dict[Per
         for link in event.links:
             seen.setdefault((event.tenant_id, link.other), event.timestamp)
     return subjects_of(cursor, seen)
+
+
+def _young_enough(cursor: psycopg.Cursor[Any], placed: Sequence[Placed], batch: Batch) -> Sequence[Placed]:
+    """Without those of days that are gone: their hours cannot be counted any more."""
+    floors = kept_from_of(cursor, [event for _, event in placed], batch.now)
+    if not floors:
+        return placed
+    young: list[Placed] = []
+    for place, event in placed:
+        floor = floors.get(event.tenant_id)
+        if floor is None or event.timestamp >= floor:
+            young.append((place, event))
+            continue
+        detail = f"events before {floor.isoformat()} are not kept any more"
+        batch.verdicts[place] = Verdict(event.event_id, Outcome.REJECTED, TOO_OLD, detail)
+    return young
 
 
 def _is_erased(item: Placed, subjects: dict[Person, int], batch: Batch) -> bool:

@@ -11,6 +11,8 @@ from django.db import connection
 from analytics.contracts import TenantInfo
 from analytics.filters import calendar_of
 from analytics.models import DirtyMark
+from analytics.partitions import partitions_past
+from analytics.retention import floors_due, rule_read
 from analytics.tenancy import tenant_context, tenants
 from config.doctor import Finding, check
 from config.figures import figures_read
@@ -19,12 +21,15 @@ LATE_WARNING, LATE_ERROR = 60, 600
 MANY_HELD: Final = 1_000
 REFUSED_SHARE: Final = 0.05
 FEW_EVENTS: Final = 100
+CLEANED_WITHIN: Final = timedelta(days=8)
+"""The clean-up is weekly."""
 SAMPLE_EVENTS: Final = 1_000_000
 """A day with more is not counted again by way of a check-up: it would hold the roll-up up."""
 
 UNCONVERTED: Final = """
 SELECT coalesce(sum(n), 0) FROM bw_bucket b JOIN bw_calendar c ON c.id = b.calendar_id AND c.state = 'live'
  WHERE b.tenant_id = %s AND b.measure = 'money.unconverted' AND b.dimension = '' AND b.grain = 3 AND b.start > %s"""
+OLD_EVENT: Final = "SELECT EXISTS (SELECT 1 FROM bw_event WHERE tenant_id = %s AND ts < %s)"
 EVENTS: Final = "SELECT count(*) FROM (SELECT 1 FROM bw_event WHERE tenant_id = %s AND ts >= %s AND ts < %s LIMIT %s) e"
 
 
@@ -59,6 +64,28 @@ def jobs(now: datetime) -> Iterator[Finding]:
             "warning",
             f"{found.jobs_failed} jobs failed in the last day.",
             "Read why on /admin/operation/jobs/, and start them again there.",
+        )
+
+
+@check("retention", "Events that are not to be kept are gone")
+def retention(now: datetime) -> Iterator[Finding]:
+    for tenant in tenants():
+        with tenant_context(tenant.id), connection.cursor() as cursor:
+            due = floors_due(rule_read(tenant.id), calendar_of(tenant), now - CLEANED_WITHIN)
+            if due.gone_before is None:
+                continue
+            cursor.execute(OLD_EVENT, [tenant.id, due.gone_before])
+            (is_there,) = cursor.fetchone()
+        if is_there:
+            yield Finding(
+                "warning",
+                f"{tenant.slug}: events before {due.gone_before:%Y-%m-%d} should have gone more than a week ago.",
+                f"manage.py retention --tenant {tenant.slug} says what it waits for; see that the scheduler runs.",
+            )
+    months = [f"{month:%Y-%m}" for month, _ in partitions_past()]
+    if months:
+        yield Finding(
+            "warning", f"No tenant keeps events of {', '.join(months)}, and the space is taken.", "manage.py retention"
         )
 
 

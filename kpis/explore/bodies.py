@@ -158,6 +158,9 @@ class ExploreAnswer(serializers.Serializer[Any]):
     include = serializers.ListField(child=serializers.CharField())
     definition_version = serializers.CharField()
     data_through = serializers.DateTimeField()
+    events_from = serializers.DateTimeField(
+        required=False, help_text="there when events before it were asked for, which are not kept any more"
+    )
     is_complete = serializers.BooleanField()
     computed_at = serializers.DateTimeField()
     executor = serializers.CharField()

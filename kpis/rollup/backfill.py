@@ -20,7 +20,7 @@ import numpy as np
 from django.db import connections
 from django.db.backends.utils import CursorWrapper
 
-from analytics.periods import Calendar, Granularity, from_micros, to_micros
+from analytics.periods import EPOCH, Calendar, Granularity, Period, from_micros, to_micros
 from analytics.sessions import derive_persons
 from analytics.statistics import statistics_refresh
 from analytics.tenancy import tenant_context
@@ -107,9 +107,16 @@ class Backfill:
 
 
 def plan_parts(backfill: Backfill) -> list[Part]:
-    """The parts, in order: slices of persons, then stretches of whole days of about EVENTS_A_PART events."""
+    """The parts, in order: slices of persons, then stretches of whole days of about EVENTS_A_PART events.
+
+    Days of which events are gone are left out.
+    """
     scope = backfill.scope()
     period = scope.live.days(backfill.first, backfill.end)
+    if scope.kept_from is not None:
+        period = Period(max(period.start, min(scope.kept_from, period.end)), period.end)
+    if period.start == period.end:
+        return []
     with tenant_context(backfill.tenant_id), connections["default"].cursor() as cursor:
         edges = scope.live.edges(period.start, period.end, Granularity.HOUR)
         instants = [from_micros(edge) for edge in edges.tolist()]
@@ -156,16 +163,16 @@ def run_part(backfill: Backfill, part: Part, now: datetime) -> Part:
 
 
 def _derive(backfill: Backfill, part: Part, now: datetime) -> None:
-    scope = backfill.scope()
     with tenant_context(backfill.tenant_id):
         lock_tenant(backfill.tenant_id, shared=True)
+        scope = backfill.scope()  # under the lock, so that it knows from when on events are kept
         derive_persons(backfill.tenant_id, part.first, part.end, scope.rules)
 
 
 def _count(backfill: Backfill, part: Part, now: datetime) -> None:
-    scope = backfill.scope()
     with tenant_context(backfill.tenant_id):
         lock_tenant(backfill.tenant_id, shared=True)
+        scope = backfill.scope()
         if backfill.calendar_id is None and not backfill.measures:
             take(backfill.tenant_id, from_micros(part.first), from_micros(part.end), only_derived=True)
         journal = Journal.of(scope.store(scope.calendars[0][0]), from_micros(part.first), from_micros(part.end), now)
@@ -176,11 +183,15 @@ def _count(backfill: Backfill, part: Part, now: datetime) -> None:
 
 
 def _count_calendar(scope: Scope, calendar_id: int, calendar: Calendar, part: Part, now: datetime) -> None:
-    """Days that are over are counted hour by hour and merged as they come; the rest as a refresh would."""
+    """Days that are over are counted hour by hour and merged as they come; the rest as a refresh would. Hours whose
+    events are gone stay as they are.
+    """
     scope = scope.of_calendar(calendar_id)
     start, end = from_micros(part.first), from_micros(part.end)
     edges = calendar.edges(start, end, Granularity.HOUR).tolist()
-    hours = list(itertools.pairwise(edges))
+    hours = [hour for hour in itertools.pairwise(edges) if hour[0] >= scope.frozen_before]
+    if not hours:
+        return
     is_whole = _is_whole(calendar, hours, now)
     whole = [hour for hour, flag in zip(hours, is_whole, strict=True) if flag]
     rest = [hour for hour, flag in zip(hours, is_whole, strict=True) if not flag]
@@ -258,10 +269,13 @@ def _finished(backfill: Backfill, parts: list[Part], workers: int, now: datetime
 
 
 def bounds(tenant_id: int, *, calendar_id: int | None = None) -> tuple[date, date] | None:
-    """The local days of the tenant's first and last event, the second excluded; None when there are no events."""
+    """The local days of the tenant's first and last event that can be counted, the second excluded; None when there are
+    none.
+    """
     with tenant_context(tenant_id), connections["default"].cursor() as cursor:
         scope = Scope.of(tenant_id, calendar_id=calendar_id)
-        cursor.execute("SELECT min(ts), max(ts) FROM bw_event WHERE tenant_id = %s", [tenant_id])
+        since = scope.kept_from or EPOCH
+        cursor.execute("SELECT min(ts), max(ts) FROM bw_event WHERE tenant_id = %s AND ts >= %s", [tenant_id, since])
         first, last = cursor.fetchone()
     if first is None:
         return None

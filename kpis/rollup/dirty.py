@@ -15,12 +15,12 @@ from datetime import datetime, timedelta
 
 from django.db import connections, transaction
 
+from analytics.locks import COUNTING
 from analytics.models import DirtyMark
 from analytics.periods import Calendar, from_micros, to_micros
 
 EVENT, DERIVED, SESSION = "event", "derived", "session"
 MINUTE = 60_000_000
-ROLLUP_LOCK = 0x42570001  # first key of the advisory locks of roll-ups; the second is the tenant
 
 EXPAND = """
 WITH taken AS (
@@ -63,7 +63,7 @@ def lock_tenant(tenant_id: int, *, shared: bool = False, using: str = "default")
     """Until the end of the transaction: one refresh of a tenant, or any number of backfill's parts (shared)."""
     function = "pg_advisory_xact_lock_shared" if shared else "pg_advisory_xact_lock"
     with connections[using].cursor() as cursor:
-        cursor.execute(f"SELECT {function}(%s, %s)", [ROLLUP_LOCK, tenant_id])
+        cursor.execute(f"SELECT {function}(%s, %s)", [COUNTING, tenant_id])
 
 
 def expand_subjects(tenant_id: int, *, using: str = "default") -> None:

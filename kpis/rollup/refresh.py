@@ -51,6 +51,7 @@ from kpis.taxonomy import named
 CLOSE_AFTER = timedelta(hours=1)
 MINUTES_KEPT = timedelta(hours=49)
 TOTALS = frozenset({""})
+NEVER = -(2**63)
 ROUNDS = 8
 """Sessions that moved may dirty the day before, and so on; what is left after so many rounds waits for the next tick.
 """
@@ -79,6 +80,12 @@ class Scope:
     using: str = "default"
     settings: Mapping[str, Any] = field(default_factory=dict)
     only: frozenset[str] | None = None
+    kept_from: datetime | None = None
+
+    @property
+    def frozen_before(self) -> int:
+        """Hours that start before this (microseconds) stay as they were counted: events of theirs are gone."""
+        return to_micros(self.kept_from) if self.kept_from is not None else NEVER
 
     @property
     def live(self) -> Calendar:
@@ -86,7 +93,7 @@ class Scope:
 
     @cached_property
     def rules(self) -> SessionRules:
-        return SessionRules(ignored=self.plan.not_activity, pageviews=named("page_view"))
+        return SessionRules(self.plan.not_activity, named("page_view"), self.kept_from)
 
     def of_calendar(self, calendar_id: int) -> Scope:
         """The same with the plan of one version: events may have other meanings in the one that is being built."""
@@ -112,9 +119,10 @@ class Scope:
             rows = rows.filter(pk=calendar_id)
         found = sorted(rows, key=lambda row: (row.state != CalendarRow.State.LIVE, row.pk))
         # After the versions: one that is being built has its names in settings that are at least as new.
-        settings = Tenant.objects.using(using).get(pk=tenant_id).settings
+        tenant = Tenant.objects.using(using).get(pk=tenant_id)
+        settings = tenant.settings
         calendars = tuple((row.pk, Calendar(row.zone, row.week_start, row.base_currency)) for row in found)
-        return cls(tenant_id, plan_for(settings), calendars, using, settings)
+        return cls(tenant_id, plan_for(settings), calendars, using, settings, kept_from=tenant.events_kept_from)
 
 
 def refresh_tenant(tenant_id: int, *, now: datetime, using: str = "default") -> Refreshed:
@@ -167,9 +175,12 @@ def _count_dirty(scope: Scope, dirty: DirtyMinutes, start: datetime, end: dateti
 
 def _derived(scope: Scope, dirty: DirtyMinutes, start: datetime, end: datetime, now: datetime) -> set[int]:
     """Derive the sessions of dirty minutes. Returns the minutes of changed ones within the day; marks the others."""
-    if not dirty.underived:
+    underived, restated_minutes = (
+        [minute for minute in minutes if minute >= scope.frozen_before] for minutes in (dirty.underived, dirty.restated)
+    )
+    if not underived:
         return set()
-    spans, restated = spans_of(dirty.underived), spans_of(dirty.restated)
+    spans, restated = spans_of(underived), spans_of(restated_minutes)
     moved = derive_touched(scope.tenant_id, spans, scope.rules, restated=restated, using=scope.using)
     here = {minute for minute in moved if to_micros(start) <= minute < to_micros(end)}
     mark(scope.tenant_id, moved - here, reason=SESSION, now=now, using=scope.using)
@@ -183,7 +194,11 @@ def _announce(tenant_id: int, start: datetime, end: datetime) -> None:
 def recount(
     scope: Scope, calendar_id: int, calendar: Calendar, source: str, minutes: Sequence[int], *, now: datetime
 ) -> None:
-    """Recompute the source's buckets of these minutes in one calendar, inside the tenant's transaction."""
+    """Recompute the source's buckets of these minutes in one calendar, inside the tenant's transaction.
+
+    Minutes of hours whose events are gone are left out.
+    """
+    minutes = [minute for minute in minutes if minute >= scope.frozen_before]
     if not minutes:
         return
     scope = scope.of_calendar(calendar_id)

@@ -13,7 +13,7 @@ from django.db.models import Max
 from analytics.jobs import RunningJob, enqueue
 from analytics.models import Calendar as CalendarRow
 from analytics.models import DirtyMark, Job, Tenant
-from analytics.periods import EPOCH, zone_named
+from analytics.periods import EPOCH, Calendar, zone_named
 from analytics.signals import buckets_refreshed
 from analytics.tenancy import tenant_context
 from kpis.catalogue import Catalogue
@@ -22,6 +22,7 @@ from kpis.models import Bucket
 from kpis.needs import measures_in
 from kpis.rollup.backfill import Backfill, Ledger, Part, bounds, plan_parts, run_backfill
 from kpis.rollup.dirty import lock_tenant, mark_range
+from kpis.rollup.frozen import frozen_carry, zones_check
 from kpis.rollup.plan import EVENT_NAMES, own_names
 from kpis.rollup.refresh import Scope
 
@@ -78,6 +79,8 @@ def calendar_change(
 ) -> Job | None:
     """Change how a tenant cuts time. Weeks are unions of days, so another week start holds at once (None is returned);
     another zone is counted as a new version by a job, and answers stay on the old one until it is done.
+
+    Raises RangeError for a zone that there is not, or that would cut hours whose events are gone.
     """
     with tenant_context(tenant_id):
         live = CalendarRow.objects.select_for_update().get(tenant_id=tenant_id, state=CalendarRow.State.LIVE)
@@ -88,6 +91,7 @@ def calendar_change(
         if zone is None or zone == live.zone:
             return None
         zone_named(zone)
+        zones_check(Scope.of(tenant_id), Calendar(zone, live.week_start, live.base_currency))
         return _version_begin(tenant_id, zone=zone, names=None, created_by=created_by)
 
 
@@ -137,11 +141,12 @@ def calendar_build(job: RunningJob, *, tenant_id: int, now: datetime) -> dict[st
         row = CalendarRow.objects.get(pk=calendar_id, tenant_id=tenant_id)
     if row.state != CalendarRow.State.BUILDING:
         return {"state": row.state}
+    carried = frozen_carry(tenant_id=tenant_id, calendar_id=calendar_id, now=now)
     span = bounds(tenant_id, calendar_id=calendar_id)
-    result: dict[str, Any] = {}
+    result: dict[str, Any] = {"days_taken_over": carried} if carried else {}
     if span is not None:
         backfill = Backfill(tenant_id, *span, calendar_id=calendar_id, with_sessions=False)
-        result = _run(job, backfill, 1, now)
+        result |= _run(job, backfill, 1, now)
     calendar_switch(tenant_id=tenant_id, calendar_id=calendar_id)
     return result
 
@@ -168,10 +173,13 @@ def _announce(tenant_id: int) -> None:
 
 
 def days_mark(*, tenant_id: int, first: date, end: date, now: datetime) -> None:
-    """Mark the local days from `first` until before `end` as dirty."""
+    """Mark the local days from `first` until before `end` as dirty; not those of which events are gone."""
     with tenant_context(tenant_id):
-        period = Scope.of(tenant_id).live.days(first, end)
-        mark_range(tenant_id, period.start, period.end, now=now)
+        scope = Scope.of(tenant_id)
+        period = scope.live.days(first, end)
+        start = max(period.start, scope.kept_from) if scope.kept_from is not None else period.start
+        if start < period.end:
+            mark_range(tenant_id, start, period.end, now=now)
 
 
 def minutes_dirty(*, tenant_id: int, first: date | None = None, end: date | None = None) -> int:

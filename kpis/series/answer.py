@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from decimal import Decimal
 
 from analytics.periods import Granularity, Period
@@ -48,7 +48,7 @@ def answer(question: Question, context: Context, catalogue: Mapping[str, Metric]
     sheet = _sheet(question, context, catalogue)
     is_split = bool(question.by or question.filters)
     # One for all metrics: many are made of the same ones.
-    whole = Evaluator(sheet.strips.shelf(sheet.strips.keys if is_split else None), context, catalogue)
+    whole = Evaluator(sheet.strips.shelf(sheet.strips.keys if is_split else None), sheet.context, catalogue)
     return [_series(sheet, metric, whole) for metric in question.metrics]
 
 
@@ -58,6 +58,9 @@ def _sheet(question: Question, context: Context, catalogue: Mapping[str, Metric]
     periods = [asked.period, *([before.period] if before else []), *_open_points(context, asked)]
     needs = _needs(question, context, catalogue, periods)
     strips, executor = _strips(question, context, catalogue, needs)
+    if executor == "events" and strips.events_from and context.first_day:
+        # What was counted before is of no use here, and nothing is not zero (S5).
+        context = replace(context, first_day=max(context.first_day, strips.events_from))
     return Sheet(question, context, catalogue, asked, before, strips, executor)
 
 
@@ -132,6 +135,7 @@ def _series(sheet: Sheet, metric: Metric, whole: Evaluator) -> Series:
         is_partial=_is_partial(sheet, metric),
         computed_at=context.now,
         executor=sheet.executor,
+        events_from=sheet.strips.events_from,
         exponent=context.exponent,
     )
 

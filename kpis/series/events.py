@@ -11,7 +11,7 @@ from kpis.base import Measure, measures
 from kpis.needs import Need
 from kpis.series.context import Context
 from kpis.series.count import cells_counted
-from kpis.series.read import Selection, Strips, strips_read
+from kpis.series.read import Selection, Strips, events_from, strips_read
 from kpis.series.strips import Strip
 
 if TYPE_CHECKING:
@@ -39,6 +39,7 @@ def strips_counted(question: Question, context: Context, needs: Sequence[Need], 
     for (key, measure), parts in found.items():
         encoded = [(cell.start, (cell.n, cell.total, cell.state)) for cell in parts]
         strips.by_key.setdefault(key, {})[measure] = Strip.of(measures[measure].aggregate, encoded)
+    strips.events_from = events_from(context, [need.start for need in own])
     return strips
 
 

@@ -17,6 +17,7 @@ from psycopg.pq import ExecStatus, Format
 
 from analytics.contracts import Grain
 from analytics.periods import Calendar, Granularity, to_micros
+from analytics.retention import floors_read
 from kpis.base import measures
 from kpis.needs import Need
 from kpis.rollup.keys import cohorts, stored_dimension
@@ -59,10 +60,13 @@ class Selection:
 
 @dataclass(slots=True)
 class Strips:
-    """Every strip that was read: of each value of the dimension, and of everyone."""
+    """Every strip that was read: of each value of the dimension, and of everyone. `events_from` is set where events
+    were read of a time of which some are gone: from then on all are there.
+    """
 
     by_key: dict[str, dict[str, Strip]] = field(default_factory=dict)
     whole: dict[str, Strip] = field(default_factory=dict)
+    events_from: datetime | None = None
 
     @property
     def keys(self) -> tuple[str, ...]:
@@ -125,7 +129,15 @@ def strips_read(
     found = {(measure, start) for measure, _, _, start, *_ in rows}
     missing = [_days_of(week) for week in wide if (week[0], to_micros(week[3])) not in found]
     rows += _rows(context, _without_overlap(missing), whole, selection.keys)
-    return _shelved([*rows, *_lost_rows(context, lost, selection, whole)])
+    strips = _shelved([*rows, *_lost_rows(context, lost, selection, whole)])
+    strips.events_from = events_from(context, [window[3] for window in lost])
+    return strips
+
+
+def events_from(context: Context, starts: Collection[datetime]) -> datetime | None:
+    """From when on all events are kept, if that is after any of the instants from which they are read."""
+    kept = floors_read(context.tenant_id).kept_from if starts else None
+    return kept if kept is not None and min(starts) < kept else None
 
 
 def _cut(needs: Iterable[Need]) -> Iterator[Need]:

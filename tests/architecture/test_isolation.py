@@ -22,6 +22,7 @@ from analytics.tenancy import WrongTenant, current_tenant_id, tenant_context
 FUNCTIONS = {
     *import_module("analytics.migrations.0002_storage").FUNCTIONS,
     import_module("analytics.migrations.0005_operation").SIGNATURE,
+    *import_module("analytics.migrations.0007_retention").NEW,
 }
 TENANT_TABLES = """
     SELECT c.oid, c.relname, c.relispartition FROM pg_class c

@@ -6,17 +6,18 @@ import os
 import sys
 import threading
 from argparse import ArgumentParser
-from datetime import date
 from typing import Any
 
 from django.core.management.base import BaseCommand, CommandError
 from rich.progress import Progress
 
 from analytics.jobs import run_job
+from analytics.management.days import day
 from analytics.models import Job
 from analytics.registry import UnknownName
 from analytics.tenancy import UnknownTenant, tenant_by_slug, tenant_context
 from kpis.rollup.backfill import Backfill, bounds, plan_parts
+from kpis.rollup.frozen import DaysGone, days_check
 from kpis.rollup.services import backfill_enqueue
 
 
@@ -25,12 +26,8 @@ class Command(BaseCommand):
 
     def add_arguments(self, parser: ArgumentParser) -> None:
         parser.add_argument("--tenant", required=True, help="the tenant's slug")
-        parser.add_argument(
-            "--from", dest="first", type=date.fromisoformat, help="first local day (default: of the first event)"
-        )
-        parser.add_argument(
-            "--to", dest="end", type=date.fromisoformat, help="the day after the last (default: after all)"
-        )
+        parser.add_argument("--from", dest="first", type=day, help="first local day (default: of the first event)")
+        parser.add_argument("--to", dest="end", type=day, help="the day after the last (default: after all)")
         parser.add_argument(
             "--metric",
             dest="metrics",
@@ -45,6 +42,10 @@ class Command(BaseCommand):
         try:
             tenant_id = tenant_by_slug(options["tenant"]).id
         except UnknownTenant as error:
+            raise CommandError(str(error)) from None
+        try:
+            days_check(tenant_id=tenant_id, first=options["first"])
+        except DaysGone as error:
             raise CommandError(str(error)) from None
         span = bounds(tenant_id)
         if span is None:

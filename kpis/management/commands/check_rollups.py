@@ -4,14 +4,15 @@ from __future__ import annotations
 
 import json
 from argparse import ArgumentParser
-from datetime import date
 from typing import Any
 
 from django.core.management.base import BaseCommand, CommandError
 from django.utils import timezone
 
+from analytics.management.days import day
 from analytics.tenancy import UnknownTenant, tenant_by_slug, tenants
 from kpis.rollup.check import check_tenant
+from kpis.rollup.frozen import countable_from
 
 
 class Command(BaseCommand):
@@ -19,8 +20,8 @@ class Command(BaseCommand):
 
     def add_arguments(self, parser: ArgumentParser) -> None:
         parser.add_argument("--tenant", help="the tenant's slug (default: every tenant)")
-        parser.add_argument("--from", dest="first", type=date.fromisoformat, help="first local day")
-        parser.add_argument("--to", dest="end", type=date.fromisoformat, help="the day after the last")
+        parser.add_argument("--from", dest="first", type=day, help="first local day")
+        parser.add_argument("--to", dest="end", type=day, help="the day after the last")
         parser.add_argument(
             "--no-refresh", action="store_true", help="compare as it is, without counting what is dirty first"
         )
@@ -42,11 +43,17 @@ class Command(BaseCommand):
                 now=timezone.now(),
             )
             report[tenant.slug] = {"differing": len(found), "cells": found[: options["limit"]]}
+            if floor := countable_from(tenant_id=tenant.id):
+                report[tenant.slug]["checked_from"] = floor.isoformat()
         differing = sum(entry["differing"] for entry in report.values())
         if options["json"]:
             self.stdout.write(json.dumps({"differing": differing, "tenants": report}))
         else:
             for slug, entry in report.items():
                 self.stdout.write("\n".join([f"{slug}: {entry['differing']} differing cells", *entry["cells"]]))
+                if "checked_from" in entry:
+                    self.stdout.write(
+                        f"{slug}: days before {entry['checked_from']} were not compared: their events are not kept"
+                    )
         if differing:
             raise SystemExit(1)

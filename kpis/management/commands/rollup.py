@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 from argparse import ArgumentParser
-from datetime import date
 from typing import Any
 
 from django.core.management.base import BaseCommand, CommandError
 from django.utils import timezone
 
+from analytics.management.days import day
 from analytics.tenancy import UnknownTenant, tenant_by_slug
+from kpis.rollup.frozen import DaysGone, days_check
 from kpis.rollup.refresh import refresh_tenant
 from kpis.rollup.services import days_mark, minutes_dirty
 
@@ -19,10 +20,8 @@ class Command(BaseCommand):
 
     def add_arguments(self, parser: ArgumentParser) -> None:
         parser.add_argument("--tenant", required=True, help="the tenant's slug")
-        parser.add_argument(
-            "--from", dest="first", type=date.fromisoformat, help="first local day, for example 2026-11-01"
-        )
-        parser.add_argument("--to", dest="end", type=date.fromisoformat, help="the day after the last")
+        parser.add_argument("--from", dest="first", type=day, help="first local day, for example 2026-11-01")
+        parser.add_argument("--to", dest="end", type=day, help="the day after the last")
         parser.add_argument("--dry-run", action="store_true", help="say what would be counted, and change nothing")
 
     def handle(self, *args: Any, **options: Any) -> None:
@@ -32,6 +31,10 @@ class Command(BaseCommand):
             raise CommandError(str(error)) from None
         if (options["first"] is None) != (options["end"] is None):
             raise CommandError("Give both --from and --to, or neither.")
+        try:
+            days_check(tenant_id=tenant.id, first=options["first"])
+        except DaysGone as error:
+            raise CommandError(str(error)) from None
         now = timezone.now()
         if options["dry_run"]:
             count = minutes_dirty(tenant_id=tenant.id, first=options["first"], end=options["end"])

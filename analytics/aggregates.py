@@ -272,7 +272,8 @@ def quantile_bins(values: npt.NDArray[np.float64]) -> npt.NDArray[np.int64]:
     return (np.sign(values) * bins).astype(np.int64)
 
 
-def _bin_value(index: int) -> float:
+def bin_value(index: int) -> float:
+    """The value that stands for all of a bin, within ACCURACY of each."""
     if index == _ZERO_BIN:
         return 0.0
     return math.copysign(2 * _GAMMA ** (abs(index) - _OFFSET) / (_GAMMA + 1), index)
@@ -306,8 +307,8 @@ class Quantiles:
         for index, count in self.bins:
             seen += count
             if seen > rank:
-                return _bin_value(index)
-        return _bin_value(self.bins[-1][0])
+                return bin_value(index)
+        return bin_value(self.bins[-1][0])
 
     def __add__(self, other: Quantiles) -> Quantiles:
         counts = dict(self.bins)

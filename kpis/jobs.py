@@ -55,12 +55,15 @@ def freeze(job: RunningJob) -> dict[str, Any]:
 
 @job_kind(GOALS_FREEZE)
 def goals_freeze(job: RunningJob) -> dict[str, Any]:
-    """Writes down how the goals ended whose period is over. Safe to repeat: a result is never written twice."""
+    """Writes down how goals ended whose period is over, then their objectives. A result is never written twice."""
+    from kpis.goals.objective_services import objectives_freeze
     from kpis.goals.services import goals_freeze as freeze_goals
 
     if job.tenant_id is None:
         raise PermanentFailure("goals belong to a tenant")
-    return {"goals": freeze_goals(tenant_id=job.tenant_id, now=timezone.now())}
+    now = timezone.now()
+    goals = freeze_goals(tenant_id=job.tenant_id, now=now)
+    return {"goals": goals, "objectives": objectives_freeze(tenant_id=job.tenant_id, now=now)}
 
 
 @job_kind(DAILY)
@@ -136,7 +139,7 @@ schedules.register(
         id="goals.freeze",
         kind=GOALS_FREEZE,
         every=Granularity.DAY,
-        help="Writes down how the goals ended whose period is over.",
+        help="Writes down how the goals and objectives ended whose period is over.",
         at=time(5),
         catch_up="latest",
     )

@@ -7,31 +7,21 @@ which an index gives in milliseconds however many there are; counts over days co
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable
 from datetime import datetime, timedelta
-from functools import cached_property
-from typing import Any, Literal
+from typing import Any
 
-from django.db import connection
-
+from analytics.cache import LIVE, MAPPING, Audience, cached
 from analytics.contracts import Grain, Outcome
 from analytics.models import OutcomeCount
 from analytics.outcomes import outcome_reasons
-from analytics.periods import Granularity, Period
 from analytics.tenancy import tenant_context
-from kpis.contracts import Series
 from kpis.mapping import event_names_read, suggestion
 from kpis.models import RollupCheck
-from kpis.series import metric_series
-from kpis.series.context import Context, context_read
+from kpis.quality_look import LEVELS, Finding, Level, Limits, Look, Quality
+from kpis.series.context import context_read
 from kpis.taxonomy import STANDARD_NAMES
 
-Level = Literal["ok", "warning", "critical", "unknown"]
-LEVELS: tuple[Level, ...] = ("critical", "warning", "unknown", "ok")
-"""From bad to good: the whole is as its worst part."""
-
-SAMPLE = 10_000
 LATE: tuple[tuple[str, timedelta], ...] = (
     ("within a minute", timedelta(minutes=1)),
     ("within an hour", timedelta(hours=1)),
@@ -40,42 +30,10 @@ LATE: tuple[tuple[str, timedelta], ...] = (
     ("later", timedelta.max),
 )
 
-_SHARES = """
-WITH newest AS (
-    SELECT subject_id, country, amount, amount_base, currency, is_clamped, is_bot, is_historical,
-           received_at - ts AS delay
-      FROM bw_event WHERE tenant_id = %(tenant)s AND ts >= %(start)s ORDER BY ts DESC LIMIT %(sample)s)
-SELECT count(*), count(*) FILTER (WHERE subject_id IS NULL), count(*) FILTER (WHERE country IS NULL),
-       count(*) FILTER (WHERE amount IS NOT NULL),
-       count(*) FILTER (WHERE amount IS NOT NULL AND amount_base IS NULL),
-       array_agg(DISTINCT currency) FILTER (WHERE amount IS NOT NULL AND amount_base IS NULL),
-       count(*) FILTER (WHERE is_clamped), count(*) FILTER (WHERE is_bot),
-       count(*) FILTER (WHERE NOT is_historical),
-       count(*) FILTER (WHERE NOT is_historical AND delay < interval '1 minute'),
-       count(*) FILTER (WHERE NOT is_historical AND delay < interval '1 hour'),
-       count(*) FILTER (WHERE NOT is_historical AND delay < interval '1 day'),
-       count(*) FILTER (WHERE NOT is_historical AND delay < interval '7 days')
-  FROM newest"""
-
-_BACKLOG = """
-SELECT count(*), min(created_at), min(minute) FROM bw_dirty_mark WHERE tenant_id = %(tenant)s"""
-
 _SOURCES = """
 SELECT key, max(start) FROM bw_bucket
  WHERE tenant_id = %(tenant)s AND calendar_id = %(calendar)s AND measure = 'events.count' AND dimension = 'source'
    AND grain = %(grain)s AND start >= %(start)s GROUP BY key ORDER BY key"""
-
-
-@dataclass(frozen=True, slots=True)
-class Limits:
-    """From where on a value is a warning, and from where critical."""
-
-    warning: float
-    critical: float
-
-    def level(self, value: float) -> Level:
-        return "critical" if value >= self.critical else "warning" if value >= self.warning else "ok"
-
 
 DELAY = Limits(15 * 60, 60 * 60)  # seconds that the newest counted event lies back
 BACKLOG = Limits(5 * 60, 30 * 60)  # seconds that the oldest mark has waited
@@ -88,93 +46,6 @@ TARDY = Limits(0.05, 0.2)  # share that arrives after more than a day
 UNCHECKED = timedelta(days=3)
 
 
-@dataclass(frozen=True, slots=True)
-class Finding:
-    """One thing that was looked at. `value` is it in short, `remedy` what to do (empty while all is well)."""
-
-    id: str
-    title: str
-    status: Level
-    value: str
-    detail: str
-    remedy: str = ""
-    rows: tuple[dict[str, Any], ...] = ()
-
-
-@dataclass(frozen=True, slots=True)
-class Quality:
-    """Everything that was looked at, the worst first."""
-
-    as_of: datetime
-    days: int
-    status: Level
-    findings: tuple[Finding, ...]
-
-
-@dataclass(frozen=True)
-class Shares:
-    """Counts among the newest events."""
-
-    events: int
-    nobody: int
-    nowhere: int
-    amounts: int
-    rateless: int
-    currencies: Sequence[str] | None
-    clamped: int
-    bots: int
-    live: int
-    in_minute: int
-    in_hour: int
-    in_day: int
-    in_week: int
-
-
-@dataclass(frozen=True)
-class Look:
-    """What the looks share, read when first asked for, within the tenant that is set."""
-
-    context: Context
-    days: int
-
-    @property
-    def tenant_id(self) -> int:
-        return self.context.tenant_id
-
-    @property
-    def now(self) -> datetime:
-        return self.context.now
-
-    @property
-    def span(self) -> Period:
-        start = self.context.calendar.last(self.days, Granularity.DAY, self.now).start
-        return Period(start, self.now)
-
-    @cached_property
-    def shares(self) -> Shares:
-        start = self.now - timedelta(days=max(self.days, 1))
-        return Shares(*self.row(_SHARES, start=start, sample=SAMPLE))
-
-    @cached_property
-    def backlog(self) -> tuple[int, datetime | None, datetime | None]:
-        count, since, minute = self.row(_BACKLOG)
-        return count, since, minute
-
-    def row(self, query: str, **parameters: Any) -> Any:
-        return self.rows(query, **parameters)[0]
-
-    def rows(self, query: str, **parameters: Any) -> list[Any]:
-        with connection.cursor() as cursor:
-            cursor.execute(query, {"tenant": self.tenant_id, **parameters})
-            return list(cursor.fetchall())
-
-    def series(self, metric: str, by: str | None = None) -> Series:
-        return metric_series(
-            tenant_id=self.tenant_id, metric=metric, start=self.span.start, end=self.span.end, grain="total", by=by,
-            limit=None, now=self.now,
-        )  # fmt: skip
-
-
 def quality_read(*, tenant_id: int, now: datetime, days: int = 7) -> Quality:
     """Look at everything, over the last `days` local days and today. Raises NoCalendar."""
     with tenant_context(tenant_id):
@@ -182,6 +53,12 @@ def quality_read(*, tenant_id: int, now: datetime, days: int = 7) -> Quality:
         findings = sorted((find(look) for find in LOOKS), key=lambda finding: LEVELS.index(finding.status))
     status = findings[0].status if findings else "unknown"
     return Quality(now, days, status, tuple(findings))
+
+
+@cached(ttl=LIVE, tags=(MAPPING,), into=Quality)
+def quality_of(*, audience: Audience, days: int = 7, now: datetime) -> Quality:
+    """`quality_read`, remembered for half a minute: what it says ages by the second, and nobody watches it closer."""
+    return quality_read(tenant_id=audience.tenant_id, now=now, days=days)
 
 
 def freshness(look: Look) -> Finding:
@@ -194,15 +71,15 @@ def freshness(look: Look) -> Finding:
     imported = look.context.known_until < look.now and look.context.dirty is None
     remedy = {
         True: "The newest events came out of a file: import the next one, or let your application send events.",
-        False: "See whether workers run (`manage.py doctor`), then `manage.py rollup --tenant …`.",
+        False: f"See whether workers run (`manage.py doctor`), then `manage.py rollup --tenant {look.slug}`.",
     }[imported]
     return Finding(
         "freshness",
         "Everything is counted until",
         level,
         _ago(lag),
-        f"Everything received before {look.context.data_through:%Y-%m-%d %H:%M} UTC is counted. By source: the last "
-        f"hour of the last {look.days} days with events.",
+        f"Everything received before {look.local(look.context.data_through)} is counted. By source: the newest hour "
+        f"of the last {look.days} days with events.",
         remedy if level != "ok" else "",
         tuple({"source": source, "last_hour": hour.isoformat()} for source, hour in rows),
     )
@@ -214,7 +91,7 @@ def backlog(look: Look) -> Finding:
     waited = max(look.now - since, timedelta(0)) if since else timedelta(0)
     level = BACKLOG.level(waited.total_seconds())
     detail = f"{count:,} marks wait; the oldest has waited {_ago(waited)}." if count else "Nothing waits."
-    remedy = "Start a worker, or count by hand: `manage.py rollup --tenant …`." if level != "ok" else ""
+    remedy = f"Start a worker, or count by hand: `manage.py rollup --tenant {look.slug}`." if level != "ok" else ""
     return Finding("backlog", "Waiting to be counted", level, f"{count:,}", detail, remedy)
 
 
@@ -235,7 +112,9 @@ def outcomes(look: Look) -> Finding:
         f"{share:.2%}",
         f"{refused:,} of {total:,} events received in the last {look.days} days were quarantined, rejected or in "
         "conflict with an earlier one of the same id.",
-        "Look at the reasons in the quarantine, correct the sender, then replay what is held." if level != "ok" else "",
+        "Look at the reasons below, correct the sender, then replay what is held in the quarantine."
+        if level != "ok"
+        else "",
         tuple(rows),
     )
 
@@ -339,17 +218,18 @@ def rollups(look: Look) -> Finding:
     if row is None:
         return Finding(
             "rollups", title, "unknown", "–", "No day has been checked yet; the first check runs at half past five.",
-            "Or check now: `manage.py check_rollups --tenant …`.",
+            f"Or check now: `manage.py check_rollups --tenant {look.slug}`.",
         )  # fmt: skip
     is_old = look.now - row.checked_at > UNCHECKED
     level: Level = "critical" if row.differences else "warning" if is_old else "ok"
     remedy = {
-        "critical": f"Count the day again (`manage.py backfill --from {row.day} …`) and report the differences.",
+        "critical": f"Count the day again (`manage.py backfill --tenant {look.slug} --from {row.day} "
+        f"--to {row.day + timedelta(days=1)}`); if the difference comes back, report it with the rows below.",
         "warning": "Checks have stopped: see whether workers and the scheduler run (`manage.py doctor`).",
     }.get(level, "")
     return Finding(
         "rollups", title, level, f"{row.differences:,} differences",
-        f"{row.day} was counted again on {row.checked_at:%Y-%m-%d %H:%M} UTC in {row.took_ms:,} ms.", remedy,
+        f"{row.day} was counted again on {look.local(row.checked_at)} in {row.took_ms:,} ms.", remedy,
         tuple({"difference": text} for text in row.samples),
     )  # fmt: skip
 

@@ -40,6 +40,8 @@ urlpatterns = [
     path("goals/", goals.GoalsView.as_view(), name="goals"),
     path("goals/<uuid:goal_id>/", goals.GoalView.as_view(), name="goal"),
     path("goals/<uuid:goal_id>/check-ins/", goals.CheckInsView.as_view(), name="goal-check-ins"),
+    path("objectives/", goals.ObjectivesView.as_view(), name="objectives"),
+    path("objectives/<uuid:objective_id>/", goals.ObjectiveView.as_view(), name="objective"),
     path("", include("kpis.explore.urls")),
     path("", include("kpis.segments.urls")),
     path("payments/", payments.SummaryView.as_view(), name="payments"),

@@ -9,11 +9,13 @@ from functools import lru_cache
 from typing import Any, Final
 
 from django.db import connection
+from django.db.models import Count, Max
 
 from analytics.periods import floor_minute
 from kpis.base import Metric
 from kpis.base import metrics as declared
 from kpis.catalogue import Catalogue, definition_version
+from kpis.models import MetricValue
 from kpis.needs import measures_in
 from kpis.rollup.keys import COHORTS, stored_dimension
 
@@ -54,6 +56,13 @@ def data_version(*, tenant_id: int, measures: Iterable[str], end: datetime, now:
         cursor.execute(_DATA, parameters)
         row = cursor.fetchone()
     return str(row[0]) if row else ""
+
+
+def published_version(*, tenant_id: int, metric: str) -> str:
+    """Changes whenever a value of the metric is published: for answers that tell of the ledger too."""
+    rows = MetricValue.objects.filter(tenant_id=tenant_id, metric=metric)
+    found = rows.aggregate(rows=Count("pk"), newest=Max("computed_at"))
+    return f"{found['rows']}/{found['newest']}"
 
 
 def answer_version(*, tenant_id: int, metrics: Iterable[str], end: datetime, now: datetime) -> str:

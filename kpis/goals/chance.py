@@ -4,6 +4,12 @@ Blocks of BLOCK consecutive days are drawn, each beginning on the weekday that i
 rhythm and neighbouring days their likeness (moving-block bootstrap: Künsch 1989, "The jackknife and the bootstrap for
 general stationary observations", with starts bound to the weekday). Nothing is extrapolated: a metric that grows is
 drawn from days on which it was smaller, and the words say so. Forecasts are the business of `insights`.
+
+People of a period count once in it, so their days do not add up. What adds up is how the count grew: day 20 of a
+period brings those whom its first 19 days did not. Earlier periods of the same length that began on the same weekday
+say how much that was, place by place; blocks of places are drawn, each from a period of its own (`Growths`).
+
+A quantile does not add up either, but its sketches do: days are drawn with the counts of all their bins (`Bins`).
 """
 
 from __future__ import annotations
@@ -22,6 +28,8 @@ from kpis.goals.contracts import Chance, Method
 PATHS = 2000
 BLOCK = 7
 MIN_HISTORY = 28
+MIN_PERIODS = 8
+"""Of a count of people so many earlier periods are needed; a week apart, so 79 whole days for a month of 30."""
 BOUNDS = (10, 50, 90)
 
 Floats = npt.NDArray[np.float64]
@@ -35,6 +43,11 @@ WORDS: dict[Method, str] = {
     "{block} from the last {days} days. No trend is assumed.",
     "level": "The value of the last day counts: daily changes are drawn {paths} times in blocks of {block} from the "
     "last {days} days and added to the level of today.",
+    "growth": "How the count grew from this day of a period to its end is drawn {paths} times, in blocks of {block} "
+    "days, from {periods} earlier periods of the same length that began on the same weekday within the last {days} "
+    "days; whoever came before in a period is not counted again. No trend is assumed.",
+    "quantile": "Days are drawn with all their values (sketches of ±1 %), {paths} times in blocks of {block} from the "
+    "last {days} days, and put to those of the period so far; the quantile is that of the whole. No trend is assumed.",
     "settled": "Nothing is left to draw: the outcome is known.",
     "none": "",
 }
@@ -50,6 +63,31 @@ class Past:
     @property
     def days(self) -> int:
         return len(self.rows)
+
+
+@dataclass(frozen=True, slots=True)
+class Growths:
+    """(periods, days, columns): how much each day of earlier periods added to what the period had until then.
+
+    `days` are the whole days of history that they were found in.
+    """
+
+    rows: Floats
+    days: int
+
+    @property
+    def periods(self) -> int:
+        return len(self.rows)
+
+
+@dataclass(frozen=True, slots=True)
+class Bins:
+    """Sketches as counts: `past` has a row of bins for each day, `base` is the period so far; `values` of the bins."""
+
+    past: Past
+    base: Floats
+    values: Floats
+    q: float
 
 
 @dataclass(frozen=True, slots=True)
@@ -80,15 +118,24 @@ def drawn(past: Past, rest: Rest, *, seed: int, paths: int = PATHS, block: int =
     parts = []
     for at in range(0, rest.days, block):
         length = min(block, rest.days - at)
-        first = ((rest.weekday + at) - past.weekday) % 7
-        starts = np.arange(first, past.days - length + 1, 7)
-        if not len(starts):
-            raise ValueError(f"a past of {past.days} days has no block of {length} days from that weekday")
-        chosen = source.choice(starts, size=paths)
+        chosen = source.choice(starts_of(past, rest.weekday + at, length), size=paths)
         parts.append(past.rows[chosen[:, None] + np.arange(length)[None, :]])
     found = np.concatenate(parts, axis=1) if parts else np.zeros((paths, 0, past.rows.shape[1]))
     if rest.days:
         found[:, 0] = found[:, 0] * rest.first_share
+    return found
+
+
+def drawn_growths(growths: Growths, rest: Rest, *, seed: int, paths: int = PATHS, block: int = BLOCK) -> Floats:
+    """(paths, days, columns): the last `rest.days` places of the periods, each block of them from one drawn period."""
+    source = np.random.Generator(np.random.PCG64(seed))
+    ahead = growths.rows[:, growths.rows.shape[1] - rest.days :]
+    parts = []
+    for at in range(0, rest.days, block):
+        chosen = source.integers(growths.periods, size=paths)
+        parts.append(ahead[chosen, at : at + block])
+    found = np.concatenate(parts, axis=1)
+    found[:, 0] = found[:, 0] * rest.first_share
     return found
 
 
@@ -101,41 +148,102 @@ class Simulated:
     high: tuple[Number, ...] = ()
 
 
-def simulate(
-    past: Past,
-    rest: Rest,
-    *,
-    method: Literal["sum", "ratio", "daily_mean", "level"],
-    value_of: Callable[[Floats, Floats], Floats],
-    target: float,
-    better: Literal["up", "down"],
-    seed: int,
-    paths: int = PATHS,
-    with_days: bool = True,
-) -> Simulated:
-    """Draw, work out where each path ends, count those that reach the target (a value at the target has).
+@dataclass(frozen=True, slots=True)
+class Wish:
+    """What the paths are judged by: a value at the target has reached it. `with_days`: bounds of each day too."""
 
-    `value_of` takes (paths, days, columns) cumulated over days, and how many days that is, and gives (paths, days): the
-    period's value if it ended then; nan where there is none, which reaches nothing.
-    """
+    target: float
+    better: Literal["up", "down"]
+    seed: int
+    paths: int = PATHS
+    with_days: bool = True
+
+
+ValueOf = Callable[[Floats, Floats], Floats]
+"""Takes (paths, days, columns) cumulated over days, and how many days that is, and gives (paths, days): the period's
+value if it ended then; nan where there is none, which reaches nothing."""
+
+
+def simulate(
+    past: Past, rest: Rest, wish: Wish, *, method: Literal["sum", "ratio", "daily_mean", "level"], value_of: ValueOf
+) -> Simulated:
+    """Draw the days to come, work out where each path ends, count those that reach the target."""
     if past.days < MIN_HISTORY:
         return Simulated(no_chance(_too_short(past.days), past.days))
+    _must_be_ahead(rest)
+    draws = drawn(past, rest, seed=wish.seed, paths=wish.paths)
+    words = WORDS[method].format(paths=wish.paths, block=BLOCK, days=past.days)
+    return _ended(draws, wish, value_of, method, words, past.days)
+
+
+def simulate_growth(growths: Growths, rest: Rest, wish: Wish, *, value_of: ValueOf) -> Simulated:
+    """The same for what counts once in a period: the growth from here to its end is drawn."""
+    if growths.periods < MIN_PERIODS:
+        return Simulated(no_chance(_too_few(growths), growths.days))
+    _must_be_ahead(rest)
+    draws = drawn_growths(growths, rest, seed=wish.seed, paths=wish.paths)
+    words = WORDS["growth"].format(paths=wish.paths, block=BLOCK, days=growths.days, periods=growths.periods)
+    return _ended(draws, wish, value_of, "growth", words, growths.days)
+
+
+def simulate_quantile(bins: Bins, rest: Rest, wish: Wish) -> Simulated:
+    """The same for a quantile: sketches of days are drawn and put to that of the period so far."""
+    if bins.past.days < MIN_HISTORY:
+        return Simulated(no_chance(_too_short(bins.past.days), bins.past.days))
+    _must_be_ahead(rest)
+    source = np.random.Generator(np.random.PCG64(wish.seed))
+    before = np.concatenate((np.zeros((1, bins.past.rows.shape[1])), np.cumsum(bins.past.rows, axis=0)))
+    counts = np.tile(bins.base.astype(np.float64), (wish.paths, 1))
+    for at in range(0, rest.days, BLOCK):
+        length = min(BLOCK, rest.days - at)
+        chosen = source.choice(starts_of(bins.past, rest.weekday + at, length), size=wish.paths)
+        counts += before[chosen + length] - before[chosen]
+        if at == 0:
+            counts -= bins.past.rows[chosen] * (1 - rest.first_share)
+    words = WORDS["quantile"].format(paths=wish.paths, block=BLOCK, days=bins.past.days)
+    return Simulated(_chance(quantiles(counts, bins.values, bins.q), wish, "quantile", words, bins.past.days))
+
+
+def quantiles(counts: Floats, values: Floats, q: float) -> Floats:
+    """The q-quantile of each row of counts, interpolated as `Quantiles.quantile` does; nan for a row of nothing."""
+    upto = np.cumsum(counts, axis=-1)
+    rank = np.maximum(q * (upto[..., -1:] - 1), 0)
+    low, high = (np.sum(upto <= edge, axis=-1) for edge in (np.floor(rank), np.ceil(rank)))
+    most = len(values) - 1
+    below, above = values[np.minimum(low, most)], values[np.minimum(high, most)]
+    found: Floats = below + (above - below) * (rank - np.floor(rank))[..., 0]
+    return np.where(upto[..., -1] > 0, found, np.nan)
+
+
+def starts_of(past: Past, weekday: int, length: int) -> npt.NDArray[np.int64]:
+    """Where blocks of that length that begin on the weekday may start. ValueError when none does."""
+    starts = np.arange((weekday - past.weekday) % 7, past.days - length + 1, 7)
+    if not len(starts):
+        raise ValueError(f"a past of {past.days} days has no block of {length} days from that weekday")
+    return starts
+
+
+def _must_be_ahead(rest: Rest) -> None:
     if not rest.days:
         raise ValueError("nothing is left to draw")
-    sums = np.cumsum(drawn(past, rest, seed=seed, paths=paths), axis=1)
-    counts = np.arange(1, rest.days + 1, dtype=np.float64)
-    reached = value_of(sums, counts) if with_days else value_of(sums[:, -1:], counts[-1:])
-    ends = reached[:, -1]
-    hits = (ends >= target) if better == "up" else (ends <= target)
-    probability = float(np.mean(hits))
-    words = WORDS[method].format(paths=paths, block=BLOCK, days=past.days)
-    low, median, high = _bounds(ends)
-    error = float(np.sqrt(probability * (1 - probability) / paths))
-    chance = Chance(probability, error, paths, past.days, method, words, low, median, high)
-    if not with_days:
+
+
+def _ended(draws: Floats, wish: Wish, value_of: ValueOf, method: Method, words: str, history: int) -> Simulated:
+    sums = np.cumsum(draws, axis=1)
+    counts = np.arange(1, sums.shape[1] + 1, dtype=np.float64)
+    reached = value_of(sums, counts) if wish.with_days else value_of(sums[:, -1:], counts[-1:])
+    chance = _chance(reached[:, -1], wish, method, words, history)
+    if not wish.with_days:
         return Simulated(chance)
     days = [_bounds(reached[:, day]) for day in range(reached.shape[1])]
     return Simulated(chance, tuple(bound[0] for bound in days), tuple(bound[2] for bound in days))
+
+
+def _chance(ends: Floats, wish: Wish, method: Method, words: str, history: int) -> Chance:
+    hits = (ends >= wish.target) if wish.better == "up" else (ends <= wish.target)
+    probability = float(np.mean(hits))
+    error = float(np.sqrt(probability * (1 - probability) / wish.paths))
+    return Chance(probability, error, wish.paths, history, method, words, *_bounds(ends))
 
 
 def _bounds(values: Floats) -> tuple[Number, Number, Number]:
@@ -148,6 +256,13 @@ def _bounds(values: Floats) -> tuple[Number, Number, Number]:
 
 def _too_short(days: int) -> str:
     return f"A probability needs {MIN_HISTORY} whole days of history; there are {days}."
+
+
+def _too_few(growths: Growths) -> str:
+    return (
+        f"A probability needs {MIN_PERIODS} earlier periods of the same length that began on the same weekday, a week "
+        f"apart from each other; the {growths.days} whole days of history have {growths.periods}."
+    )
 
 
 def past_of(weekday: int, rows: Sequence[Sequence[float]]) -> Past:

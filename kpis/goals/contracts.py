@@ -36,7 +36,7 @@ class Shape(StrEnum):
     SEASONAL = "seasonal"
 
 
-Method = Literal["sum", "ratio", "daily_mean", "level", "settled", "none"]
+Method = Literal["sum", "ratio", "daily_mean", "level", "growth", "quantile", "settled", "none"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -136,6 +136,7 @@ class GoalView:
     better: Literal["up", "down"]
     owner: str
     objective: str
+    objective_id: UUID | None
     weight: Number
     baseline: Number
     target: Number
@@ -153,13 +154,37 @@ class GoalView:
 
 
 @dataclass(frozen=True, slots=True)
-class ObjectiveView:
-    """Goals under one heading: their progress weighted (each clipped to 0..1), their worst status."""
+class FrozenObjective:
+    """What an objective had come to when its period ended; `known_now` is null while it is the same."""
 
-    name: str
     progress: Number
     status: Status
+    frozen_at: datetime
+    known_now: Number
+
+
+@dataclass(frozen=True, slots=True)
+class ObjectiveView:
+    """What its goals come to: `progress`, `chance` and `confidence` are means by weight (null where no goal has one).
+
+    `elapsed` is the share of its days that lie behind; `rule` says why it stands as it does.
+    """
+
+    id: UUID
+    name: str
+    owner: str
+    note: str
+    period: str
+    first: date
+    end: date
+    elapsed: float
+    progress: Number
+    status: Status
+    rule: str
+    chance: Number
+    confidence: Number
     goals: tuple[UUID, ...]
+    frozen: FrozenObjective | None
 
 
 @dataclass(frozen=True, slots=True)

@@ -21,6 +21,7 @@ def goal_plain(view: GoalView) -> dict[str, Any]:
         "better": view.better,
         "owner": view.owner,
         "objective": view.objective,
+        "objective_id": str(view.objective_id) if view.objective_id else None,
         "weight": _float(view.weight),
         "baseline": _shown(view.baseline, view),
         "target": _shown(view.target, view),
@@ -40,11 +41,30 @@ def goal_plain(view: GoalView) -> dict[str, Any]:
 
 def objective_plain(objective: ObjectiveView) -> dict[str, Any]:
     """An objective with the ids of its goals."""
+    frozen = objective.frozen
     return {
+        "id": str(objective.id),
         "name": objective.name,
+        "owner": objective.owner,
+        "note": objective.note,
+        "period": objective.period,
+        "first": objective.first.isoformat(),
+        "end": objective.end.isoformat(),
+        "elapsed": objective.elapsed,
         "progress": _float(objective.progress),
         "status": objective.status.value,
+        "rule": objective.rule,
+        "chance": _float(objective.chance),
+        "confidence": _float(objective.confidence),
         "goals": [str(goal) for goal in objective.goals],
+        "frozen": {
+            "progress": _float(frozen.progress),
+            "status": frozen.status.value,
+            "frozen_at": frozen.frozen_at.isoformat(),
+            "known_now": _float(frozen.known_now),
+        }
+        if frozen
+        else None,
     }
 
 

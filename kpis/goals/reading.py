@@ -3,92 +3,28 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
-from datetime import date, datetime, timedelta
-from decimal import Decimal
+from datetime import datetime
 from fractions import Fraction
-from typing import Any, Literal
+from functools import cached_property
 
-import numpy as np
-
-from analytics.periods import Calendar, Granularity
+from analytics.periods import Granularity
 from analytics.registry import UnknownName
-from kpis.base import Additivity, Condition, Metric
+from kpis.base import Condition, Metric
 from kpis.catalogue import Catalogue
 from kpis.contracts import Number
 from kpis.goals import chance as chances
-from kpis.goals.chance import Floats, Past, Rest, Simulated
+from kpis.goals.chance import Simulated, Wish
 from kpis.goals.contracts import Chance, PacePoint, Shape, Standing, Status
 from kpis.goals.models import Goal
 from kpis.goals.pace import Aim, expected_after, pace_of, progress_of
-from kpis.goals.parts import NOT_DRAWN, Parts, grows, parts_of_metric
-from kpis.goals.shapes import Spread, spread_of
+from kpis.goals.parts import grows
+from kpis.goals.paths import Paths
+from kpis.goals.shapes import Spread, spread_of, spread_of_growths
 from kpis.goals.status import Facts, reaches, status_of
+from kpis.goals.timing import Timing, timing_of
 from kpis.ranges import Reading, looks_aside, ranges_read
 from kpis.series import QuestionError
 from kpis.series.context import Context
-
-HISTORY: tuple[tuple[int, int], ...] = ((31, 182), (92, 364), (10_000, 728))
-"""Days of history by the length of the period: half a year for months, a year for quarters, two for years."""
-
-
-@dataclass(frozen=True, slots=True)
-class Timing:
-    """Where the goal's period stands: its days, how many of them have passed, and until which day there are data."""
-
-    calendar: Calendar
-    days: tuple[date, ...]
-    start: datetime
-    end: datetime
-    as_of: datetime
-    elapsed: Fraction
-    until: datetime
-    past_first: date
-
-    @property
-    def has_begun(self) -> bool:
-        return self.as_of > self.start
-
-    @property
-    def today(self) -> date:
-        return self.calendar.local_date(self.as_of)
-
-
-def timing_of(goal: Goal, context: Context) -> Timing:
-    """The goal's period in the tenant's calendar, at the last moment that is known."""
-    calendar, as_of = context.calendar, context.known_until
-    every = [goal.first + timedelta(days=number) for number in range((goal.end - goal.first).days)]
-    days = tuple(day for day in every if calendar.day(day).elapsed)  # Samoa had no 2011-12-30
-    start, end = calendar.day_start(goal.first), calendar.day_start(goal.end)
-    history = next(count for most, count in HISTORY if len(days) <= most)
-    today = calendar.local_date(as_of)
-    return Timing(
-        calendar,
-        days,
-        start,
-        end,
-        as_of,
-        elapsed_days(calendar, days, as_of),
-        min(end, calendar.ceil(as_of, Granularity.DAY)),
-        min(goal.first, today) - timedelta(days=history),
-    )
-
-
-def elapsed_days(calendar: Calendar, days: tuple[date, ...], at: datetime) -> Fraction:
-    """How many of the days have passed at that instant; the one that is not over counts by its share."""
-    whole = 0
-    for day in days:
-        period = calendar.day(day)
-        if at >= period.end:
-            whole += 1
-        elif at > period.start:
-            return whole + Fraction(micros_of(at - period.start), micros_of(period.elapsed))
-        else:
-            break
-    return Fraction(whole)
-
-
-def micros_of(length: timedelta) -> int:
-    return length // timedelta(microseconds=1)
 
 
 @dataclass(frozen=True, slots=True)
@@ -179,35 +115,24 @@ class _Sight:
         )
         return Seen(standing, self._points(aim, spread, simulated) if with_points else ())
 
+    @cached_property
+    def paths(self) -> Paths:
+        return Paths(self.metric, conditions_of(self.goal), self.reading, self.timing)
+
     def _spread(self, aim: Aim) -> Spread:
-        shape = Shape(self.goal.shape)
+        shape, before = Shape(self.goal.shape), min(self.goal.first, self.timing.today)
         if shape is Shape.SEASONAL and not aim.is_sum:
             note = "The metric is a level, which has no shares of days: the way from the baseline is straight instead."
             return replace(spread_of(Shape.LINEAR, self.timing.days, {}), note=note)
-        days = self._past_days(min(self.goal.first, self.timing.today)) if shape is Shape.SEASONAL else []
-        past = {day: self._of_day(self.goal.metric, day) for day in days}
-        spread = spread_of(shape, self.timing.days, past)
-        if self.metric.additivity is Additivity.UNION and not spread.note:
-            return replace(spread, note="People count once in the period: the share of a day is that of its visitors.")
-        return spread
-
-    def _past_days(self, before: date) -> list[date]:
-        """Whole days with data before a date: the very first day of data may be half a day, so it is left out."""
-        context, calendar = self.reading.context, self.timing.calendar
-        if context.first_day is None:
-            return []
-        first = max(self.timing.past_first, calendar.local_date(context.first_day) + timedelta(days=1))
-        days = (first + timedelta(days=number) for number in range(max((before - first).days, 0)))
-        return [day for day in days if calendar.day(day).elapsed]
-
-    def _of_day(self, metric: str, day: date) -> Number:
-        period = self.timing.calendar.day(day)
-        return self.reading.number(metric, period.start, period.end)
+        parts = self.paths.parts
+        if shape is Shape.SEASONAL and parts.method == "growth" and len(parts.leaves) == 1:
+            growths = self.paths.growths(parts, before)
+            return spread_of_growths(self.timing.days, growths.rows[:, :, 0].tolist())
+        days = self.paths.past_days(before) if shape is Shape.SEASONAL else []
+        return spread_of(shape, self.timing.days, {day: self.paths.of_day(day) for day in days})
 
     def _until(self, end: datetime) -> Number:
         return self.reading.number(self.goal.metric, self.timing.start, end)
-
-    # Chance
 
     def _simulated(self, aim: Aim, value: Number, with_points: bool) -> Simulated:
         timing = self.timing
@@ -217,67 +142,8 @@ class _Sight:
             return Simulated(_settled(value, aim))
         if value is not None and aim.is_sum and (reaches(value, aim.target, aim.better) == (aim.better == "up")):
             return Simulated(_settled(value, aim))
-        parts = parts_of_metric(self.metric, self.reading.catalogue)
-        if parts.method in ("none", "settled"):
-            return Simulated(chances.no_chance(NOT_DRAWN))
-        return self._drawn(aim, parts, parts.method, with_points)  # type: ignore[arg-type]  # the two are gone
-
-    def _drawn(
-        self,
-        aim: Aim,
-        parts: Parts,
-        method: Literal["sum", "ratio", "daily_mean", "level"],
-        with_points: bool,
-    ) -> Simulated:
-        days = self._past_days(self.timing.today)
-        rows = self._rows(parts, days)
-        if method == "level":
-            rows, days = np.diff(rows, axis=0), days[1:]
-        past = Past(days[0].weekday() if days else 0, rows)
-        ahead, share = self._ahead(method)
-        return chances.simulate(
-            past,
-            Rest(ahead[0].weekday(), len(ahead), share),
-            method=method,
-            value_of=self._value_of(parts, method),
-            target=float(aim.target),
-            better=aim.better,
-            seed=self.goal.pk.int % 2**64,
-            with_days=with_points and parts.is_quick,
-        )
-
-    def _rows(self, parts: Parts, days: list[date]) -> Floats:
-        """The parts of each day; a day on which nothing is known adds nothing to a sum and is as the mean to a mean."""
-        spans = [self.timing.calendar.day(day) for day in days]
-        found = np.array(
-            [[_float(leaf(self.reading, span.start, span.end)) for leaf in parts.leaves] for span in spans],
-            dtype=np.float64,
-        ).reshape(len(days), len(parts.leaves))
-        if parts.method in ("daily_mean", "level"):
-            known = found[np.isfinite(found)]
-            return np.where(np.isfinite(found), found, known.mean() if len(known) else 0.0)
-        return np.where(np.isfinite(found), found, 0.0)
-
-    def _ahead(self, method: str) -> tuple[list[date], float]:
-        """The days to come, and which share of the first one is still ahead."""
-        days, elapsed = self.timing.days, self.timing.elapsed
-        ahead = list(days[int(elapsed) :])
-        return ahead, float(1 - (elapsed - int(elapsed))) if method in ("sum", "ratio") else 1.0
-
-    def _value_of(self, parts: Parts, method: str) -> Any:
-        timing, reading = self.timing, self.reading
-        start, until = timing.start, timing.until
-        if method == "level":
-            today = _float(self._of_day(self.goal.metric, timing.today))
-            return lambda sums, days: today + sums[..., 0]
-        if method == "daily_mean":
-            over = timing.days[: int(timing.elapsed)]
-            known = [value for day in over if (value := self._of_day(self.goal.metric, day)) is not None]
-            total = float(sum(known, Decimal(0)))
-            return lambda sums, days: (total + sums[..., 0]) / (len(known) + days)
-        base = np.array([_float(leaf(reading, start, until)) if timing.has_begun else 0.0 for leaf in parts.leaves])
-        base = np.where(np.isfinite(base), base, 0.0)
-        return lambda sums, days: parts.combine(base + sums)
+        seed = self.goal.pk.int % 2**64
+        return self.paths.simulated(Wish(float(aim.target), aim.better, seed, with_days=with_points))
 
     # Points
 
@@ -305,7 +171,3 @@ class _Sight:
 
 def _settled(value: Number, aim: Aim) -> Chance:
     return chances.settled_chance(value is not None and reaches(value, aim.target, aim.better), value)
-
-
-def _float(value: Number) -> float:
-    return float("nan") if value is None else float(value)

@@ -1,12 +1,13 @@
-"""What is read of goals: how they stand, their lines for charts, and how objectives add them up."""
+"""What is read of goals: how they stand, and their lines for charts."""
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterable, Sequence
+from collections.abc import Collection, Sequence
 from datetime import datetime
 from decimal import Decimal
 from uuid import UUID
 
+from django.db import connection
 from django.db.models import QuerySet
 
 from analytics.capture.money import exponents
@@ -20,14 +21,12 @@ from kpis.goals.contracts import (
     Frozen,
     GoalLine,
     GoalView,
-    ObjectiveView,
     Shape,
     Standing,
     Status,
 )
 from kpis.goals.models import CheckIn, Goal
 from kpis.goals.reading import Seen, conditions_of, seen
-from kpis.goals.status import SEVERITY
 from kpis.series.context import Context, context_read
 
 MAX_GOALS = 200
@@ -44,6 +43,7 @@ def goals_list(
     now: datetime,
     metric: str = "",
     objective: str = "",
+    objective_id: UUID | None = None,
     owner: str = "",
     include_archived: bool = False,
 ) -> tuple[GoalView, ...]:
@@ -52,7 +52,10 @@ def goals_list(
     Raises NoCalendar for a tenant that never counted anything.
     """
     with tenant_context(tenant_id):
-        rows = _rows(tenant_id, metric, objective, owner, include_archived)[:MAX_GOALS]
+        chosen = _rows(tenant_id, metric, objective, owner, include_archived)
+        rows = list((chosen.filter(objective_id=objective_id) if objective_id else chosen)[:MAX_GOALS])
+        if not rows:
+            return ()
         context = context_read(tenant_id=tenant_id, now=now)
         catalogue = Catalogue(tenant_id)
         said = _newest_check_ins(tenant_id, [row.pk for row in rows])
@@ -93,6 +96,7 @@ def goals_shown(
     reading a goal, one statement without any. Raises NoCalendar.
     """
     rows = Goal.objects.filter(tenant_id=tenant_id, metric__in=list(metrics), is_archived=False, filters=[])
+    rows = rows.select_related("objective")
     # A day more on either side: local days are told apart below, where the calendar is known.
     near = list(rows.filter(first__lte=end.date(), end__gte=start.date()).order_by("end", "name", "id")[:MAX_SHOWN])
     if not near:
@@ -106,20 +110,25 @@ def goals_shown(
     )
 
 
-def objectives_of(views: Iterable[GoalView]) -> tuple[ObjectiveView, ...]:
-    """Goals that name an objective, under it. Its progress is Σ weight × progress / Σ weight, each progress clipped to
-    0..1 so that one goal cannot make up for another; goals without a progress are left out. It stands as its worst.
-    """
-    grouped: dict[str, list[GoalView]] = {}
-    for view in views:
-        if view.objective:
-            grouped.setdefault(view.objective, []).append(view)
-    return tuple(_objective(name, found) for name, found in sorted(grouped.items()))
+_VERSION = """
+SELECT concat_ws('/', g.rows, g.away, g.closed, g.newest, o.rows, o.away, o.closed, o.newest, c.rows, c.newest)
+  FROM (SELECT count(*) AS rows, count(*) FILTER (WHERE is_archived) AS away, count(frozen_at) AS closed,
+               max(updated_at) AS newest FROM bw_goal WHERE tenant_id = %(tenant)s) g,
+       (SELECT count(*) AS rows, count(*) FILTER (WHERE is_archived) AS away, count(frozen_at) AS closed,
+               max(updated_at) AS newest FROM bw_objective WHERE tenant_id = %(tenant)s) o,
+       (SELECT count(*) AS rows, max(at) AS newest FROM bw_check_in WHERE tenant_id = %(tenant)s) c"""
+
+
+def goals_version(*, tenant_id: int) -> str:
+    """Changes whenever somebody changed a goal or an objective, checked in, or a goal was closed."""
+    with tenant_context(tenant_id), connection.cursor() as cursor:
+        cursor.execute(_VERSION, {"tenant": tenant_id})
+        return str(cursor.fetchone()[0])
 
 
 def goal_row(*, tenant_id: int, goal_id: UUID) -> Goal:
     """The row, within the tenant that is set. Raises UnknownGoal."""
-    row = Goal.objects.filter(tenant_id=tenant_id, pk=goal_id).first()
+    row = Goal.objects.filter(tenant_id=tenant_id, pk=goal_id).select_related("objective").first()
     if row is None:
         raise UnknownGoal("There is no such goal.")
     return row
@@ -131,7 +140,8 @@ def check_in_view(row: CheckIn) -> CheckInView:
 
 def _rows(tenant_id: int, metric: str, objective: str, owner: str, include_archived: bool) -> QuerySet[Goal]:
     rows = Goal.objects.filter(tenant_id=tenant_id)
-    wanted = {"metric": metric, "objective": objective, "owner": owner}
+    rows = rows.select_related("objective")
+    wanted = {"metric": metric, "objective__name__iexact": objective, "owner": owner}
     rows = rows.filter(**{name: value for name, value in wanted.items() if value})
     return (rows if include_archived else rows.filter(is_archived=False)).order_by("-end", "name", "id")
 
@@ -146,6 +156,7 @@ def _view(row: Goal, found: Seen, said: tuple[CheckInView, ...], catalogue: Cata
     metric = catalogue.get(row.metric)
     currency = context.calendar.base_currency
     frozen = _frozen(row, found.standing)
+    objective = row.objective if row.objective is not None and not row.objective.is_archived else None
     return GoalView(
         id=row.pk,
         name=row.name,
@@ -156,7 +167,8 @@ def _view(row: Goal, found: Seen, said: tuple[CheckInView, ...], catalogue: Cata
         exponent=exponents().get(currency, 2),
         better=metric.better if metric else "up",
         owner=row.owner,
-        objective=row.objective,
+        objective=objective.name if objective else "",
+        objective_id=objective.pk if objective else None,
         weight=row.weight,
         baseline=row.baseline,
         target=row.target,
@@ -193,15 +205,3 @@ def _as_frozen(standing: Standing, frozen: Frozen, calendar: Calendar) -> Standi
 
 def _quantized(value: Number) -> Number:
     return None if value is None else value.quantize(Decimal("1e-10"))
-
-
-def _objective(name: str, goals: list[GoalView]) -> ObjectiveView:
-    known = [
-        (goal.weight or Decimal(0), min(max(goal.standing.progress, Decimal(0)), Decimal(1)))
-        for goal in goals
-        if goal.standing.progress is not None
-    ]
-    weights = sum((weight for weight, _ in known), Decimal(0))
-    progress = sum((weight * part for weight, part in known), Decimal(0)) / weights if weights else None
-    status = min((goal.standing.status for goal in goals), key=SEVERITY.index)
-    return ObjectiveView(name, progress, status, tuple(goal.id for goal in goals))

@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Any, get_args
 
 from rest_framework import serializers
 
-from kpis.goals.contracts import Shape, Status
-from kpis.goals.models import Goal
+from kpis.goals.contracts import Method, Shape, Status
+from kpis.goals.models import Period
 from kpis.serializers import ConditionSerializer, NumberField
 
 AMOUNT: dict[str, Any] = {"max_digits": 30, "decimal_places": 6}
@@ -20,7 +20,7 @@ class ChanceSerializer(serializers.Serializer[Any]):
     error = serializers.FloatField(allow_null=True, help_text="standard error that comes from the number of paths")
     paths = serializers.IntegerField()
     history_days = serializers.IntegerField()
-    method = serializers.ChoiceField(choices=["sum", "ratio", "daily_mean", "level", "settled", "none"])
+    method = serializers.ChoiceField(choices=get_args(Method))
     words = serializers.CharField()
     low = NumberField()
     median = NumberField()
@@ -77,6 +77,15 @@ class CheckInSerializer(serializers.Serializer[Any]):
     value = NumberField(read_only=True)
 
 
+def _all_optional(
+    found: dict[str, serializers.Field[Any, Any, Any, Any]],
+) -> dict[str, serializers.Field[Any, Any, Any, Any]]:
+    for field in found.values():
+        field.required = False
+        field.default = serializers.empty
+    return found
+
+
 class GoalDraftSerializer(serializers.Serializer[Any]):
     """A goal as it is made. `first` may be any day of the month, quarter or year that is meant."""
 
@@ -85,13 +94,15 @@ class GoalDraftSerializer(serializers.Serializer[Any]):
     target = serializers.DecimalField(**AMOUNT)
     first = serializers.DateField()
     end = serializers.DateField(required=False, allow_null=True, help_text="of custom periods: the day after the last")
-    period = serializers.ChoiceField(choices=Goal.Period.values, default="month")
-    shape = serializers.ChoiceField(choices=Goal.Shape.values, default="linear")
+    period = serializers.ChoiceField(choices=Period.values, default="month")
+    shape = serializers.ChoiceField(choices=[shape.value for shape in Shape], default="linear")
     baseline = serializers.DecimalField(**AMOUNT, required=False, allow_null=True)
     stretch = serializers.DecimalField(**AMOUNT, required=False, allow_null=True)
     filters = ConditionSerializer(many=True, required=False)
     owner = serializers.CharField(max_length=200, required=False, allow_blank=True)
-    objective = serializers.CharField(max_length=200, required=False, allow_blank=True)
+    objective = serializers.CharField(
+        max_length=200, required=False, allow_blank=True, help_text="its name; one of a new name is made"
+    )
     weight = serializers.DecimalField(max_digits=6, decimal_places=2, min_value=0, required=False)
     note = serializers.CharField(max_length=10_000, required=False, allow_blank=True)
 
@@ -100,11 +111,7 @@ class GoalChangeSerializer(GoalDraftSerializer):
     """Some of it."""
 
     def get_fields(self) -> dict[str, serializers.Field[Any, Any, Any, Any]]:
-        found = super().get_fields()
-        for field in found.values():
-            field.required = False
-            field.default = serializers.empty
-        return found
+        return _all_optional(super().get_fields())
 
 
 class GoalSerializer(serializers.Serializer[Any]):
@@ -119,11 +126,12 @@ class GoalSerializer(serializers.Serializer[Any]):
     better = serializers.ChoiceField(choices=["up", "down"])
     owner = serializers.CharField()
     objective = serializers.CharField()
+    objective_id = serializers.UUIDField(allow_null=True)
     weight = serializers.FloatField()
     baseline = NumberField()
     target = NumberField()
     stretch = NumberField()
-    period = serializers.ChoiceField(choices=Goal.Period.values)
+    period = serializers.ChoiceField(choices=Period.values)
     first = serializers.DateField()
     end = serializers.DateField()
     shape = serializers.ChoiceField(choices=[shape.value for shape in Shape])
@@ -135,13 +143,63 @@ class GoalSerializer(serializers.Serializer[Any]):
     points = PacePointSerializer(many=True)
 
 
-class ObjectiveSerializer(serializers.Serializer[Any]):
-    """Goals under one heading: progress weighted, standing as the worst."""
+class FrozenObjectiveSerializer(serializers.Serializer[Any]):
+    """What was written down at the end; `known_now` is null while it is still the same."""
 
-    name = serializers.CharField()
     progress = serializers.FloatField(allow_null=True)
     status = serializers.ChoiceField(choices=[status.value for status in Status])
+    frozen_at = serializers.DateTimeField()
+    known_now = serializers.FloatField(allow_null=True)
+
+
+class ObjectiveSerializer(serializers.Serializer[Any]):
+    """What goals come to: progress, chance and confidence are means by weight; it stands as the worst of them."""
+
+    id = serializers.UUIDField()
+    name = serializers.CharField()
+    owner = serializers.CharField()
+    note = serializers.CharField()
+    period = serializers.ChoiceField(choices=Period.values)
+    first = serializers.DateField()
+    end = serializers.DateField()
+    elapsed = serializers.FloatField()
+    progress = serializers.FloatField(allow_null=True)
+    status = serializers.ChoiceField(choices=[status.value for status in Status])
+    rule = serializers.CharField()
+    chance = serializers.FloatField(allow_null=True, help_text="mean of the goals' probabilities by weight")
+    confidence = serializers.FloatField(allow_null=True, help_text="mean of the newest check-ins by weight")
     goals = serializers.ListField(child=serializers.UUIDField())
+    frozen = FrozenObjectiveSerializer(allow_null=True)
+
+
+class ObjectiveDraftSerializer(serializers.Serializer[Any]):
+    """An objective as it is made. `first` may be any day of the month, quarter or year that is meant."""
+
+    name = serializers.CharField(max_length=200)
+    first = serializers.DateField()
+    end = serializers.DateField(required=False, allow_null=True, help_text="of custom periods: the day after the last")
+    period = serializers.ChoiceField(choices=Period.values, default="quarter")
+    owner = serializers.CharField(max_length=200, required=False, allow_blank=True)
+    note = serializers.CharField(max_length=10_000, required=False, allow_blank=True)
+
+
+class ObjectiveChangeSerializer(ObjectiveDraftSerializer):
+    """Some of it."""
+
+    def get_fields(self) -> dict[str, serializers.Field[Any, Any, Any, Any]]:
+        return _all_optional(super().get_fields())
+
+
+class ObjectiveReadSerializer(ObjectiveSerializer):
+    """With its goals as they stand, in `key_results`."""
+
+    key_results = GoalSerializer(many=True)
+
+
+class ObjectivesSerializer(serializers.Serializer[Any]):
+    """All objectives, those that end last first."""
+
+    results = ObjectiveSerializer(many=True)
 
 
 class GoalsSerializer(serializers.Serializer[Any]):

@@ -4,41 +4,33 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, fields, replace
-from datetime import date, datetime, timedelta
+from datetime import date, datetime
 from decimal import Decimal
 from typing import Any, Final
 from uuid import UUID
 
 from analytics.cache import GOALS, drop_after_commit
-from analytics.filters import EARLIEST, LATEST
-from analytics.periods import Calendar, Granularity
+from analytics.periods import Calendar
 from analytics.registry import UnknownName
 from analytics.tenancy import tenant_context
 from kpis.base import Condition
 from kpis.catalogue import Catalogue, definition_version
 from kpis.goals.contracts import Shape, Standing
-from kpis.goals.models import CheckIn, Goal
+from kpis.goals.errors import GoalError
+from kpis.goals.models import CheckIn, Goal, Objective
+from kpis.goals.objective_services import ObjectiveDraft, objective_create, objective_open
 from kpis.goals.reading import conditions_of, seen
 from kpis.goals.selectors import goal_row
+from kpis.goals.spans import spanned
 from kpis.models import MetricValue
 from kpis.selectors import calendar_read
 from kpis.series import QuestionError
 from kpis.series.context import context_read
 from kpis.series.question import Question, check
 
-MAX_DAYS: Final = 3660
 MAX_GOALS: Final = 500
 LARGEST: Final = Decimal("1e20")
 PLACES: Final = Decimal("1e-10")
-UNITS: Final = {"month": Granularity.MONTH, "quarter": Granularity.QUARTER, "year": Granularity.YEAR}
-
-
-class GoalError(ValueError):
-    """The goal cannot be saved; `field` names what to change."""
-
-    def __init__(self, message: str, field: str) -> None:
-        super().__init__(message)
-        self.field = field
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -70,6 +62,7 @@ def goal_create(*, tenant_id: int, draft: GoalDraft, actor: str, now: datetime) 
             raise GoalError(f"There are at most {MAX_GOALS} goals; put old ones away first.", "name")
         checked = draft_checked(tenant_id=tenant_id, draft=draft)
         row = Goal(tenant_id=tenant_id, created_by=actor, created_at=now, updated_at=now, **_columns(checked))
+        row.objective = objective_for(tenant_id=tenant_id, goal=checked, actor=actor, now=now)
         row.save(force_insert=True)
         drop_after_commit(GOALS, tenant_id=tenant_id)
         return row
@@ -91,6 +84,8 @@ def goal_change(*, tenant_id: int, goal_id: UUID, changes: Mapping[str, Any], no
         checked = draft_checked(tenant_id=tenant_id, draft=draft)
         for name, value in _columns(checked).items():
             setattr(row, name, value)
+        if draft_objective(row) != checked.objective:
+            row.objective = objective_for(tenant_id=tenant_id, goal=checked, actor=row.created_by, now=now)
         row.updated_at = now
         row.save()
         drop_after_commit(GOALS, tenant_id=tenant_id)
@@ -123,6 +118,7 @@ def check_in_add(*, tenant_id: int, goal_id: UUID, author: str, confidence: floa
             value=_stored(standing.value),
         )
         made.save(force_insert=True)
+        drop_after_commit(GOALS, tenant_id=tenant_id)
         return made
 
 
@@ -140,6 +136,8 @@ def goals_freeze(*, tenant_id: int, now: datetime) -> int:
         found = list(rows.order_by("id"))
         for row in found:
             _freeze(row, now)
+        if found:
+            drop_after_commit(GOALS, tenant_id=tenant_id)
         return len(found)
 
 
@@ -174,8 +172,27 @@ def _standing(tenant_id: int, row: Goal, now: datetime) -> Standing:
 
 def draft_of(row: Goal) -> GoalDraft:
     """The draft that would make the row."""
-    names = [item.name for item in fields(GoalDraft) if item.name != "filters"]
-    return GoalDraft(filters=conditions_of(row), **{name: getattr(row, name) for name in names})
+    names = [item.name for item in fields(GoalDraft) if item.name not in ("filters", "objective")]
+    said = {name: getattr(row, name) for name in names}
+    return GoalDraft(filters=conditions_of(row), objective=draft_objective(row), **said)
+
+
+def draft_objective(row: Goal) -> str:
+    """The name of the goal's objective, '' without one."""
+    return row.objective.name if row.objective is not None and not row.objective.is_archived else ""
+
+
+def objective_for(*, tenant_id: int, goal: GoalDraft, actor: str, now: datetime) -> Objective | None:
+    """The open objective of the name that the goal gives, within the tenant that is set; one that is not there is made
+    with the goal's own period.
+    """
+    if not goal.objective:
+        return None
+    found = objective_open(tenant_id=tenant_id, name=goal.objective)
+    if found is not None:
+        return found
+    draft = ObjectiveDraft(name=goal.objective, owner=goal.owner, period=goal.period, first=goal.first, end=goal.end)
+    return objective_create(tenant_id=tenant_id, draft=draft, actor=actor, now=now)
 
 
 def draft_checked(*, tenant_id: int, draft: GoalDraft) -> GoalDraft:
@@ -191,25 +208,10 @@ def draft_checked(*, tenant_id: int, draft: GoalDraft) -> GoalDraft:
     if not 0 <= draft.weight <= 1000:
         raise GoalError("A weight lies between 0 and 1000.", "weight")
     calendar = calendar_read(tenant_id=tenant_id)
-    spanned = _spanned(draft, calendar)
-    _check_metric(tenant_id, spanned, calendar)
-    return spanned
-
-
-def _spanned(draft: GoalDraft, calendar: Calendar) -> GoalDraft:
-    # A year around either end, so that a whole one still fits.
-    if not EARLIEST.year + 2 < draft.first.year < LATEST.year - 2:
-        raise GoalError(f"`first` lies between {EARLIEST.year + 3} and {LATEST.year - 3}.", "first")
-    if draft.period in UNITS:
-        unit = calendar.unit(calendar.day_start(draft.first), UNITS[draft.period])
-        return replace(draft, first=calendar.local_date(unit.start), end=calendar.local_date(unit.end))
-    if draft.period != "custom":
-        raise GoalError("`period` is month, quarter, year or custom.", "period")
-    if draft.end is None or draft.end <= draft.first:
-        raise GoalError("A custom period needs an `end`, the day after its last one.", "end")
-    if draft.end - draft.first > timedelta(days=MAX_DAYS):
-        raise GoalError(f"A period has at most {MAX_DAYS} days.", "end")
-    return draft
+    first, end = spanned(draft.period, draft.first, draft.end, calendar)
+    checked = replace(draft, first=first, end=end, objective=draft.objective.strip())
+    _check_metric(tenant_id, checked, calendar)
+    return checked
 
 
 def _check_metric(tenant_id: int, draft: GoalDraft, calendar: Calendar) -> None:
@@ -230,6 +232,7 @@ def _check_metric(tenant_id: int, draft: GoalDraft, calendar: Calendar) -> None:
 
 def _columns(draft: GoalDraft) -> dict[str, Any]:
     columns = asdict(draft)
+    del columns["objective"]
     columns["filters"] = [
         {"field": test.field, "op": test.op, "value": list(test.value) if isinstance(test.value, tuple) else test.value}
         for test in draft.filters

@@ -7,12 +7,13 @@ other. A day that is not over counts by the share of it that has passed.
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import date
 from decimal import Decimal
 from fractions import Fraction
 
 from kpis.contracts import Number
+from kpis.goals.chance import MIN_PERIODS
 from kpis.goals.contracts import Shape
 
 MIN_OF_WEEKDAY = 4
@@ -55,6 +56,23 @@ def spread_of(shape: Shape, days: Sequence[date], past: Mapping[date, Number]) -
     if weight is None:
         return Spread(tuple(days), even, Shape.LINEAR, note)
     return Spread(tuple(days), tuple(weight(day) for day in days), Shape.SEASONAL, note)
+
+
+def spread_of_growths(days: Sequence[date], growths: Sequence[Sequence[float]]) -> Spread:
+    """The seasonal spread of what counts once in a period, such as people: the weight of a day is how many its place
+    added in earlier periods of the same length, on average. Fewer than MIN_PERIODS give a linear spread that says so.
+    """
+    if len(growths) < MIN_PERIODS:
+        note = (
+            f"Only {len(growths)} earlier periods of the same length lie in the history, of {MIN_PERIODS} that are "
+            "needed. Each day counts the same instead."
+        )
+        return replace(spread_of(Shape.LINEAR, days, {}), note=note)
+    weights = tuple(sum((Fraction(row[place]) for row in growths), Fraction(0)) for place in range(len(days)))
+    if not sum(weights):
+        return replace(spread_of(Shape.LINEAR, days, {}), note="Nobody came in earlier periods: each day counts.")
+    note = "Who comes twice counts once: the share of a day is what its place added in earlier periods, on average."
+    return Spread(tuple(days), weights, Shape.SEASONAL, note)
 
 
 def _seasons(days: Sequence[date], past: Mapping[date, Number]) -> tuple[Weight | None, str]:

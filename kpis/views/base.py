@@ -51,13 +51,15 @@ class MetricView(TenantView):
         answer: Callable[[], Any],
         *,
         ttl: int = DASHBOARD,
+        also: str = "",
     ) -> Response:
         """The answer with its ETag, or 304 without working it out when the caller has it already.
 
-        It is remembered for `ttl` seconds, but only under the same version of data and definitions.
+        It is remembered for `ttl` seconds, but only under the same version of data and definitions, and of what else
+        it depends on (`also`, a text that changes with it).
         """
         with refusals(in_path="metric" in self.kwargs):
-            version = answer_version(tenant_id=self.tenant.id, metrics=metrics, end=end, now=now)
+            version = answer_version(tenant_id=self.tenant.id, metrics=metrics, end=end, now=now) + also
             question = _question(request, end, now)
             headers = {"ETag": tag_of(version, question=question, end=end, now=now), **browser_headers(end, now)}
             remember(self.audience, warming.ADDRESS, warming.address(request.path, request.query_params.dict()))

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from datetime import datetime
 from typing import Any, ClassVar
 from uuid import UUID
 
@@ -17,17 +18,40 @@ from rest_framework.response import Response
 from analytics import filters
 from analytics.access.api import TenantView
 from analytics.access.roles import Scope
-from kpis.goals import selectors, serializers, services
+from analytics.cache import DEFINITIONS, GOALS, LIVE, MAPPING, METRICS, Audience, cache
+from kpis.goals import objective_services, objectives, selectors, serializers, services
+from kpis.goals.errors import GoalError
 from kpis.goals.plain import check_in_plain, goal_plain, objective_plain
 from kpis.parameters import MAX_FILTERS, condition_of, refusals
 
 SCOPES = {"read": Scope.KPIS_READ, "write": Scope.KPIS_WRITE}
 
 
-class GoalsView(TenantView):
-    """All of them."""
+class RememberingView(TenantView):
+    """A view whose answers are remembered until numbers, goals, objectives or check-ins change."""
 
     scopes: ClassVar = SCOPES
+
+    def remembered(self, request: Request, compute: Callable[[datetime], Any]) -> Response:
+        """What `compute` makes of this moment, at most half a minute old: pace and chance go by the clock."""
+        now = timezone.now()
+        with goal_errors():
+            found = cache().answer(
+                audience=Audience.of(self.credential),
+                name=f"api.{type(self).__name__}",
+                question={"path": request.path, "parameters": request.query_params.dict()},
+                compute=lambda: compute(now),
+                ttl=LIVE,
+                now=now,
+                tags=(METRICS, DEFINITIONS, MAPPING, GOALS),
+                stamp=selectors.goals_version(tenant_id=self.tenant.id),
+            )
+        return Response(found)
+
+
+class GoalsView(RememberingView):
+    """All of them."""
+
     PARAMETERS: ClassVar = [
         OpenApiParameter("metric", description="Goals of this metric only."),
         OpenApiParameter("objective"),
@@ -40,16 +64,24 @@ class GoalsView(TenantView):
         """How they stand now, without their points, and the objectives that they add up to."""
         asked = request.query_params
         filters.only_known(asked, [parameter.name for parameter in self.PARAMETERS])
-        narrowed = {name: filters.text_parameter(asked, name) for name in ("metric", "objective", "owner")}
-        with refusals():
+        metric, objective, owner = (filters.text_parameter(asked, name) for name in ("metric", "objective", "owner"))
+        with_archived = bool(filters.flag_parameter(asked, "archived"))
+        tenant_id = self.tenant.id
+
+        def answer(now: datetime) -> dict[str, Any]:
             found = selectors.goals_list(
-                tenant_id=self.tenant.id,
-                include_archived=bool(filters.flag_parameter(asked, "archived")),
-                now=timezone.now(),
-                **narrowed,
+                tenant_id=tenant_id,
+                metric=metric,
+                objective=objective,
+                owner=owner,
+                include_archived=with_archived,
+                now=now,
             )
-        objectives = [objective_plain(objective) for objective in selectors.objectives_of(found)]
-        return Response({"results": [goal_plain(view) for view in found], "objectives": objectives})
+            added_up = objectives.objectives_of(tenant_id=tenant_id, goals=found, now=now)
+            shown = [objective_plain(objective) for objective in added_up if objective.goals]
+            return {"results": [goal_plain(view) for view in found], "objectives": shown}
+
+        return self.remembered(request, answer)
 
     @extend_schema(
         request=serializers.GoalDraftSerializer,
@@ -67,16 +99,16 @@ class GoalsView(TenantView):
         return Response(goal_plain(view), status=status.HTTP_201_CREATED)
 
 
-class GoalView(TenantView):
+class GoalView(RememberingView):
     """One of them."""
-
-    scopes: ClassVar = SCOPES
 
     @extend_schema(responses=serializers.GoalSerializer, operation_id="goals_read")
     def get(self, request: Request, goal_id: UUID) -> Response:
         """With a point for each local day of its period: what was reached, what was expected, and the fan ahead."""
-        with goal_errors():
-            return Response(goal_plain(self._read(goal_id)))
+        tenant_id = self.tenant.id
+        return self.remembered(
+            request, lambda now: goal_plain(selectors.goal_read(tenant_id=tenant_id, goal_id=goal_id, now=now))
+        )
 
     @extend_schema(
         request=serializers.GoalChangeSerializer, responses=serializers.GoalSerializer, operation_id="goals_change"
@@ -136,15 +168,91 @@ class CheckInsView(TenantView):
         return Response(check_in_plain(selectors.check_in_view(row), view), status=status.HTTP_201_CREATED)
 
 
+class ObjectivesView(RememberingView):
+    """What goals add up to."""
+
+    @extend_schema(
+        parameters=[OpenApiParameter("archived", bool, description="true: those put away too.")],
+        responses=serializers.ObjectivesSerializer,
+        operation_id="objectives_list",
+    )
+    def get(self, request: Request) -> Response:
+        """Each with the progress, chance and confidence of its goals by weight, standing as the worst of them."""
+        filters.only_known(request.query_params, ["archived"])
+        tenant_id = self.tenant.id
+        with_archived = bool(filters.flag_parameter(request.query_params, "archived"))
+
+        def answer(now: datetime) -> dict[str, Any]:
+            goals = selectors.goals_list(tenant_id=tenant_id, now=now)
+            found = objectives.objectives_of(tenant_id=tenant_id, goals=goals, now=now, include_archived=with_archived)
+            return {"results": [objective_plain(objective) for objective in found]}
+
+        return self.remembered(request, answer)
+
+    @extend_schema(
+        request=serializers.ObjectiveDraftSerializer,
+        responses={201: serializers.ObjectiveReadSerializer},
+        operation_id="objectives_create",
+    )
+    def post(self, request: Request) -> Response:
+        """Make one; goals join it by naming it in `objective`."""
+        wanted = filters.body(serializers.ObjectiveDraftSerializer, request.data)
+        now = timezone.now()
+        with goal_errors():
+            draft = objective_services.ObjectiveDraft(**wanted)
+            row = objective_services.objective_create(
+                tenant_id=self.tenant.id, draft=draft, actor=self.credential.actor, now=now
+            )
+            return Response(_objective(self.tenant.id, row.pk, now), status=status.HTTP_201_CREATED)
+
+
+class ObjectiveView(RememberingView):
+    """One of them."""
+
+    @extend_schema(responses=serializers.ObjectiveReadSerializer, operation_id="objectives_read")
+    def get(self, request: Request, objective_id: UUID) -> Response:
+        """With its goals as they stand."""
+        return self.remembered(request, lambda now: _objective(self.tenant.id, objective_id, now))
+
+    @extend_schema(
+        request=serializers.ObjectiveChangeSerializer,
+        responses=serializers.ObjectiveReadSerializer,
+        operation_id="objectives_change",
+    )
+    def patch(self, request: Request, objective_id: UUID) -> Response:
+        """Change some of it. Of one whose period is closed only words change."""
+        with goal_errors():
+            objectives.objective_row(tenant_id=self.tenant.id, objective_id=objective_id)
+            wanted, now = filters.body(serializers.ObjectiveChangeSerializer, request.data), timezone.now()
+            objective_services.objective_change(
+                tenant_id=self.tenant.id, objective_id=objective_id, changes=wanted, now=now
+            )
+            return Response(_objective(self.tenant.id, objective_id, now))
+
+    @extend_schema(responses={204: None}, operation_id="objectives_archive")
+    def delete(self, request: Request, objective_id: UUID) -> Response:
+        """Put it away; its goals stay and stand alone."""
+        with goal_errors():
+            objective_services.objective_archive(
+                tenant_id=self.tenant.id, objective_id=objective_id, now=timezone.now()
+            )
+        return Response(status=status.HTTP_204_NO_CONTENT)
+
+
+def _objective(tenant_id: int, objective_id: UUID, now: datetime) -> dict[str, Any]:
+    view, goals = objectives.objective_read(tenant_id=tenant_id, objective_id=objective_id, now=now)
+    return {**objective_plain(view), "key_results": [goal_plain(goal) for goal in goals]}
+
+
 @contextmanager
 def goal_errors() -> Iterator[None]:
     """Errors of goals as answers: the field at fault, or 404."""
     try:
         with refusals():
             yield
-    except services.GoalError as error:
+    except GoalError as error:
         filters.refuse(error.field, "invalid_goal", str(error))
-    except selectors.UnknownGoal:
+    except (selectors.UnknownGoal, objectives.UnknownObjective):
         raise NotFound from None
 
 

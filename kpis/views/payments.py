@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict
+from datetime import UTC, datetime
 from decimal import Decimal
 from typing import Any, ClassVar
 
@@ -12,12 +13,12 @@ from rest_framework.request import Request
 from rest_framework.response import Response
 
 from analytics.capture.money import exponents
-from analytics.selectors import statement_limit
 from kpis import parameters, payers, selectors, serializers
+from kpis.answers import lifetime
 from kpis.contracts import Series, plain, side_by_side
 from kpis.parameters import Ask
 from kpis.series import metrics_series
-from kpis.views.base import ANSWER_SECONDS, MetricView
+from kpis.views.base import MetricView
 from kpis.views.schema import COMPARE, DAYS, LIMIT, RANGE
 
 STATUSES = ("created", "verifying", "verified", "pending", "settled", "failed", "expired", "refunded")
@@ -38,17 +39,23 @@ RANKING = [*RANGE, DAYS, LIMIT]
 
 
 class PaymentsView(MetricView):
-    """Common to all: the range in `days`, filters by country, method and platform."""
+    """Common to all: the range in `days`, filters by country, method and platform; answers are remembered.
+
+    `metrics` are those whose numbers tell when an answer could have changed. Rankings and lists are of single events:
+    every one of them is in the count of one of these, and who is whom in that of active people.
+    """
 
     known: ClassVar[Sequence[str]] = parameters.PAYMENTS
+    metrics: ClassVar[Sequence[str]] = ()
+
+    def remembered(self, request: Request, ask: Ask, answer: Callable[[], dict[str, Any]]) -> Response:
+        """The answer, as long as its metrics stay as they are."""
+        names = list(self.metrics)
+        return self.unless_same(request, names, ask.period.end, ask.now, answer, ttl=lifetime(ask, names))
 
     def several(self, ask: Ask, names: Mapping[str, str], **changes: Any) -> dict[str, Series]:
         """Series of metrics under the names that the answer gives them."""
-        statement_limit(ANSWER_SECONDS)
-        with parameters.refusals():
-            found = metrics_series(
-                tenant_id=self.tenant.id, metrics=list(names.values()), **{**ask.arguments(), **changes}
-            )
+        found = metrics_series(tenant_id=self.tenant.id, metrics=list(names.values()), **{**ask.arguments(), **changes})
         return dict(zip(names, found, strict=True))
 
     def money(self, minor: int | None, currency: str | None = None) -> str | None:
@@ -69,25 +76,29 @@ class PaymentsView(MetricView):
 class SummaryView(PaymentsView):
     """Payments at a glance."""
 
+    metrics: ClassVar = (*COUNTS.values(), *SUMMARY.values())
+
     @extend_schema(parameters=PARAMETERS, responses=serializers.PaymentsSerializer, operation_id="payments_summary")
     def get(self, request: Request) -> Response:
         """How many became what in the range, how many stand where now, and the latest."""
         ask = self.ask(request, default_grain="total")
+        return self.remembered(request, ask, lambda: self._summary(ask))
+
+    def _summary(self, ask: Ask) -> dict[str, Any]:
         found = self.several(ask, {**COUNTS, **SUMMARY})
         tenant_id, start, end = self.tenant.id, ask.period.start, ask.period.end
         latest = selectors.payments_latest(tenant_id=tenant_id, start=start, end=end, limit=ask.limit)
-        return Response(
-            {
-                **self.span(ask),
-                "statuses": {status: plain(found[status])["total"] for status in STATUSES},
-                "now": selectors.payments_now(tenant_id=tenant_id, start=start, end=end),
-                **{name: plain(found[name])["total"] for name in SUMMARY},
-                "latest": [self._payment(payment) for payment in latest],
-            }
-        )
+        return {
+            **self.span(ask),
+            "statuses": {status: plain(found[status])["total"] for status in STATUSES},
+            "now": selectors.payments_now(tenant_id=tenant_id, start=start, end=end),
+            **{name: plain(found[name])["total"] for name in SUMMARY},
+            "latest": [self._payment(payment) for payment in latest],
+        }
 
     def _payment(self, payment: selectors.LatestPayment) -> dict[str, Any]:
         shown = asdict(payment)
+        shown["id"], shown["at"] = str(payment.id), _instant(payment.at)
         shown["amount"] = self.money(payment.amount, payment.currency)
         shown["amount_base"] = self.money(payment.amount_base)
         return shown
@@ -97,6 +108,7 @@ class SuccessRateView(PaymentsView):
     """How many succeed."""
 
     known: ClassVar = (*parameters.PAYMENTS, "granularity", "by")
+    metrics: ClassVar = tuple(SUCCESS.values())
 
     @extend_schema(
         parameters=[*PARAMETERS, OpenApiParameter("granularity"), OpenApiParameter("by")],
@@ -105,35 +117,40 @@ class SuccessRateView(PaymentsView):
     )
     def get(self, request: Request) -> Response:
         """The share of finished payments that settled, over time."""
-        return Response(_shown(self.several(self.ask(request), SUCCESS)))
+        ask = self.ask(request)
+        return self.remembered(request, ask, lambda: _shown(self.several(ask, SUCCESS)))
 
 
 class FailuresView(PaymentsView):
     """How many fail, and why."""
 
+    metrics: ClassVar = (*FAILURES.values(), *SUCCESS.values(), "payments.expired")
+
     @extend_schema(parameters=PARAMETERS, responses=serializers.FailuresSerializer, operation_id="payments_failures")
     def get(self, request: Request) -> Response:
         """Failures over time, by reason and by hour of the day, and how often people try again."""
         ask = self.ask(request)
+        return self.remembered(request, ask, lambda: self._failures(ask))
+
+    def _failures(self, ask: Ask) -> dict[str, Any]:
         tenant_id, start, end = self.tenant.id, ask.period.start, ask.period.end
         by_reason = self.several(ask, {"failed": "payments.failed"}, by="reason", grain="total")["failed"]
         hours = selectors.payments_by_hour(tenant_id=tenant_id, start=start, end=end, failed=True)
         retries = selectors.payments_retries(tenant_id=tenant_id, start=start, end=end)
-        return Response(
-            {
-                **self.span(ask),
-                **_shown(self.several(ask, FAILURES)),
-                "reasons": [{"reason": part["key"], "failed": part["total"]} for part in plain(by_reason)["series"]],
-                "hours": [{"hour": hour, "failed": count} for hour, count in hours.items()],
-                "retries": [asdict(row) for row in retries],
-            }
-        )
+        return {
+            **self.span(ask),
+            **_shown(self.several(ask, FAILURES)),
+            "reasons": [{"reason": part["key"], "failed": part["total"]} for part in plain(by_reason)["series"]],
+            "hours": [{"hour": hour, "failed": count} for hour, count in hours.items()],
+            "retries": [asdict(row) for row in retries],
+        }
 
 
 class LatencyView(PaymentsView):
     """How long settlement takes."""
 
     known: ClassVar = (*parameters.PAYMENTS, "granularity", "by")
+    metrics: ClassVar = tuple(LATENCY.values())
 
     @extend_schema(
         parameters=[*PARAMETERS, OpenApiParameter("granularity"), OpenApiParameter("by")],
@@ -142,51 +159,68 @@ class LatencyView(PaymentsView):
     )
     def get(self, request: Request) -> Response:
         """Milliseconds from creation to settlement: mean, median, 95th and 99th percentile, over time."""
-        return Response(_shown(self.several(self.ask(request), LATENCY)))
+        ask = self.ask(request)
+        return self.remembered(request, ask, lambda: _shown(self.several(ask, LATENCY)))
 
 
 class MethodsView(PaymentsView):
     """What people pay with."""
 
+    metrics: ClassVar = tuple(METHODS.values())
+
     @extend_schema(parameters=PARAMETERS, responses=serializers.RankingSerializer, operation_id="payments_methods")
     def get(self, request: Request) -> Response:
         """Each payment method with its settled payments, their volume and its success rate."""
         ask = self.ask(request, default_grain="total")
-        return Response({**self.span(ask), "results": _by_method(self.several(ask, METHODS, by="method"))})
+
+        def answer() -> dict[str, Any]:
+            return {**self.span(ask), "results": _by_method(self.several(ask, METHODS, by="method"))}
+
+        return self.remembered(request, ask, answer)
 
 
 class TopResourcesView(PaymentsView):
     """What people pay for."""
 
     known: ClassVar = (*parameters.RANGE, "days", "limit")
+    metrics: ClassVar = ("events.count", "revenue.gross")
 
     @extend_schema(parameters=RANKING, responses=serializers.RankingSerializer, operation_id="payments_top_resources")
     def get(self, request: Request) -> Response:
         """What sold for most, with how often it was opened."""
         ask = self.ask(request)
-        statement_limit(ANSWER_SECONDS)
-        found = payers.resources_top(
-            tenant_id=self.tenant.id, start=ask.period.start, end=ask.period.end, limit=ask.limit
-        )
-        rows = [{**asdict(row), "revenue": self.money(row.revenue)} for row in found]
-        return Response({**self.span(ask), "results": rows})
+        return self.remembered(request, ask, lambda: {**self.span(ask), "results": self._resources(ask)})
+
+    def _resources(self, ask: Ask) -> list[dict[str, Any]]:
+        start, end = ask.period.start, ask.period.end
+        found = payers.resources_top(tenant_id=self.tenant.id, start=start, end=end, limit=ask.limit)
+        return [{**asdict(row), "revenue": self.money(row.revenue)} for row in found]
 
 
 class CustomersView(PaymentsView):
     """Who pays."""
 
     known: ClassVar = (*parameters.RANGE, "days", "limit")
+    metrics: ClassVar = ("payments.settled", "payments.volume", "payments.unique_payers", "users.active")
 
     @extend_schema(parameters=RANKING, responses=serializers.RankingSerializer, operation_id="payments_customers")
     def get(self, request: Request) -> Response:
         """The people with the highest volume of settled payments, by the number of their person."""
         ask = self.ask(request)
-        statement_limit(ANSWER_SECONDS)
-        found = payers.customers_top(
-            tenant_id=self.tenant.id, start=ask.period.start, end=ask.period.end, limit=ask.limit
-        )
-        rows = [{**asdict(row), "volume": self.money(row.volume)} for row in found]
-        return Response({**self.span(ask), "results": rows})
+        return self.remembered(request, ask, lambda: {**self.span(ask), "results": self._customers(ask)})
+
+    def _customers(self, ask: Ask) -> list[dict[str, Any]]:
+        start, end = ask.period.start, ask.period.end
+        found = payers.customers_top(tenant_id=self.tenant.id, start=start, end=end, limit=ask.limit)
+        return [self._customer(row) for row in found]
+
+    def _customer(self, row: payers.Customer) -> dict[str, Any]:
+        times = {"first_at": _instant(row.first_at), "last_at": _instant(row.last_at)}
+        return {**asdict(row), **times, "volume": self.money(row.volume)}
+
+
+def _instant(at: datetime) -> str:
+    return at.astimezone(UTC).isoformat().replace("+00:00", "Z")
 
 
 def _shown(found: Mapping[str, Series]) -> dict[str, Any]:

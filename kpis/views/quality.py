@@ -12,10 +12,11 @@ from rest_framework.response import Response
 from analytics import filters
 from analytics.access.api import TenantView
 from analytics.access.roles import Scope
+from analytics.cache import Audience
 from analytics.selectors import statement_limit
 from kpis import understanding_serializers as serializers
 from kpis.parameters import refusals
-from kpis.quality import quality_plain, quality_read
+from kpis.quality import quality_of, quality_plain
 from kpis.views.base import ANSWER_SECONDS
 
 MOST_DAYS = 90
@@ -39,4 +40,5 @@ class QualityView(TenantView):
         days = filters.number_parameter(request.query_params, "days", default=7, most=MOST_DAYS)
         statement_limit(ANSWER_SECONDS)
         with refusals():
-            return Response(quality_plain(quality_read(tenant_id=self.tenant.id, now=timezone.now(), days=days)))
+            audience = Audience.of(self.credential)
+            return Response(quality_plain(quality_of(audience=audience, days=days, now=timezone.now())))

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import ClassVar
+from typing import Any, ClassVar
 
 from drf_spectacular.utils import OpenApiParameter, extend_schema
 from rest_framework.request import Request
@@ -10,14 +10,15 @@ from rest_framework.response import Response
 
 from analytics import filters
 from analytics.access.roles import Scope
-from analytics.selectors import statement_limit
 from kpis import panels, parameters
 from kpis import understanding_serializers as serializers
+from kpis.answers import lifetime
 from kpis.explain import explain_read, explanation_plain
 from kpis.ledger_plain import ledger_plain
 from kpis.ledger_reading import ledger_explained
 from kpis.moved import contributions_plain, contributions_read
-from kpis.views.base import ANSWER_SECONDS, MetricView
+from kpis.versions import published_version
+from kpis.views.base import MetricView
 from kpis.views.schema import COMPARE, LIMIT, NARROW, RANGE
 
 
@@ -35,17 +36,15 @@ class LedgerView(MetricView):
         """Each local day as reported and as known now, with the reasons of the difference; their amounts add up."""
         ask = self.ask(request)
         at = filters.instant_parameter(request.query_params, "at", ask.calendar)
-        statement_limit(ANSWER_SECONDS)
-        with parameters.refusals(in_path=True):
-            view = ledger_explained(
-                tenant_id=self.tenant.id,
-                metric=metric,
-                start=ask.period.start,
-                end=ask.period.end,
-                at=at,
-                now=ask.now,
+        start, end = ask.period.start, ask.period.end
+
+        def answer() -> dict[str, Any]:
+            return ledger_plain(
+                ledger_explained(tenant_id=self.tenant.id, metric=metric, start=start, end=end, at=at, now=ask.now)
             )
-        return Response(ledger_plain(view))
+
+        published = published_version(tenant_id=self.tenant.id, metric=metric)
+        return self.unless_same(request, [metric], end, ask.now, answer, ttl=lifetime(ask, [metric]), also=published)
 
 
 class ContributionsView(MetricView):
@@ -72,10 +71,15 @@ class ContributionsView(MetricView):
         ask = self.ask(request)
         if ask.by is None:
             filters.refuse("by", "missing_dimension", "Name the dimension to take the change apart by, as country.")
-        statement_limit(ANSWER_SECONDS)
-        with parameters.refusals(in_path=True):
-            found = contributions_read(tenant_id=self.tenant.id, metric=metric, by=ask.by, ask=ask)
-        return Response(contributions_plain(found))
+        by = ask.by
+        return self.unless_same(
+            request,
+            [metric],
+            ask.period.end,
+            ask.now,
+            lambda: contributions_plain(contributions_read(tenant_id=self.tenant.id, metric=metric, by=by, ask=ask)),
+            ttl=lifetime(ask, [metric]),
+        )
 
 
 class ExplainView(MetricView):
@@ -92,12 +96,12 @@ class ExplainView(MetricView):
         Sample events are shown to those who may read events, without anything that tells of a person.
         """
         ask = self.ask(request)
-        statement_limit(ANSWER_SECONDS)
-        with parameters.refusals(in_path=True):
-            found = explain_read(
-                tenant_id=self.tenant.id,
-                metric=metric,
-                ask=ask,
-                with_samples=Scope.EVENTS_READ in self.credential.scopes,
+
+        def answer() -> dict[str, Any]:
+            with_samples = Scope.EVENTS_READ in self.credential.scopes
+            return explanation_plain(
+                explain_read(tenant_id=self.tenant.id, metric=metric, ask=ask, with_samples=with_samples)
             )
-        return Response(explanation_plain(found))
+
+        published, end = published_version(tenant_id=self.tenant.id, metric=metric), ask.period.end
+        return self.unless_same(request, [metric], end, ask.now, answer, ttl=lifetime(ask, [metric]), also=published)

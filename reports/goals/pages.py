@@ -15,8 +15,10 @@ from django.views.decorators.http import require_GET, require_POST
 from analytics.access.roles import Scope
 from kpis.catalogue import Catalogue
 from kpis.goals.contracts import GoalView
-from kpis.goals.selectors import UnknownGoal, goal_read, goals_list, objectives_of
-from kpis.goals.services import GoalDraft, GoalError, check_in_add, goal_archive, goal_change, goal_create
+from kpis.goals.errors import GoalError
+from kpis.goals.objectives import objective_names, objectives_of
+from kpis.goals.selectors import UnknownGoal, goal_read, goals_list
+from kpis.goals.services import GoalDraft, check_in_add, goal_archive, goal_change, goal_create
 from kpis.series import NoCalendar
 from reports.dashboard.doors import scopes_of, tenant_of, tenant_page
 from reports.goals.drawing import pace_drawing
@@ -27,16 +29,17 @@ from reports.goals.forms import CheckInForm, GoalForm, initial_of
 @tenant_page()
 def goals(request: HttpRequest) -> HttpResponse:
     """All goals, those of one objective together."""
+    tenant_id, now = tenant_of(request).id, timezone.now()
     try:
-        found = goals_list(tenant_id=tenant_of(request).id, now=timezone.now())
+        found = goals_list(tenant_id=tenant_id, now=now)
+        objectives = objectives_of(tenant_id=tenant_id, goals=found, now=now)
     except NoCalendar:
-        found = ()
+        found, objectives = (), ()
     by_id = {goal.id: goal for goal in found}
-    groups = [(objective, [by_id[key] for key in objective.goals]) for objective in objectives_of(found)]
     context = {
-        "groups": groups,
-        "alone": [goal for goal in found if not goal.objective],
-        "may_edit": _may_edit(request),
+        "groups": [(objective, [by_id[key] for key in objective.goals]) for objective in objectives],
+        "alone": [goal for goal in found if goal.objective_id is None],
+        "may_edit": may_edit(request),
     }
     return render(request, "reports/goals/list.html", context)
 
@@ -58,7 +61,7 @@ def check_in(request: HttpRequest, goal_id: UUID) -> HttpResponse:
     check_in_add(
         tenant_id=tenant_of(request).id,
         goal_id=goal_id,
-        author=_name(request),
+        author=name_of(request),
         confidence=form.cleaned_data["confidence"] / 100,
         note=form.cleaned_data["note"],
         now=timezone.now(),
@@ -71,14 +74,20 @@ def new(request: HttpRequest) -> HttpResponse:
     """Make one."""
     today = timezone.localdate()
     form = GoalForm(
-        request.POST or None, initial={"first": today.replace(day=1), "metric": request.GET.get("metric", "")}
+        request.POST or None,
+        initial={
+            "first": today.replace(day=1),
+            "metric": request.GET.get("metric", ""),
+            "objective": request.GET.get("objective", ""),
+            "weight": 1,
+        },
     )
     if request.method == "POST" and form.is_valid():
         try:
             made = goal_create(
                 tenant_id=tenant_of(request).id,
                 draft=GoalDraft(**_said(form)),
-                actor=_name(request),
+                actor=name_of(request),
                 now=timezone.now(),
             )
         except GoalError as error:
@@ -123,15 +132,31 @@ def _goal(request: HttpRequest, goal_id: UUID) -> GoalView:
         raise Http404("There is no such goal.") from None
 
 
+def may_edit(request: HttpRequest) -> bool:
+    """Whether whoever looks may also change."""
+    return Scope.KPIS_WRITE in scopes_of(request)
+
+
+def name_of(request: HttpRequest) -> str:
+    """Whom what is made is written down by."""
+    user: Any = request.user
+    return str(user.get_username())
+
+
 def _shown(request: HttpRequest, view: GoalView, form: CheckInForm, status: int = 200) -> HttpResponse:
-    context = {"goal": view, "drawing": pace_drawing(view), "form": form, "may_edit": _may_edit(request)}
+    context = {"goal": view, "drawing": pace_drawing(view), "form": form, "may_edit": may_edit(request)}
     return render(request, "reports/goals/goal.html", context, status=status)
 
 
 def _form(request: HttpRequest, form: GoalForm, view: GoalView | None) -> HttpResponse:
-    metrics = [(metric.id, metric.name) for metric in Catalogue(tenant_of(request).id).values()]
-    status = 400 if form.is_bound else 200
-    return render(request, "reports/goals/form.html", {"form": form, "goal": view, "metrics": metrics}, status=status)
+    tenant_id = tenant_of(request).id
+    context = {
+        "form": form,
+        "goal": view,
+        "metrics": [(metric.id, metric.name) for metric in Catalogue(tenant_id).values()],
+        "objectives": objective_names(tenant_id=tenant_id),
+    }
+    return render(request, "reports/goals/form.html", context, status=400 if form.is_bound else 200)
 
 
 def _said(form: GoalForm) -> dict[str, Any]:
@@ -148,12 +173,3 @@ def _said_of(fields: dict[str, Any]) -> dict[str, Any]:
 def _refused(form: GoalForm, error: GoalError) -> None:
     field = {"end": "last"}.get(error.field, error.field)
     form.add_error(field if field in form.fields else None, str(error))
-
-
-def _may_edit(request: HttpRequest) -> bool:
-    return Scope.KPIS_WRITE in scopes_of(request)
-
-
-def _name(request: HttpRequest) -> str:
-    user: Any = request.user
-    return str(user.get_username())

@@ -44,6 +44,12 @@ def share(value: Number) -> str:
 
 
 @register.filter
+def plain(value: Number) -> str:
+    """3.00 is "3", 0.50 is "0.5"."""
+    return "–" if value is None else f"{value.normalize():f}"
+
+
+@register.filter
 def clipped(share: Number) -> str:
     """Within a bar's ends."""
     return f"{min(max(float(share or 0), 0), 1):.4f}"

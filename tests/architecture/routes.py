@@ -20,6 +20,7 @@ NOBODYS: dict[str, Any] = {
     "segment_id": MISSING,
     "job_id": MISSING,
     "goal_id": MISSING,
+    "objective_id": MISSING,
     "annotation_id": MISSING,
     "subject": 999_999_999,
     "metric": "nobody.knows",

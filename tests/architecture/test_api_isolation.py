@@ -19,6 +19,7 @@ from analytics.identity import identity_merge
 from analytics.jobs import enqueue
 from analytics.models import ApiKey, Event, ExchangeRate, IdentityEdge, Job, Quarantine, Subject, Tenant
 from analytics.tenancy import tenant_context
+from kpis.goals.models import Objective
 from kpis.models import Annotation, CheckIn, Goal, MetricDefinition
 from kpis.rollup.refresh import refresh_tenant
 from tests.analytics.events import event, write
@@ -94,9 +95,11 @@ def fill(tenant: Tenant, canary: str, amount: int) -> dict[str, Any]:
         )
         ExchangeRate.objects.create(tenant_id=tenant.pk, day=date(2026, 3, 2), currency="USD", rate=amount)
         subjects = list(Subject.objects.order_by("id").values_list("id", flat=True))
+        span = {"first": date(2026, 3, 1), "end": date(2026, 4, 1)}
+        objective = Objective.objects.create(tenant_id=tenant.pk, name=f"{canary}-objective", **span)
         goal = Goal.objects.create(
-            tenant_id=tenant.pk, name=f"{canary}-goal", metric="orders.count", target=amount,
-            first=date(2026, 3, 1), end=date(2026, 4, 1),
+            tenant_id=tenant.pk, name=f"{canary}-goal", metric="orders.count", target=amount, objective=objective,
+            **span,
         )  # fmt: skip
         CheckIn.objects.create(tenant_id=tenant.pk, goal=goal, confidence=0.5, note=f"{canary}-check-in")
         note = Annotation.objects.create(tenant_id=tenant.pk, at=AT, title=f"{canary}-note")
@@ -109,6 +112,7 @@ def fill(tenant: Tenant, canary: str, amount: int) -> dict[str, Any]:
             "key_id": key.pk,
             "job_id": job.pk,
             "goal_id": goal.pk,
+            "objective_id": objective.pk,
             "annotation_id": note.pk,
             "metric": f"own.{canary}",
             "edge": edge.pk,
@@ -154,6 +158,7 @@ def test_each_route_shows_ones_own_and_nothing_of_the_neighbour(worlds: dict[str
         "aardvark-country",
         "own.aardvark",
         "aardvark-goal",
+        "aardvark-objective",
         "aardvark-check-in",
         "aardvark-note",
         "1.11",
@@ -249,6 +254,7 @@ def snapshot(tenant: Tenant) -> str:
         IdentityEdge,
         Job,
         MetricDefinition,
+        Objective,
         Quarantine,
         Subject,
     )

@@ -25,6 +25,7 @@ class World:
 
     board: str
     goal: str
+    objective: str
     link: str
     locked_link: str
     segment: str
@@ -44,11 +45,14 @@ def world(stage: Stage) -> World:
 def _make(stage: Stage) -> World:
     today = datetime.now(UTC).date()
     board = stage.post("boards/", title="Monday", description="What we look at", cards=CARDS)["id"]
-    goal = stage.post("goals/", name="A good month", metric="revenue.gross", target="50000", first=str(today))["id"]
+    made = stage.post(
+        "goals/", name="A good month", metric="revenue.gross", target="50000", first=str(today), objective="Grow"
+    )
     stage.post("annotations/", title="New prices", kind="note", at=f"{datetime.now(UTC) - timedelta(days=3):%FT%TZ}")
     return World(
         board=board,
-        goal=goal,
+        goal=made["id"],
+        objective=made["objective_id"],
         link=_link(stage, board),
         locked_link=_link(stage, board, password="open sesame"),
         segment=_segment(stage),
@@ -97,6 +101,9 @@ def addresses(stage: Stage) -> dict[str, list[str]]:
         "goal-new": ["/goals/new/"],
         "goal": [f"/goals/{there.goal}/"],
         "goal-edit": [f"/goals/{there.goal}/edit/"],
+        "objective": [f"/goals/objectives/{there.objective}/"],
+        "objective-new": ["/goals/objectives/new/"],
+        "objective-edit": [f"/goals/objectives/{there.objective}/edit/"],
         "mapping": ["/settings/events/"],
         "quality": ["/quality/"],
         "explore-funnel": ["/explore/funnel/"],
@@ -118,7 +125,8 @@ def addresses(stage: Stage) -> dict[str, list[str]]:
 
 NO_PAGE = {
     "logout", "tenant", "theme", "range", "first-key", "annotation-delete", "board-new", "board-import",
-    "board-preview", "board-keep", "board-copy", "board-delete", "goal-check-in", "goal-archive", "segment-refresh",
+    "board-preview", "board-keep", "board-copy", "board-delete", "goal-check-in", "goal-archive", "objective-archive",
+    "segment-refresh",
     "segment-delete", "customers-snapshot", "explore-cancel", "explore-to-board",  # forms: posted, they lead to a page
     "card",  # a fragment
     "board-file", "export", "explore-export", "palette",  # files

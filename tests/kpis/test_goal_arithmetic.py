@@ -14,12 +14,12 @@ import pytest
 
 from analytics.periods import Calendar
 from kpis.goals import chance
-from kpis.goals.chance import PATHS, Floats, Rest, drawn, past_of, simulate
+from kpis.goals.chance import PATHS, Floats, Rest, Wish, drawn, past_of, simulate
 from kpis.goals.contracts import Chance, Shape, Status
 from kpis.goals.pace import Aim, expected_after, pace_of, progress_of
-from kpis.goals.reading import elapsed_days
 from kpis.goals.shapes import spread_of
 from kpis.goals.status import Facts, status_of
+from kpis.goals.timing import elapsed_days
 
 PARIS = Calendar("Europe/Paris")
 DAY = timedelta(days=1)
@@ -170,9 +170,7 @@ def total(base: float) -> Any:
 
 
 def chance_of(rest: Rest, target: float, *, base: float = 0, better: Any = "up", seed: int = 1) -> Chance:
-    return simulate(
-        TWO_VALUED, rest, method="sum", value_of=total(base), target=target, better=better, seed=seed
-    ).chance
+    return simulate(TWO_VALUED, rest, Wish(target, better, seed), method="sum", value_of=total(base)).chance
 
 
 @pytest.mark.parametrize("seed", [1, 2, 3])
@@ -239,7 +237,7 @@ def test_a_ratio_draws_both_of_its_numbers_together() -> None:
         found: Floats = sums[..., 0] / sums[..., 1]
         return found
 
-    found = simulate(past_of(0, rows), Rest(0, 14), method="ratio", value_of=value_of, target=0.7, better="up", seed=1)
+    found = simulate(past_of(0, rows), Rest(0, 14), Wish(0.7, "up", 1), method="ratio", value_of=value_of)
     exact = (5 / 8) ** 2
     assert found.chance.probability is not None
     assert abs(found.chance.probability - exact) < 4 * sqrt(exact * (1 - exact) / PATHS)
@@ -248,9 +246,7 @@ def test_a_ratio_draws_both_of_its_numbers_together() -> None:
 
 
 def test_a_short_past_gives_no_chance_and_says_so() -> None:
-    found = simulate(
-        past_of(0, [[1.0]] * 27), Rest(0, 7), method="sum", value_of=total(0), target=1, better="up", seed=1
-    )
+    found = simulate(past_of(0, [[1.0]] * 27), Rest(0, 7), Wish(1, "up", 1), method="sum", value_of=total(0))
 
     assert found.chance.probability is None
     assert found.chance.words == "A probability needs 28 whole days of history; there are 27."

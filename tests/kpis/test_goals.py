@@ -16,9 +16,11 @@ from analytics.tenancy import tenant_context
 from kpis.base import Condition
 from kpis.due import due_instants, schedules
 from kpis.goals.chance import PATHS
+from kpis.goals.errors import GoalError
 from kpis.goals.models import Goal
-from kpis.goals.selectors import UnknownGoal, goal_lines, goal_read, goals_list, objectives_of
-from kpis.goals.services import GoalDraft, GoalError, check_in_add, goal_archive, goal_change, goal_create, goals_freeze
+from kpis.goals.objectives import objectives_of
+from kpis.goals.selectors import UnknownGoal, goal_lines, goal_read, goals_list
+from kpis.goals.services import GoalDraft, check_in_add, goal_archive, goal_change, goal_create, goals_freeze
 from kpis.models import MetricValue
 from kpis.selectors import calendar_read
 from tests.api import caller, problem
@@ -137,13 +139,17 @@ def test_a_ratio_is_drawn_from_both_of_its_numbers(acme: Tenant, globex: Tenant)
     assert standing.chance.low == standing.chance.high == Decimal("0.5")
 
 
-def test_people_of_a_period_are_not_drawn(acme: Tenant, globex: Tenant) -> None:
+def test_people_of_a_period_need_earlier_periods(acme: Tenant, globex: Tenant) -> None:
+    """A month and nine weeks of history: five periods of 31 days a week apart, and eight are needed."""
     nine_weeks(acme)
-    goal = make(acme, metric="users.paying", target=Decimal(3))
+    goal = make(acme, metric="users.paying", target=Decimal(3), end=date(2026, 4, 2))
     standing = goal_read(tenant_id=acme.pk, goal_id=goal.pk, now=MONDAY + DAY).standing
 
     assert (standing.chance.method, standing.chance.probability) == ("none", None)
-    assert "the same people may come on several" in standing.chance.words
+    assert standing.chance.words == (
+        "A probability needs 8 earlier periods of the same length that began on the same weekday, a week apart from "
+        "each other; the 64 whole days of history have 5."
+    )
 
 
 def test_a_filter_narrows_a_goal(acme: Tenant, globex: Tenant) -> None:
@@ -208,7 +214,8 @@ def test_an_objective_adds_its_goals_up_by_weight(acme: Tenant, globex: Tenant) 
     make(acme, objective="Grow", weight=Decimal(3))
     make(acme, name="Fifteen", objective="Grow", target=Decimal(15))
     make(acme, name="Alone")
-    (objective,) = objectives_of(goals_list(tenant_id=acme.pk, now=MONDAY + DAY))
+    goals = goals_list(tenant_id=acme.pk, now=MONDAY + DAY)
+    (objective,) = objectives_of(tenant_id=acme.pk, goals=goals, now=MONDAY + DAY)
 
     assert (objective.name, objective.progress, len(objective.goals)) == ("Grow", Decimal("0.625"), 2)
 
@@ -248,7 +255,7 @@ def test_the_nightly_job_closes_goals_after_the_ledger(acme: Tenant, globex: Ten
     assert run_job(job.pk)
     with tenant_context(acme.pk):
         job.refresh_from_db()
-        assert (job.state, job.result) == ("done", {"goals": 1})
+        assert (job.state, job.result) == ("done", {"goals": 1, "objectives": 0})
     calendar = calendar_read(tenant_id=acme.pk)
     (due,) = due_instants(schedules["goals.freeze"], calendar, MONDAY, MONDAY + DAY)
     (ledger,) = due_instants(schedules["ledger.freeze"], calendar, MONDAY, MONDAY + DAY)

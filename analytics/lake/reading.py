@@ -1,15 +1,13 @@
-"""Events out of PostgreSQL as Arrow columns: binary COPY, taken apart with NumPy in portions of some megabytes.
+"""Events out of PostgreSQL as Arrow columns: binary COPY, taken apart in portions of some megabytes.
 
-libpq hands over one row at a time, so where each row begins is known; the fields of a column are then found for all
-rows at once, and texts become views into the portion, without a copy. About 2 µs of a row are PostgreSQL's, 1 µs ours.
+libpq hands over one row at a time, so where each row begins is known; `compiled.py` then finds the fields of all rows.
 """
 
 from __future__ import annotations
 
-import io
 from collections.abc import Iterator, Mapping
 from datetime import datetime
-from typing import Any, Final, Literal
+from typing import TYPE_CHECKING, Any, Final, Literal
 
 import numpy as np
 import numpy.typing as npt
@@ -21,14 +19,30 @@ from psycopg.generators import fetch_many
 from psycopg.pq import ExecStatus
 
 from analytics.lake.schema import AMOUNTS, FEW_TEXTS, FLAGS, FLOATS, ID_TEXTS, PROMOTED
+from analytics.lazily import Lazily
+
+if TYPE_CHECKING:
+    from analytics.lake import compiled
+else:
+    compiled = Lazily("analytics.lake.compiled")
 
 Kind = Literal["instant", "uuid", "int4", "int8", "float8", "bool", "few", "text"]
 Ints = npt.NDArray[np.int64]
+Places = npt.NDArray[np.int32]
+Bytes = npt.NDArray[np.uint8]
 
 PORTION: Final = 16 << 20
+SLACK: Final = 2 << 20
 SIGNATURE: Final = b"PGCOPY\n\xff\r\n\0"
 END: Final = 2
 HEADER: Final = len(SIGNATURE) + 8
+WIDTHS: Final[Mapping[str, tuple[int, pa.DataType]]] = {
+    "instant": (8, pa.int64()),
+    "int8": (8, pa.int64()),
+    "int4": (4, pa.int32()),
+    "float8": (8, pa.float64()),
+    "bool": (1, pa.bool_()),
+}
 EPOCH: Final = 946_684_800_000_000  # 2000-01-01, where PostgreSQL's instants begin, in microseconds since 1970
 
 KINDS: Final[Mapping[str, Kind]] = {
@@ -65,7 +79,7 @@ def read_events(tenant_id: int, start: datetime, end: datetime, *, using: str = 
     """
     portions = list(_portions(tenant_id, start, end, using))
     if not portions:
-        return _table(b"", np.zeros(0, np.int64))
+        return _table(bytearray(), 0, np.zeros(0, np.int64))
     return pa.concat_tables(portions).unify_dictionaries().combine_chunks()
 
 
@@ -74,33 +88,46 @@ def _portions(tenant_id: int, start: datetime, end: datetime, using: str) -> Ite
         connection = cursor.connection
         with cursor.copy(QUERY, {"tenant": tenant_id, "start": start, "end": end}) as copy:
             _, first = connection.pgconn.get_copy_data(0)
-            rest, is_over = bytes(first[HEADER:]), False
+            received, is_over = Received(connection.pgconn, bytes(first[HEADER:])), False
             while not is_over:
-                content, starts, is_over = _received(connection.pgconn, rest)
-                rest = b""
+                starts, is_over = received.more()
                 if len(starts):
-                    yield _table(content, starts)
+                    yield _table(received.content, received.size, starts)
             connection.wait(_ended(copy, connection.pgconn))
 
 
-def _received(pgconn: Any, rest: bytes) -> tuple[bytes, Ints, bool]:
-    """Rows until the portion is full, one after the other; where each begins; and whether these were the last.
+class Received:
+    """Rows as they come from libpq, in a buffer that is filled anew for every portion: fresh memory costs time."""
 
-    As `copy.read()`, but it waits in libpq: a turn through psycopg's own waiting costs more than the rows it brings.
-    """
-    rows = io.BytesIO(rest)
-    rows.seek(len(rest))
-    ends = [len(rest)] if len(rest) > END else []
-    get, write, add = pgconn.get_copy_data, rows.write, ends.append
-    filled, size = len(rest), 0
-    while filled < PORTION:
-        size, row = get(0)
-        if size > END:
-            filled += write(row)
-            add(filled)
-        elif size < 0:  # after two bytes that mark the end
-            break
-    return rows.getvalue(), np.array([0, *ends[:-1]] if ends else [], dtype=np.int64), size < 0
+    def __init__(self, pgconn: Any, rest: bytes) -> None:
+        """`rest` is what came of the first row with the header."""
+        self.content = bytearray(PORTION + SLACK)
+        self.size = self._rest = len(rest)
+        self._pgconn = pgconn
+        self.content[: self._rest] = rest
+
+    def more(self) -> tuple[Ints, bool]:
+        """Rows until the portion is full; where each begins, and whether these were the last.
+
+        As `copy.read()`, but it waits in libpq: a turn through psycopg's own waiting costs more than its rows.
+        """
+        content, get, filled, length = self.content, self._pgconn.get_copy_data, self._rest, 0
+        starts, self._rest = ([0] if filled > END else []), 0
+        add, room = starts.append, len(content)
+        while filled < PORTION:
+            length, row = get(0)
+            if length > END:
+                until = filled + length
+                if until > room:  # an event larger than the slack
+                    content = self.content = content + bytes(until - room + SLACK)
+                    room = len(content)
+                content[filled:until] = row
+                add(filled)
+                filled = until
+            elif length < 0:  # after two bytes that mark the end
+                break
+        self.size = filled
+        return np.array(starts, dtype=np.int64), length < 0
 
 
 def _ended(copy: Any, pgconn: Any) -> PQGen[None]:
@@ -111,75 +138,53 @@ def _ended(copy: Any, pgconn: Any) -> PQGen[None]:
         raise error_from_result(result)
 
 
-def _table(content: bytes, starts: Ints) -> pa.Table:
-    fields = Fields(content, starts)
-    columns = {name: fields.column(kind) for name, kind in KINDS.items()}
-    return pa.table(columns)
+def _table(content: bytearray, size: int, starts: Ints) -> pa.Table:
+    fields = Fields(content, size, starts)
+    return pa.table({name: fields.column(place, kind) for place, (name, kind) in enumerate(KINDS.items())})
 
 
 class Fields:
-    """The fields of many rows, a column at a time from left to right."""
+    """The fields of many rows. What it makes of them is a copy."""
 
-    def __init__(self, content: bytes, starts: Ints) -> None:
-        self._content = pa.py_buffer(content + bytes(16))  # so that a look at 16 bytes never ends outside
-        self._places = starts + 2  # after the number of fields
+    def __init__(self, content: bytearray, size: int, starts: Ints) -> None:
+        self._content = np.frombuffer(content, dtype=np.uint8)
+        self._buffer = pa.py_buffer(content)
         self._rows = len(starts)
+        self._places = np.empty((len(KINDS), self._rows), dtype=np.int32)
+        self._lengths = np.empty((len(KINDS), self._rows), dtype=np.int32)
+        if not compiled.fields(self._content, size, starts, self._places, self._lengths):
+            raise ValueError("PostgreSQL sent rows that are not in the format of COPY")
 
-    def column(self, kind: Kind) -> pa.Array:
-        """The next column."""
-        lengths = self._at(">i4", self._places).astype(np.int64)
-        places = self._places + 4
-        is_null = lengths < 0
-        self._places = places + np.where(is_null, 0, lengths)
+    def column(self, place: int, kind: Kind) -> pa.Array:
+        """The column at that place."""
+        at = (self._content, self._places[place], self._lengths[place])
         if kind in ("few", "text"):
-            return self._texts(places, lengths, is_null, few=kind == "few")
+            return self._texts(*at, few=kind == "few")
         if kind == "uuid":
-            halves = np.stack([self._at(">u8", places), self._at(">u8", places + 8)], axis=1).astype("<u8")
-            return pa.FixedSizeBinaryArray.from_buffers(
-                pa.binary(16), self._rows, [None, pa.py_buffer(halves.tobytes())]
-            )
-        return self._numbers(kind, np.where(is_null, 0, places), is_null)
-
-    def _numbers(self, kind: Kind, places: Ints, is_null: npt.NDArray[np.bool_]) -> pa.Array:
-        mask = is_null if is_null.any() else None
-        if kind == "bool":
-            return pa.array(self._at("u1", places) != 0, mask=mask)
+            halves = np.empty((self._rows, 16), dtype=np.uint8)
+            if not compiled.uuids(*at, halves):
+                raise ValueError("PostgreSQL sent an event without id")
+            return pa.FixedSizeBinaryArray.from_buffers(pa.binary(16), self._rows, [None, pa.py_buffer(halves)])
+        width, type_ = WIDTHS[kind]
+        values, is_null = np.empty(self._rows, dtype=np.int64), np.empty(self._rows, dtype=bool)
+        missing = compiled.numbers(*at, width, values, is_null)
+        if kind == "instant":
+            values += EPOCH
+        mask = is_null if missing else None
         if kind == "float8":
-            return pa.array(self._at(">f8", places).astype(np.float64), mask=mask)
-        if kind == "int4":
-            return pa.array(self._at(">i4", places).astype(np.int32), mask=mask)
-        values = self._at(">i8", places).astype(np.int64)
-        return pa.array(values + EPOCH if kind == "instant" else values, mask=mask)
+            return pa.array(values.view(np.float64), mask=mask)
+        return pa.array(values if kind != "bool" else values != 0, type_, mask=mask)
 
-    def _texts(self, places: Ints, lengths: Ints, is_null: npt.NDArray[np.bool_], *, few: bool) -> pa.Array:
+    def _texts(self, content: Bytes, places: Places, lengths: Places, *, few: bool) -> pa.Array:
         """Arrow's string views: up to 12 bytes lie in the view itself, longer texts stay where they are."""
-        if is_null.all():
+        views, is_null = np.empty((self._rows, 4), dtype=np.uint32), np.empty(self._rows, dtype=bool)
+        missing = compiled.views(content, places, lengths, views, is_null)
+        if missing == self._rows:
             empty = pa.nulls(self._rows, pa.string())
             return empty.dictionary_encode() if few else empty
-        views = np.zeros((self._rows, 4), dtype="<u4")
-        sizes = np.where(is_null, 0, lengths)
-        places = np.where(is_null, 0, places)
-        short = sizes <= 12
-        views[:, 0] = sizes
-        for word in range(3):
-            kept = _MASKS[np.clip(sizes - 4 * word, 0, 4)]
-            views[:, 1 + word] = self._at("<u4", places + 4 * word) & kept
-        views[:, 2] = np.where(short, views[:, 2], 0)
-        views[:, 3] = np.where(short, views[:, 3], places)
-        valid = None if not is_null.any() else pa.py_buffer(np.packbits(~is_null, bitorder="little").tobytes())
-        array = pa.Array.from_buffers(
-            pa.string_view(), self._rows, [valid, pa.py_buffer(views.tobytes()), self._content]
-        )
+        valid = pa.py_buffer(np.packbits(~is_null, bitorder="little")) if missing else None
+        array = pa.Array.from_buffers(pa.string_view(), self._rows, [valid, pa.py_buffer(views), self._buffer])
         if not few:
             return array.cast(pa.string())
         coded = array.dictionary_encode()
         return pa.DictionaryArray.from_arrays(coded.indices, coded.dictionary.cast(pa.string()))
-
-    def _at(self, kind: str, places: Ints) -> npt.NDArray[Any]:
-        """A number of that kind at each place, whatever the alignment."""
-        width = np.dtype(kind).itemsize
-        whole = np.ndarray((len(self._content) - width + 1,), dtype=kind, buffer=self._content, strides=(1,))
-        return whole[places]
-
-
-_MASKS: Final = np.array([0, 0xFF, 0xFFFF, 0xFFFFFF, 0xFFFFFFFF], dtype="<u4")

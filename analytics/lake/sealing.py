@@ -15,6 +15,7 @@ from collections.abc import Callable, Iterable, Iterator, Sequence
 from concurrent.futures import FIRST_COMPLETED, ProcessPoolExecutor, wait
 from dataclasses import dataclass
 from datetime import datetime, timedelta
+from importlib import import_module
 from itertools import groupby
 from typing import Final
 
@@ -137,6 +138,7 @@ def _each(
             yield _day(tenant_id, hours, now, until, using)
         return
     connections.close_all()
+    import_module("analytics.lake.compiled")  # once, and not in every child
     gc.freeze()  # a child that collects garbage would copy every page it shares with its parent
     with ProcessPoolExecutor(min(workers, len(days)), mp_context=multiprocessing.get_context("fork")) as pool:
         running = {pool.submit(_day, tenant_id, hours, now, until, using) for hours in days}

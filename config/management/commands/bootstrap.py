@@ -40,7 +40,8 @@ class Command(BaseCommand):
         with self.step("static files"):
             call_command("collectstatic", verbosity=0, interactive=False)
         with self.step("compiled code"):  # else the first funnel would wait for it
-            import_module("kpis.funnels.compiled")
+            for module in ("analytics.lake.compiled", "kpis.funnels.compiled"):
+                import_module(module)
         with self.step("administrator, tenant and keys"):
             first_run(home=settings.BELLWETHER_HOME, url=options["url"])
         if not options["no_demo"]:

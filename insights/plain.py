@@ -117,20 +117,23 @@ MARGINS: Mapping[str, str] = {
 def paybacks_plain(found: Paybacks) -> dict[str, Any]:
     """For `GET customers/payback/`."""
     code = found.currency
+    parts = [
+        {found.by: name, **_payback(whole, code), "cohorts": [_payback(one, code) for one in cohorts]}
+        for name, whole, cohorts in found.channels
+    ]
     return {
         "unit": "month",
+        "by": found.by,
         "currency": code,
         "margin": float(found.margin),
         "margin_from": found.margin_from,
         "note": MARGINS[found.margin_from].format(share=f"{float(found.margin) * 100:g} %"),
         "overall": _payback(found.overall, code),
         "cohorts": [_payback(one, code) for one in found.cohorts],
-        "channels": [
-            {"channel": name, **_payback(whole, code), "cohorts": [_payback(one, code) for one in cohorts]}
-            for name, whole, cohorts in found.channels
-        ],
+        "channels": parts if found.by == "channel" else [],
+        "campaigns": parts if found.by == "campaign" else [],
         "costs_without_rate": found.without_rate,
-        "method": "cost of a month / those who first bought in it; a channel's customers by the last touch before "
+        "method": f"cost of a month / those who first bought in it; a {found.by}'s customers by the last touch before "
         "their first purchase that was not direct; net revenue as observed",
         "data_through": found.data_through.isoformat(),
     }
@@ -146,6 +149,7 @@ def _payback(one: Payback, code: str) -> dict[str, Any]:
         "observed": one.observed,
         "recovered": one.recovered,
         "standing": one.standing,
+        "curve": list(one.curve),
     }
 
 

@@ -114,6 +114,9 @@ class PaybackSerializer(serializers.Serializer[Any]):
     observed = serializers.IntegerField(help_text="months that are over")
     recovered = serializers.FloatField(allow_null=True, help_text="share of the cost that has come back")
     standing = serializers.CharField(help_text="no_cost, no_customers, paid_back or not_yet")
+    curve = serializers.ListField(
+        child=serializers.FloatField(), help_text="share of the cost that had come back by the end of each month"
+    )
 
 
 class ChannelPaybackSerializer(PaybackSerializer):
@@ -123,8 +126,16 @@ class ChannelPaybackSerializer(PaybackSerializer):
     cohorts = PaybackSerializer(many=True)
 
 
+class CampaignPaybackSerializer(PaybackSerializer):
+    """A campaign, and its cohorts."""
+
+    campaign = serializers.CharField(help_text="__none__: nothing before it; (none): a touch of no campaign")
+    cohorts = PaybackSerializer(many=True)
+
+
 class PaybacksSerializer(serializers.Serializer[Any]):
     unit = serializers.CharField()
+    by = serializers.CharField(help_text="channel or campaign: which of the two lists is filled")
     currency = serializers.CharField()
     margin = serializers.FloatField()
     margin_from = serializers.CharField(help_text="parameter, setting or default")
@@ -132,6 +143,7 @@ class PaybacksSerializer(serializers.Serializer[Any]):
     overall = PaybackSerializer()
     cohorts = PaybackSerializer(many=True)
     channels = ChannelPaybackSerializer(many=True)
+    campaigns = CampaignPaybackSerializer(many=True)
     costs_without_rate = serializers.IntegerField()
     method = serializers.CharField()
     data_through = serializers.DateTimeField()

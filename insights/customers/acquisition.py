@@ -1,4 +1,4 @@
-"""What won customers cost, by month and channel, and through which channel each of them came."""
+"""What won customers cost, by month and channel or campaign, and through which of them each customer came."""
 
 from __future__ import annotations
 
@@ -36,12 +36,17 @@ MARGIN: Final = "margin_share"
 WHOLE: Final = Decimal(1)
 LEAST: Final = Decimal("0.001")
 MarginFrom = Literal["parameter", "setting", "default"]
+By = Literal["channel", "campaign"]
+BY: Final[tuple[By, ...]] = ("channel", "campaign")
+"""What costs are told by, and so what they can be set against."""
 
 
 @dataclass(frozen=True, slots=True)
 class Paybacks:
-    """By cohort month, and by channel in the same months. `without_rate`: costs that have no worth in `currency` yet;
-    a month that holds one has no cost, rather than too small a one.
+    """By cohort month, and by channel (or campaign) in the same months.
+
+    `without_rate`: costs that have no worth in `currency` yet; a month that holds one has no cost, rather than too
+    small a one.
     """
 
     currency: str
@@ -52,22 +57,26 @@ class Paybacks:
     channels: tuple[tuple[str, Payback, tuple[Payback, ...]], ...]
     without_rate: int
     data_through: datetime
+    by: By = "channel"
 
 
-def paybacks_read(*, tenant_id: int, months: int = 12, margin: Decimal | None = None, now: datetime) -> Paybacks:
-    """For those who first bought in each of the last `months` months and the one that runs. Raises NoCalendar,
-    LakeError.
+def paybacks_read(
+    *, tenant_id: int, months: int = 12, margin: Decimal | None = None, by: By = "channel", now: datetime
+) -> Paybacks:
+    """For those who first bought in each of the last `months` months and the one that runs.
+
+    Costs of no campaign in particular are in the months, but in none of the campaigns. Raises NoCalendar, LakeError.
     """
     calendar = calendar_read(tenant_id=tenant_id)
     share, source = _margin(tenant_id, margin)
     period = calendar.last(months, Granularity.MONTH, now)
     starts = [*calendar.starts_between(period.start, now, Granularity.MONTH), calendar.ceil(now, Granularity.MONTH)]
     days = [calendar.local_date(start) for start in starts]
-    costs, without_rate = costs_by_month(tenant_id, days)
+    costs, without_rate = costs_by_month(tenant_id, days, by)
     ledger = sales_read(tenant_id=tenant_id, until=now, now=now)
     if ledger is None:
         nothing = together([], share)
-        return Paybacks(calendar.base_currency, share, source, nothing, (), (), without_rate, now)
+        return Paybacks(calendar.base_currency, share, source, nothing, (), (), without_rate, now, by)
     edges = np.array([ledger.day(day) for day in days], dtype=np.int64)
     known = ledger.day(calendar.local_date(ledger.data_through))
     curves = observed_curves(ledger.sales, edges, known_until=known)
@@ -78,9 +87,10 @@ def paybacks_read(*, tenant_id: int, months: int = 12, margin: Decimal | None = 
         margin_from=source,
         overall=together(_with_costs(curves, whole, edges, known), share),
         cohorts=_cohorts(curves, whole, ledger, edges, share),
-        channels=_channels(tenant_id, ledger, edges, known, period.start, now, costs, share),
+        channels=_channels(tenant_id, ledger, edges, known, period.start, now, costs, share, by),
         without_rate=without_rate,
         data_through=ledger.data_through,
+        by=by,
     )
 
 
@@ -96,11 +106,14 @@ def _margin(tenant_id: int, margin: Decimal | None) -> tuple[Decimal, MarginFrom
 Costs = Mapping[str, Sequence[int | None]]
 
 
-def costs_by_month(tenant_id: int, days: Sequence[date]) -> tuple[Costs, int]:
-    """By channel, minor units of each month between the days; null where nothing was told, or not in full."""
+def costs_by_month(tenant_id: int, days: Sequence[date], by: By = "channel") -> tuple[Costs, int]:
+    """By channel or campaign ('' for none in particular), minor units of each month between the days.
+
+    Null where nothing was told, or not in full.
+    """
     with tenant_context(tenant_id):
         rows = MarketingCost.objects.filter(tenant_id=tenant_id, day__gte=days[0], day__lt=days[-1])
-        told = list(rows.values_list("channel", "day", "amount_base"))
+        told = list(rows.values_list(by, "day", "amount_base"))
     found: dict[str, list[int | None]] = defaultdict(lambda: [None] * (len(days) - 1))
     places = np.searchsorted([day.toordinal() for day in days], [day.toordinal() for _, day, _ in told], side="right")
     broken = {int(place) - 1 for place, (_, _, amount) in zip(places, told, strict=True) if amount is None}
@@ -159,11 +172,12 @@ def _channels(
     now: datetime,
     costs: Costs,
     margin: Decimal,
+    by: By,
 ) -> tuple[tuple[str, Payback, tuple[Payback, ...]], ...]:
     """Customers by the channel of their first purchase, the largest first; channels that only cost at the end."""
-    people = first_channels(tenant_id=tenant_id, start=start, now=now)
+    people = first_channels(tenant_id=tenant_id, start=start, now=now, by=by)
     found = []
-    for channel in sorted({*people, *costs}):
+    for channel in sorted({*people, *costs} - {""}):
         mine = np.isin(ledger.sales.person, people.get(channel, np.empty(0, dtype=np.int64)))
         sales = replace_rows(ledger.sales, mine)
         curves = observed_curves(sales, edges, known_until=known)
@@ -182,8 +196,8 @@ def replace_rows(sales: Sales, kept: np.ndarray[tuple[int], np.dtype[np.bool_]])
     return Sales(sales.person[kept], sales.day[kept], sales.amount[kept], sales.is_refund[kept])
 
 
-def first_channels(*, tenant_id: int, start: datetime, now: datetime) -> dict[str, Ints]:
-    """Who bought first since `start`, by the channel of the last touch before it that was not direct."""
+def first_channels(*, tenant_id: int, start: datetime, now: datetime, by: By = "channel") -> dict[str, Ints]:
+    """Who bought first since `start`, by the channel (or campaign) of the last touch before it that was not direct."""
     with tenant_context(tenant_id):
         sold, back = (EventPick(tuple(names_meaning(tenant_id, *events))) for events in (REVENUE_EVENTS, REFUND_EVENTS))
         pages = EventPick(tuple(names_meaning(tenant_id, "page_view")))
@@ -194,6 +208,7 @@ def first_channels(*, tenant_id: int, start: datetime, now: datetime) -> dict[st
         refund=back,
         touches=pages,
         models=("last_non_direct",),
+        by=by,
         refunds="restated",
         rules=rules_of(tenant_id=tenant_id),
     )

@@ -22,7 +22,8 @@ class Payback:
     """One cohort of customers. Money is minor units.
 
     `cac` = cost / customers. `months` counts the month of the first purchase as 1; null while it is not paid back.
-    `observed` months are over, after which `recovered` of the cost came back (1 is all of it).
+    `observed` months are over, after which `recovered` of the cost came back (1 is all of it); `curve` is that share by
+    the end of each of them.
     """
 
     start: date | None
@@ -33,6 +34,7 @@ class Payback:
     observed: int
     recovered: float | None
     standing: Standing
+    curve: tuple[float, ...] = ()
 
 
 def payback_of(
@@ -54,6 +56,7 @@ def payback_of(
         observed=len(known),
         recovered=float(known[-1] * share / cost) if known and cost else None,
         standing="not_yet" if months is None else "paid_back",
+        curve=tuple(float(amount * share / cost) for amount in known) if cost else (),
     )
 
 
@@ -68,7 +71,7 @@ def together(curves: Sequence[tuple[Curve, int | None]], margin: Decimal) -> Pay
     whole = payback_of(None, customers, cost, (), margin)
     if whole.cac is None or not cost:
         return whole
-    share, months, observed, recovered = Fraction(margin), None, 0, None
+    share, months, curve = Fraction(margin), None, list[float]()
     for age in range(max(len(curve.net) for curve, _ in costed)):
         old = [
             (curve.net[age] or 0, spent)
@@ -78,7 +81,8 @@ def together(curves: Sequence[tuple[Curve, int | None]], margin: Decimal) -> Pay
         brought, spent = sum(net for net, _ in old), sum(paid for _, paid in old)
         if not old or not spent:
             break
-        observed, recovered = age + 1, float(brought * share / spent)
+        curve.append(float(brought * share / spent))
         months = age + 1 if months is None and brought * share >= spent else months
     standing: Standing = "not_yet" if months is None else "paid_back"
-    return Payback(None, customers, cost, whole.cac, months, observed, recovered, standing)
+    recovered = curve[-1] if curve else None
+    return Payback(None, customers, cost, whole.cac, months, len(curve), recovered, standing, tuple(curve))

@@ -15,7 +15,7 @@ from analytics.access.api import TenantView
 from analytics.access.roles import Scope
 from analytics.lake.errors import LakeError
 from insights import serializers
-from insights.customers.acquisition import LEAST, paybacks_read
+from insights.customers.acquisition import BY, LEAST, By, paybacks_read
 from insights.plain import paybacks_plain
 from insights.selectors import MOST_UNITS
 from insights.views.customers import LakeAway
@@ -31,19 +31,21 @@ class PaybackView(TenantView):
     @extend_schema(
         parameters=[
             OpenApiParameter("months", int, description="Cohort months before the running one: 12 when left out."),
+            OpenApiParameter("by", enum=list(BY), description="channel when left out."),
             OpenApiParameter("margin", float, description="Share of revenue that is margin: 0.001 to 1."),
         ],
         responses=serializers.PaybacksSerializer,
         operation_id="customers_payback",
     )
     def get(self, request: Request) -> Response:
-        """By month of the first purchase and by channel. Without costs (`explore/costs/`) there are no months."""
-        filters.only_known(request.query_params, ("months", "margin"))
+        """By month of the first purchase and channel or campaign. Without costs (`explore/costs/`) there are none."""
+        filters.only_known(request.query_params, ("months", "margin", "by"))
+        by: By = filters.choice_parameter(request.query_params, "by", BY, default="channel")  # type: ignore[assignment]
         months = filters.number_parameter(request.query_params, "months", default=12, most=MOST_UNITS)
         margin = margin_of(request.query_params)
         with refusals():
             try:
-                found = paybacks_read(tenant_id=self.tenant.id, months=months, margin=margin, now=timezone.now())
+                found = paybacks_read(tenant_id=self.tenant.id, months=months, margin=margin, by=by, now=timezone.now())
             except LakeError as error:
                 raise LakeAway(str(error)) from None
         return Response(paybacks_plain(found))

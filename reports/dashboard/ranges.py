@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from datetime import date, timedelta
 from typing import Final
+from urllib.parse import parse_qsl
 
 from kpis.parameters import FILTERS
 
@@ -13,7 +14,10 @@ FORM_FIELDS: Final = ("next", "first", "last", "compare_first", "compare_last", 
 
 def chosen_range(form: Mapping[str, str]) -> tuple[str, dict[str, str]]:
     """The page and its parameters that a submitted form means. What cannot be read is passed on, to be told there."""
-    parameters = {name: value for name, value in form.items() if name not in FORM_FIELDS and value.strip()}
+    path, _, query = form.get("next", "/").partition("#")[0].partition("?")
+    # The page's own parameters come first: what the form says of the same name wins over them.
+    given = {**dict(parse_qsl(query)), **dict(form.items())}  # of a name that comes twice the last, as one text
+    parameters = {name: value for name, value in given.items() if name not in FORM_FIELDS and value.strip()}
     if form.get("first") or form.get("last"):
         for name in ("period", "days", "granularity"):
             parameters.pop(name, None)
@@ -24,7 +28,7 @@ def chosen_range(form: Mapping[str, str]) -> tuple[str, dict[str, str]]:
     column, value = form.get("filter_by", ""), form.get("filter_value", "").strip()
     if column in FILTERS and value:
         parameters[column] = value
-    return form.get("next", "/"), parameters
+    return path, parameters
 
 
 def _day_after(text: str) -> str:

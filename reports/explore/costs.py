@@ -6,27 +6,33 @@ import csv
 import io
 from collections.abc import Sequence
 from dataclasses import dataclass
+from datetime import date
 from typing import Any, Final
 
 from django.contrib import messages
 from django.core.paginator import Paginator
+from django.db.models import Count, F, Max, Min, Q, Sum
 from django.http import HttpRequest, HttpResponse
 from django.shortcuts import redirect, render
 from django.utils import timezone
 
 from analytics.access.roles import Scope
 from analytics.capture.limits import Unfit
-from kpis.explore.channels import MAX_COSTS, Cost, costs_import, costs_read
+from analytics.contracts import TenantInfo
+from kpis.explore.channels import MAX_COSTS, Cost, cost_remove, costs_import, costs_read
 from kpis.explore.models import MarketingCost
 from kpis.series.question import QuestionError
 from reports.dashboard.doors import scopes_of, tenant_of, tenant_page
 from reports.dashboard.shown import minor_shown
 from reports.explore.frame import head_of
+from reports.exports.tables import downloads
 
 TITLE: Final = "Marketing costs"
 INTRO: Final = (
     "What each channel or campaign cost by day. With it, attribution tells the cost of a customer and the return."
 )
+ONE: Final = ("day", "channel", "campaign", "amount", "currency")
+MOST_CHANNELS: Final = 200
 MAX_BYTES: Final = 2_000_000
 PAGE: Final = 100
 SHOWN: Final = 200
@@ -64,10 +70,13 @@ def costs(request: HttpRequest) -> HttpResponse:
     """The list; a post checks a file line by line, a confirmed one stores its good lines."""
     tenant, may_edit = tenant_of(request), Scope.KPIS_WRITE in scopes_of(request)
     text, check = "", None
+    if request.method == "POST" and may_edit and request.POST.get("remove"):
+        return _removed(request)
     if request.method == "POST" and may_edit:
         text, problem = _text(request)
         check = Check((), (), problem) if problem else checked(text, tenant.base_currency)
-        if request.POST.get("confirm") and check.costs:
+        is_one = request.POST.get("do") == "one" and not check.bad
+        if (is_one or request.POST.get("confirm")) and check.costs:
             try:
                 done = costs_import(tenant=tenant, costs=check.costs, now=timezone.now())
             except (QuestionError, Unfit) as error:
@@ -77,6 +86,8 @@ def costs(request: HttpRequest) -> HttpResponse:
                 messages.success(request, f"Stored: {done.stored:,}.{waiting}")
                 return redirect("dashboard:explore-costs")
     rows = MarketingCost.objects.filter(tenant_id=tenant.id).order_by("-day", "channel", "campaign", "pk")
+    channel = request.GET.get("channel", "")[:400].replace("\x00", "")
+    rows = rows.filter(channel=channel) if channel else rows
     page = Paginator(rows, PAGE).get_page(request.GET.get("page"))
     context = {
         "head": head_of(tenant, TITLE, INTRO),
@@ -86,13 +97,57 @@ def costs(request: HttpRequest) -> HttpResponse:
         "check": check,
         "may_edit": may_edit,
         "currency": tenant.base_currency,
+        "totals": _totals(tenant),
+        "channel": channel,
+        "one": {name: request.POST.get(name, "")[:400] for name in ONE} if check and check.bad else {},
+        "today": timezone.localdate().isoformat(),
+        "actions": downloads("costs", "/api/v1/explore/costs/"),
     }
     is_bad = check is not None and (bool(check.problem) or not check.costs)
     return render(request, "reports/explore/costs.html", context, status=400 if is_bad else 200)
 
 
+def _removed(request: HttpRequest) -> HttpResponse:
+    text = request.POST["remove"]
+    is_there = text.isascii() and text.isdigit() and len(text) < 18
+    if is_there and cost_remove(tenant_id=tenant_of(request).id, cost_id=int(text)):
+        messages.success(request, "Removed. Numbers that stood on it are computed without it.")
+    else:
+        messages.warning(request, "That cost is not there any more.")
+    return redirect("dashboard:explore-costs")
+
+
+@dataclass(frozen=True, slots=True)
+class Total:
+    """What a channel cost in all. `waiting`: costs that have no worth in the base currency yet."""
+
+    channel: str
+    amount: str
+    first: date
+    last: date
+    count: int
+    waiting: int
+
+
+def _totals(tenant: TenantInfo) -> list[Total]:
+    """The largest first."""
+    rows = MarketingCost.objects.filter(tenant_id=tenant.id).values("channel")
+    found = rows.annotate(
+        total=Sum("amount_base"), first=Min("day"), last=Max("day"), count=Count("pk"),
+        waiting=Count("pk", filter=Q(amount_base=None)),
+    ).order_by(F("total").desc(nulls_last=True), "channel")[:MOST_CHANNELS]  # fmt: skip
+    return [
+        Total(row["channel"], minor_shown(row["total"] or 0, tenant.base_currency), row["first"], row["last"],
+              row["count"], row["waiting"])
+        for row in found
+    ]  # fmt: skip
+
+
 def _text(request: HttpRequest) -> tuple[str, str]:
-    """What was pasted or uploaded, and what is wrong with it as a whole."""
+    """What was typed, pasted or uploaded, and what is wrong with it as a whole."""
+    if request.POST.get("do") == "one":
+        typed = [request.POST.get(name, "").strip() for name in ONE]
+        return _csv([ONE, typed]), ""
     upload: Any = request.FILES.get("file")
     if upload is None:
         text = request.POST.get("csv", "")

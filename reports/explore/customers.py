@@ -6,6 +6,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import date
 from typing import Any, Final
+from urllib.parse import urlencode
 
 from django.contrib import messages
 from django.http import HttpRequest, HttpResponse
@@ -24,10 +25,12 @@ from insights.jobs import SNAPSHOT
 from insights.selectors import UNITS, NoSnapshot, lifetime_curves, snapshot_read, snapshots_list
 from kpis.series import NoCalendar
 from reports.dashboard import shown
+from reports.dashboard.cards import Action
 from reports.dashboard.doors import scopes_of, tenant_of, tenant_page
 from reports.explore.asking import actor_of, job_named, running_of
 from reports.explore.drawing import Lines, lines_of
 from reports.explore.frame import DASH, count, head_of, share
+from reports.exports.tables import downloads
 
 TITLE: Final = "Customers"
 INTRO: Final = "Who buys, how lately, how often and for how much; what cohorts brought, and what may still come."
@@ -96,7 +99,8 @@ def customers(request: HttpRequest) -> HttpResponse:
     except NoSnapshot as error:
         problem = str(error) if days else ""
     unit = request.GET.get("unit", "month")
-    curves, away = _curves(request, unit if unit in UNITS else "month")
+    unit = unit if unit in UNITS else "month"
+    curves, away = _curves(request, unit)
     job = job_named(request, request.GET["job"], SNAPSHOT) if request.GET.get("job") else None
     context = {
         "head": head_of(tenant, TITLE, INTRO),
@@ -123,8 +127,21 @@ def customers(request: HttpRequest) -> HttpResponse:
         "job_note": (job.result or {}).get("note", "") if job else "",
         "job_here": request.get_full_path(),
         "may_edit": Scope.KPIS_WRITE in scopes_of(request),
+        "files": _files(request, unit, snapshot),
     }
     return render(request, "reports/explore/customers.html", context)
+
+
+def _files(request: HttpRequest, unit: str, snapshot: SnapshotView | None) -> Mapping[str, tuple[Action, ...]]:
+    """The menu of each table."""
+    days = {name: request.GET.get(name, "") for name in ("taken_on", "compare")}
+    told = {name: day for name, day in days.items() if day and snapshot is not None}
+    query = f"?{urlencode(told)}" if told else ""
+    return {
+        "segments": downloads("customers-segments", f"/api/v1/customers/segments/{query}", **told),
+        "moves": downloads("customers-moves", f"/api/v1/customers/segments/{query}", **told),
+        "lifetime": downloads("customers-lifetime", f"/api/v1/customers/lifetime/?unit={unit}", unit=unit),
+    }
 
 
 @require_POST

@@ -22,12 +22,14 @@ from kpis.attribution.answer import UNTOUCHED
 from kpis.contracts import OTHER
 from kpis.mapping import event_names_seen
 from kpis.rollup.keys import NONE_KEY
-from kpis.taxonomy import STANDARD_EVENTS, STANDARD_NAMES
+from kpis.segments.selectors import segments_list
+from kpis.taxonomy import STANDARD_EVENTS
 from reports.dashboard import shown
 from reports.dashboard.cards import Action
 from reports.dashboard.doors import scopes_of, tenant_of
 from reports.explore.asking import Asked, Outcome, address, outcome_of, written
 from reports.explore.parts import Known
+from reports.exports.formats import FORMATS
 
 DASH: Final = shown.UNKNOWN
 
@@ -43,6 +45,7 @@ class Head:
     executor: str = ""
     is_complete: bool = True
     dates: str = ""
+    segment: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -57,7 +60,7 @@ def known_of(tenant: TenantInfo, now: datetime) -> Known:
     """The tenant's names with their counts of the last 30 days, then the standard ones that were not sent."""
     counts: dict[str, int] = {}
     for row in event_names_seen(tenant_id=tenant.id, now=now):
-        name = STANDARD_NAMES.get(row.name, row.name)
+        name = row.means or row.name
         counts[name] = counts.get(name, 0) + row.count
     sent = sorted(counts.items(), key=lambda item: (-item[1], item[0]))
     names = [(name, f"{count:,} in 30 days") for name, count in sent]
@@ -104,6 +107,8 @@ def page_of(
         "job_here": request.get_full_path(),
         "actions": actions_of(kind, asked.wanted),
         "samples": samples,
+        "segments": segments_list(tenant_id=tenant_of(request).id),
+        "segment_chosen": str(asked.wanted.get("segment") or ""),
         "may_save": Scope.KPIS_WRITE in scopes_of(request),
         "may_see_people": Scope.EVENTS_READ in scopes_of(request),
         "boards": boards_of(request) if Scope.KPIS_WRITE in scopes_of(request) else (),
@@ -127,6 +132,7 @@ def head_of(tenant: TenantInfo, title: str, intro: str, outcome: Outcome | None 
         str(answer.get("executor", "")),
         bool(answer.get("is_complete", True)),
         dates_shown(answer.get("from"), answer.get("to"), calendar),
+        str((answer.get("segment") or {}).get("name", "")),
     )
 
 
@@ -134,8 +140,7 @@ def actions_of(kind: str, wanted: Mapping[str, Any]) -> tuple[Action, ...]:
     """The menu of an answer: files and the API give the same numbers."""
     query = urlencode({"q": written(wanted)})
     return (
-        Action("Download CSV", f"/explore/{kind}.csv?{query}", "download"),
-        Action("Download XLSX", f"/explore/{kind}.xlsx?{query}", "download"),
+        *(Action(f"Download {name.upper()}", f"/explore/{kind}.{name}?{query}", "download") for name in FORMATS),
         Action("Copy API call", f"/api/v1/explore/{kind}/?{query}", "copy"),
     )
 

@@ -125,7 +125,12 @@ class Reader:
             found["period"] = period
         if compare := self.text("compare"):
             found["compare"] = compare
-        return found
+        return found | self.segment()
+
+    def segment(self) -> dict[str, Any]:
+        """The kept segment whose people alone are asked about, if any."""
+        chosen = self.text("segment")[:40]
+        return {"segment": chosen} if chosen else {}
 
     def number(self, name: str) -> int | str | None:
         """A whole number; what is none stays as it was written, so that it is refused in words."""

@@ -21,6 +21,7 @@ from reports.dashboard.pages import chart_for, data_through_of, tile_for
 from reports.dashboard.question import PageQuestion, page_question
 from reports.dashboard.reading import numbers_read
 from reports.dashboard.toolbar import Toolbar, toolbar_of
+from reports.exports.tables import downloads
 
 TILES: Final = tuple(OVER_TIME.values())
 CHARTS: Final = ("system.response_median", "system.response_p95", "system.throughput", "system.error_rate")
@@ -65,7 +66,8 @@ def performance(request: HttpRequest) -> HttpResponse:
     question = page_question(request, tenant_of(request))
     page = _page(question)
     template = "reports/explore/performance.html"
-    return render(request, template, {"page": page})
+    actions = downloads("performance-routes", **question.parameters)
+    return render(request, template, {"page": page, "actions": actions})
 
 
 def _page(question: PageQuestion) -> PerformancePage:

@@ -126,17 +126,18 @@ def read(reader: Reader) -> dict[str, Any]:
             "revenue": True if reader.text("revenue") else None,
             "filters": reader.tests(),
             "include": reader.texts("include"),
+            **reader.segment(),
         }
     )
 
 
-def _unless(value: str, default: str) -> str | None:
 def _numbers(text: str) -> list[int | str]:
     """Numbers between commas; what is none stays as it was written, so that it is refused in words."""
     parts = text.replace(",", " ").split()[:60]
     return [int(part) if part.isascii() and part.isdigit() and len(part) < 9 else part for part in parts]
 
 
+def _unless(value: str, default: str) -> str | None:
     return None if value == default else value
 
 
@@ -152,11 +153,11 @@ def fields_of(wanted: Mapping[str, Any]) -> RetentionFields:
         mode=text(wanted, "mode", "on"),
         first=parts.pick_of("first", wanted.get("first")),
         returning=parts.pick_of("again", wanted.get("returning")),
-        brackets=", ".join(parts.texts_of(wanted.get("brackets"))),
         days=", ".join(parts.texts_of(wanted.get("days"))),
-        revenue=bool(wanted.get("revenue")),
+        brackets=", ".join(parts.texts_of(wanted.get("brackets"))),
         min_size=text(wanted, "min_size", str(LEAST)),
         versus=tuple(parts.texts_of(wanted.get("versus"))[:2]),
+        revenue=bool(wanted.get("revenue")),
         tests=parts.tests_of(wanted.get("filters")),
         include=tuple(parts.texts_of(wanted.get("include"))),
     )

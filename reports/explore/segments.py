@@ -26,7 +26,9 @@ from kpis.segments.services import SegmentError, segment_create, segment_refresh
 from reports.dashboard.doors import scopes_of, tenant_of, tenant_page
 from reports.explore.asking import actor_of, worded
 from reports.explore.frame import count, head_of, share
+from reports.explore.jobs import safe
 from reports.explore.people import place_of, shown_page
+from reports.exports.tables import downloads
 
 TITLE = "Segments"
 INTRO = "Sets of people, kept from an answer, a measure or the customers. Their questions are asked again every night."
@@ -69,6 +71,7 @@ def segments(request: HttpRequest) -> HttpResponse:
         "head": head_of(tenant, TITLE, INTRO),
         "rows": [_row(segment) for segment in rows],
         "overlap": _overlap(request),
+        "actions": downloads("segments", "/api/v1/segments/"),
         "one": request.GET.get("one", ""),
         "two": request.GET.get("two", ""),
         "may_edit": Scope.KPIS_WRITE in scopes_of(request),
@@ -136,7 +139,7 @@ def refresh(request: HttpRequest, segment_id: UUID) -> HttpResponse:
         messages.error(request, f"{found.name} stays as it was: {found.error}")
     else:
         messages.success(request, f"{found.name} has {found.size:,} people now.")
-    return redirect("dashboard:segments")
+    return redirect(safe(request.POST.get("next", "/segments/")))
 
 
 @require_POST

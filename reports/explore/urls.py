@@ -13,15 +13,20 @@ from reports.explore import (
     exports,
     funnel,
     jobs,
+    movements,
     paths,
+    payback,
     people,
     performance,
     retention,
     segments,
     to_board,
 )
+from reports.explore import files as files  # registers the tables of these pages
+from reports.exports import formats
 
 KINDS = "|".join(exports.LAYOUTS)
+FORMATS = "|".join(formats.FORMATS)
 
 pages = [
     path("explore/funnel/", funnel.funnel, name="explore-funnel"),
@@ -33,13 +38,15 @@ pages = [
     path("explore/people/", people.people, name="explore-people"),
     path("explore/jobs/<uuid:job_id>/cancel/", jobs.cancel, name="explore-cancel"),
     path("explore/to-board/", to_board.to_board, name="explore-to-board"),
-    re_path(rf"^explore/(?P<kind>{KINDS})\.(?P<format>csv|xlsx)$", exports.export, name="explore-export"),
+    re_path(rf"^explore/(?P<kind>{KINDS})\.(?P<format>{FORMATS})$", exports.export, name="explore-export"),
     path("segments/", segments.segments, name="segments"),
     path("segments/<uuid:segment_id>/people/", segments.members, name="segment-people"),
     path("segments/<uuid:segment_id>/refresh/", segments.refresh, name="segment-refresh"),
     path("segments/<uuid:segment_id>/delete/", segments.delete, name="segment-delete"),
     path("customers/", customers.customers, name="customers"),
     path("customers/snapshot/", customers.snapshot_now, name="customers-snapshot"),
+    path("customers/payback/", payback.payback, name="customers-payback"),
+    path("customers/movements/", movements.movements, name="customers-movements"),
     path("customers/table/", customers.table, name="customer-table"),
     path("customers/<int:subject>/", customer.customer, name="customer"),
     path("performance/", performance.performance, name="performance"),

@@ -12,8 +12,14 @@ from reports.exports.sheet import Cell, Sheet
 
 # What begins a formula in Excel, LibreOffice, Numbers or Google Sheets, also in full width as East Asian input has it.
 STARTERS: Final = "=+\\-@\uff1d\uff0b\uff0d\uff20"
+# What has no width, and what some programs throw away before they look at the cell: marks of byte order and of
+# direction, joiners, fillers, variation selectors, tags.
+UNSEEN: Final = (
+    "\u00ad\u034f\u061c\u115f\u1160\u17b4\u17b5\u180b-\u180f\u200b-\u200f\u202a-\u202e\u2060-\u206f\u2800\u3164"
+    "\ufe00-\ufe0f\ufeff\uffa0\ufff0-\ufffc\U0001bca0-\U0001bca3\U0001d173-\U0001d17a\U000e0000-\U000e0fff"
+)
 # A spreadsheet of a country that separates by semicolons cuts the line there, whatever the quotes say.
-FORMULA: Final = re.compile(rf"(^[\s\";]*|;[\s\";]*)(?=[{STARTERS}])")
+FORMULA: Final = re.compile(rf"(^[\s\";{UNSEEN}]*|;[\s\";{UNSEEN}]*)(?=[{STARTERS}])")
 BREAKS: Final = re.compile(r"[\x00-\x1f\x7f\x85\u2028\u2029]+")
 BYTE_ORDER_MARK: Final = "\ufeff"
 

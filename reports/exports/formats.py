@@ -9,6 +9,7 @@ from typing import Final
 from django.http import FileResponse, HttpResponseBase, StreamingHttpResponse
 
 from reports.exports.csv_file import csv_lines
+from reports.exports.json_file import json_lines
 from reports.exports.sheet import Sheet
 from reports.exports.xlsx_file import xlsx_file
 
@@ -27,6 +28,11 @@ def _csv(sheet: Sheet) -> HttpResponseBase:
     return StreamingHttpResponse(lines)
 
 
+def _json(sheet: Sheet) -> HttpResponseBase:
+    lines: Iterable[bytes] = json_lines(sheet)
+    return StreamingHttpResponse(lines)
+
+
 def _xlsx(sheet: Sheet) -> HttpResponseBase:
     return FileResponse(xlsx_file(sheet))
 
@@ -36,6 +42,7 @@ FORMATS: Final = {
     for each in (
         Format("csv", "text/csv; charset=utf-8", _csv),
         Format("xlsx", "application/vnd.openxmlformats-officedocument.spreadsheetml.sheet", _xlsx),
+        Format("json", "application/json", _json),
     )
 }
 

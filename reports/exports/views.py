@@ -54,6 +54,7 @@ class ExportView(MetricView):
         responses={
             (200, "text/csv"): OpenApiTypes.STR,
             (200, FORMATS["xlsx"].media_type): OpenApiTypes.BINARY,
+            (200, FORMATS["json"].media_type): OpenApiTypes.OBJECT,
         },
         operation_id="kpis_export",
     )

@@ -3,39 +3,37 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from datetime import datetime, timedelta
+from decimal import Decimal
 from typing import Any, Final
 
 from django.http import HttpRequest, HttpResponse
 from django.shortcuts import render
 from django.views.decorators.http import require_GET
-from rest_framework.exceptions import ValidationError
 
-from analytics.access.roles import Scope
 from analytics.cache import Audience
 from analytics.contracts import TenantInfo
 from analytics.filters import calendar_of
 from analytics.lake.errors import LakeError, StoreTimeout
 from kpis.contracts import OTHER
-from kpis.explore.fields import SpanField
 from kpis.groups import SMALLEST
-from kpis.parameters import COMPARE, RANGE
 from kpis.series import NoCalendar
-from kpis.usage.answer import DEFAULT_WINDOW, LONGEST_WINDOW, UsageAsk, usage_read
+from kpis.usage.answer import DEFAULT_WINDOW, usage_read
 from kpis.usage.posts import COMPARED
 from reports.dashboard import shown
-from reports.dashboard.cards import metric_path
-from reports.dashboard.doors import role_of, scopes_of, tenant_of, tenant_page
-from reports.dashboard.question import PageQuestion, page_question
+from reports.dashboard.cards import Action, metric_path
+from reports.dashboard.doors import role_of, tenant_of, tenant_page
+from reports.dashboard.question import PageQuestion
 from reports.dashboard.toolbar import Toolbar, toolbar_of
 from reports.explore.frame import amount, count, key_shown, moment, share
+from reports.exports.tables import downloads
+from reports.usage.asking import PAGE_SECONDS, TOO_LONG, UsageQuestion, asked_of
+from reports.usage.compared import changes_of
+from reports.usage.files import PARTS
 
-KNOWN: Final = (*RANGE, "days", "limit", "include", "window", *COMPARE)
-PAGE_SECONDS: Final = 8.0
 WINDOWS: Final = tuple((timedelta(days=days), f"{days} day{'s' * (days > 1)}") for days in (1, 7, 14, 30))
 HIDDEN: Final = "left out"
-TOO_LONG: Final = "This range takes longer to look through than a page waits. Choose a shorter one."
 
 
 @dataclass(frozen=True, slots=True)
@@ -65,52 +63,38 @@ class Linked:
 def usage(request: HttpRequest) -> HttpResponse:
     """The page; it says what to send where there is nothing yet."""
     tenant = tenant_of(request)
-    question = page_question(request, tenant, known=KNOWN)
-    window, complaint = _window(question)
-    asked = UsageAsk(
-        replace(question.ask, by=None, filters=(), compare=None),
-        window,
-        is_shared=Scope.EVENTS_READ not in scopes_of(request),
-    )
+    asked = asked_of(request)
+    question = asked.question
     audience = Audience.member(tenant.id, role_of(request))
     answer: Mapping[str, Any] | None = None
+    before: Mapping[str, Any] | None = None
     away = ""
     try:
-        answer = usage_read(tenant=tenant, question=asked, audience=audience, timeout=PAGE_SECONDS)
+        answer = usage_read(tenant=tenant, question=asked.ask, audience=audience, timeout=PAGE_SECONDS)
+        if asked.before is not None:
+            before = usage_read(tenant=tenant, question=asked.before, audience=audience, timeout=PAGE_SECONDS)
     except NoCalendar:
         pass  # nothing was counted yet: the page says what to send
     except StoreTimeout:
         away = TOO_LONG
     except LakeError:
         away = "The store of events cannot be read just now; nothing was lost. Try again in a moment."
-    complaints = [each.message for each in question.complaints] + ([complaint] if complaint else [])
     through = moment(tenant, answer["data_through"]) if answer else ""
     head = Head(
         "Usage",
         "Which features, platforms, automations and posts are used, and what their use goes along with.",
         toolbar_of(question),
         through,
-        complaints,
+        asked.complaints,
     )
-    context = {"page": head, "away": away, "view": _view(answer, tenant, question, window) if answer else None}
+    context = {"page": head, "away": away, "view": _view(answer, before, tenant, asked) if answer else None}
     return render(request, "reports/usage/usage.html", context)
 
 
-def _window(question: PageQuestion) -> tuple[timedelta, str]:
-    text = question.parameters.get("window", "")
-    if not text:
-        return DEFAULT_WINDOW, ""
-    try:
-        found: timedelta = SpanField().to_internal_value(text)
-    except ValidationError:
-        found = timedelta(0)
-    if timedelta(0) < found <= LONGEST_WINDOW:
-        return found, ""
-    return DEFAULT_WINDOW, "The window is a length of time such as 12h or 7d, at most 90d; 7 days are taken."
-
-
-def _view(answer: Mapping[str, Any], tenant: TenantInfo, question: PageQuestion, window: timedelta) -> dict[str, Any]:
-    code = answer["currency"]
+def _view(
+    answer: Mapping[str, Any], before: Mapping[str, Any] | None, tenant: TenantInfo, asked: UsageQuestion
+) -> dict[str, Any]:
+    code, question, window = answer["currency"], asked.question, asked.ask.window
     posts, platforms, automation = answer["posts"], answer["platforms"], answer["automation"]
     return {
         "active": count(answer["active_users"]),
@@ -118,6 +102,9 @@ def _view(answer: Mapping[str, Any], tenant: TenantInfo, question: PageQuestion,
         "method": answer["method"],
         "smallest": answer["smallest_group"],
         "features": [_feature(row, code) for row in answer["features"]],
+        "changes": changes_of(answer, before) if before else [],
+        "compared": _compared(question, is_on=before is not None),
+        "reading": reading_of(answer, code),
         "platforms": [_platform(row, code) for row in platforms["platforms"]],
         "is_cut": platforms["is_cut"],
         "shared": [_shared(row) for row in platforms["shared_users"]],
@@ -131,9 +118,43 @@ def _view(answer: Mapping[str, Any], tenant: TenantInfo, question: PageQuestion,
             (label, question.href("", window=None if span == DEFAULT_WINDOW else f"{span.days}d"), span == window)
             for span, label in WINDOWS
         ],
-        "api": question.href("/api/v1/usage/", compare=None, match_weekday=None),
+        "files": _files(question),
         "automation_metric": metric_path("automation.efficiency"),
     }
+
+
+def _files(question: PageQuestion) -> dict[str, tuple[Action, ...]]:
+    """The menu of each table."""
+    api = question.href("/api/v1/usage/", compare=None, match_weekday=None)
+    return {part: downloads(f"usage-{part}", api, **question.parameters) for part in PARTS}
+
+
+def _compared(question: PageQuestion, *, is_on: bool) -> list[tuple[str, str, bool]]:
+    """What features can be set against."""
+    chosen = question.parameters.get("compare", "") if is_on else ""
+    words = (("", "Nothing"), ("previous", "The period before"), ("year_ago", "A year ago"))
+    return [(label, question.href("", compare=name or None), chosen == name) for name, label in words]
+
+
+def reading_of(answer: Mapping[str, Any], code: str) -> str:
+    """What stands out, of the answer's own numbers only."""
+    told = []
+    rows = [row for row in answer["features"] if row["feature"] != OTHER and row["share"] is not None]
+    if rows:
+        most = max(rows, key=lambda row: row["users"])
+        told.append(
+            f"“{key_shown(most['feature'])}” is used by most: {most['users']:,} people, {share(most['share'])} of all."
+        )
+        if most["revenue_per_user"] is not None and most["revenue_per_other"] is not None:
+            mine, others = amount(most["revenue_per_user"], code), amount(most["revenue_per_other"], code)
+            told.append(f"Its users bring {mine} each, others {others}; that need not be for its use.")
+    posts = [row for row in answer["posts"]["results"] if row["linear"] is not None and row["kind"] != OTHER]
+    if posts:
+        best = max(posts, key=lambda row: Decimal(row["linear"]["revenue"]))
+        told.append(
+            f"Of posts “{key_shown(best['id'])}” was followed by most: {amount(best['linear']['revenue'], code)}."
+        )
+    return " ".join(told)
 
 
 def _feature(row: Mapping[str, Any], code: str) -> dict[str, Any]:

@@ -116,6 +116,8 @@ def addresses(stage: Stage) -> dict[str, list[str]]:
         "segments": ["/segments/"],
         "segment-people": [f"/segments/{there.segment}/people/"] if there.segment else [],
         "customers": ["/customers/"],
+        "customers-payback": ["/customers/payback/", "/customers/payback/?by=campaign&margin=0.5"],
+        "customers-movements": ["/customers/movements/?period=last_12m", "/customers/movements/?kind=new"],
         "customer-table": ["/customers/table/"],
         "customer": [f"/customers/{there.subject}/"],
         "performance": ["/performance/"],
@@ -129,5 +131,5 @@ NO_PAGE = {
     "segment-refresh",
     "segment-delete", "customers-snapshot", "explore-cancel", "explore-to-board",  # forms: posted, they lead to a page
     "card",  # a fragment
-    "board-file", "export", "explore-export", "palette",  # files
+    "board-file", "export", "explore-export", "table-file", "palette",  # files
 }  # fmt: skip

@@ -96,6 +96,8 @@ def test_days_of_a_form_are_both_included(acme: Tenant, olga: Client) -> None:
 
 
 def test_a_filter_of_a_form_joins_the_others(acme: Tenant, olga: Client) -> None:
+    answer = olga.get("/range/?next=/revenue/%3Fcountry%3DFR%26by%3Dchannel%23top&first=2026-11-01&last=2026-11-07")
+    assert answer["Location"] == "/revenue/?country=FR&by=channel&from=2026-11-01&to=2026-11-08"
     answer = olga.get("/range/?next=/&country=FR&filter_by=platform&filter_value=web")
     assert answer["Location"] == "/?country=FR&platform=web"
 

@@ -27,14 +27,17 @@ class Place(msgspec.Struct, frozen=True):
 
 
 def places_of_user(user: AbstractBaseUser | AnonymousUser) -> list[Place]:
-    """Tenants of a person by slug. The platform's superuser may look into all, as owner."""
+    """Tenants of a person by slug. The platform's superuser may look into all, as owner; its own come first."""
     if user.pk is None:
         return []
-    if getattr(user, "is_superuser", False):
-        return [Place(tenant, "owner") for tenant in sorted(tenants(), key=lambda tenant: tenant.slug)]
     with connections["default"].cursor() as cursor:
         cursor.execute(PLACES, [user.pk])
-        return [Place(tenant_info(row[:-1]), row[-1]) for row in cursor.fetchall()]
+        own = [Place(tenant_info(row[:-1]), row[-1]) for row in cursor.fetchall()]
+    if not getattr(user, "is_superuser", False):
+        return own
+    known = {place.tenant.id for place in own}
+    everybody = sorted(tenants(), key=lambda tenant: (tenant.id not in known, tenant.slug))
+    return [Place(tenant, "owner") for tenant in everybody]
 
 
 def api_key_lookup(digest: bytes) -> KeyRow | None:

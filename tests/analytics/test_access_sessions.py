@@ -90,6 +90,16 @@ def test_the_operator_may_look_into_every_tenant(acme: Tenant, globex: Tenant, d
     assert [tenant.slug for tenant in request.tenants] == ["acme", "globex"]  # type: ignore[attr-defined]
 
 
+def test_the_operator_begins_in_a_tenant_of_its_own(acme: Tenant, globex: Tenant, django_user_model: Any) -> None:
+    operator = django_user_model.objects.create_superuser(username="root")
+    membership_set(tenant_id=globex.pk, user=operator, role="analyst")
+    request = admin_request(operator)
+
+    assert seen_by(request) == globex.pk
+    assert request.tenant_role == "owner"  # type: ignore[attr-defined]
+    assert [tenant.slug for tenant in request.tenants] == ["globex", "acme"]  # type: ignore[attr-defined]
+
+
 def test_a_tenant_is_chosen_only_by_its_members(acme: Tenant, globex: Tenant, owner_user: Any) -> None:
     request = admin_request(owner_user)
 

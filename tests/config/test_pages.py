@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
@@ -9,6 +10,7 @@ import pytest
 from django.contrib.auth import get_user_model
 from django.test import Client
 from django.urls import reverse
+from django_celery_beat.models import PeriodicTask
 
 from analytics.access.services import membership_set
 from analytics.models import Tenant
@@ -46,6 +48,16 @@ def test_statements_are_for_the_operator_only(acme: Tenant, globex: Tenant) -> N
     assert "everything" not in page(owner, "operation-slow-queries")
     owner.post(reverse("operation-slow-queries"))
     assert len(queries.slow_queries() or []) == 1
+
+
+def test_pages_of_the_admin_have_an_icon_and_no_script_within(acme: Tenant, globex: Tenant) -> None:
+    operator = browser(acme, "owner", is_operator=True)
+    task = PeriodicTask.objects.first()
+    assert task is not None
+    for address in (reverse("admin:index"), reverse("admin:django_celery_beat_periodictask_change", args=[task.pk])):
+        shown = operator.get(address).content.decode()
+        assert 'rel="icon"' in shown
+        assert re.findall(r"<script(?![^>]*\bsrc=)(?![^>]*application/json)[^>]*>", shown) == []
 
 
 def test_the_operator_begins_the_list_anew(acme: Tenant, globex: Tenant) -> None:

@@ -6,6 +6,7 @@ Ours reads the bitmaps from PostgreSQL each time. DuckDB reads the same events a
 name, flags; sorted by time, zstd) from Parquet in the page cache, on all cores, and is asked in several ways, of which
 the fastest counts: with joins, with sums of spans, with a bit a day; the local day by the two offsets of the range,
 which is quicker than asking for the zone. The numbers must be equal; the bar is a factor of 30 over both together.
+With chDB (`pip install chdb`) weekly retention is asked of ClickHouse too, over the same events in a MergeTree.
 """
 
 from __future__ import annotations
@@ -16,9 +17,9 @@ import os
 import sys
 import time
 from collections.abc import Callable
-from datetime import date, timedelta
+from datetime import UTC, date, datetime, timedelta
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[2]))
 from tests.bench.stocked import END, NOW, stock
@@ -78,6 +79,20 @@ patterns AS (SELECT bits, count(*) AS n FROM people WHERE bits & 1 = 0 GROUP BY 
 firsts AS (SELECT n, bits >> 1 AS weeks, log2((bits >> 1) & -(bits >> 1))::INT AS cohort FROM patterns)
 SELECT cohort, period, sum(n)::BIGINT FROM firsts, range(0, 13) AS periods(period)
  WHERE (weeks >> (cohort + period)::INT) & 1 = 1 GROUP BY 1, 2 ORDER BY 1, 2"""
+
+
+# ClickHouse: the same bit a week, over a MergeTree in the order of people, where one aggregation needs no hash table.
+CLICKHOUSE = """
+WITH valued AS (
+ SELECT person_id, toInt32(intDiv(ts + if(ts < {summer}, 7200000000, 3600000000), 86400000000)) - {monday} AS day
+   FROM events WHERE NOT is_bot AND NOT is_internal AND ts >= {since} AND ts < {until}
+    AND name NOT IN ('$set', '$identify', '$create_alias', '$groupidentify', '$feature_flag_called', '$pageleave')),
+people AS (SELECT groupBitOr(if(day < 0, 1, bitShiftLeft(toUInt32(2), toUInt8(greatest(intDiv(day, 7), 0))))) AS bits
+             FROM valued WHERE day < {days} GROUP BY person_id),
+patterns AS (SELECT bitShiftRight(bits, 1) AS weeks, count() AS n, toUInt8(log2(bitAnd(weeks, -weeks))) AS cohort
+               FROM people WHERE bitAnd(bits, 1) = 0 GROUP BY bits)
+SELECT cohort, period, sum(n) FROM patterns ARRAY JOIN range(13) AS period
+ WHERE bitTest(weeks, cohort + period) GROUP BY 1, 2 ORDER BY 1, 2"""
 
 
 def best(work: Callable[[], Any], rounds: int = 7) -> tuple[float, Any]:
@@ -165,6 +180,37 @@ def theirs(file: Path) -> tuple[dict[str, float], dict[date, int], dict[tuple[in
     return times, actives, cells
 
 
+def clickhouse(file: Path) -> tuple[float, dict[tuple[int, int], int]] | None:
+    """Weekly retention by ClickHouse (chDB), if that is installed."""
+    try:
+        from chdb.session import Session
+    except ImportError:
+        print("chDB is not installed: pip install chdb")
+        return None
+    session: Any = cast(Any, Session)()
+    session.query(
+        "CREATE TABLE events (person_id Int32, ts Int64, name LowCardinality(String), is_bot Bool, is_internal Bool)"
+        " ENGINE = MergeTree ORDER BY (person_id, ts)"
+    )
+    session.query(
+        "INSERT INTO events SELECT assumeNotNull(person_id), toUnixTimestamp64Micro(assumeNotNull(ts)), name, is_bot,"
+        f" is_internal FROM file('{file}', Parquet) WHERE person_id IS NOT NULL"
+    )
+    session.query("OPTIMIZE TABLE events FINAL")
+    epoch, day = date(1970, 1, 1), 86_400_000_000
+    query = CLICKHOUSE.format(
+        summer=int(datetime(2026, 10, 25, 1, tzinfo=UTC).timestamp()) * 1_000_000,
+        monday=(FIRST_MONDAY - epoch).days,
+        days=(LAST_MONDAY - FIRST_MONDAY).days,
+        since=((END - epoch).days - DAYS - 1) * day,
+        until=((END - epoch).days + 1) * day,
+    )
+    took, text = best(lambda: str(session.query(query, "CSV")), 7)
+    session.close()
+    rows = [tuple(map(int, line.split(","))) for line in text.split()]
+    return took, {(cohort, period): n for cohort, period, n in rows}
+
+
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--events", type=int, default=10_000_000)
@@ -179,12 +225,17 @@ def main() -> None:
     assert actives == their_actives, "rolling actives differ"
     assert cells == their_cells, "retention differs"
     duck = sum(min(t for name, t in their_times.items() if name.startswith(part)) for part in ("rolling", "retention"))
-    result = {
+    peer = clickhouse(file)
+    assert peer is None or peer[1] == cells, "ClickHouse counts otherwise"
+    result: dict[str, Any] = {
         "bench": "actives", "events": chosen.events, "users": chosen.users, "equal": True,
         **{name: round(t, 1) for name, t in our_times.items()},
         **{f"duckdb_{name}_ms": round(t, 1) for name, t in their_times.items()},
         "factor": round(duck / sum(our_times.values()), 1),
     }  # fmt: skip
+    if peer is not None:
+        result["clickhouse_retention_ms"] = round(peer[0], 1)
+        result["clickhouse_factor"] = round(peer[0] / our_times["retention_ms"], 1)
     print(json.dumps(result), flush=True)
 
 

@@ -24,6 +24,7 @@ from analytics.retention import Floors, RetentionPostponed, Rule, floors_due, fl
 from analytics.retention_run import retention_apply, retention_plan
 from analytics.tenancy import tenant_context
 from analytics.writing.lateness import kept_from_of
+from config.checks import events_are_kept_for_a_week
 from config.doctor import examine
 from kpis.rollup.refresh import refresh_tenant
 from tests.analytics.events import event, ledger, rows, told, write
@@ -414,3 +415,10 @@ def test_the_lake_has_what_postgresql_has(acme: Tenant, globex: Tenant, lake: Pa
     assert days_kept(acme) == [date(2025, 1, 5)]
     assert [piece.rows for piece in live(acme)] == [1]
     assert event_ids(acme) == [], "the shared look is at another year"
+
+
+@pytest.mark.parametrize(("days", "is_fine"), [(0, True), (7, True), (6, False), (-1, False)])
+def test_a_horizon_of_a_few_days_is_refused_at_the_start(days: int, is_fine: bool, settings: Any) -> None:
+    settings.ANALYTICS_RETENTION_DAYS = days
+    found = [message.id for message in events_are_kept_for_a_week(None)]
+    assert found == ([] if is_fine else ["analytics.E002"])

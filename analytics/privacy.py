@@ -20,6 +20,7 @@ from django.db import connections, transaction
 
 from analytics.answers import answers_mentioning
 from analytics.imports import uploads_forget
+from analytics.jobs import enqueue
 from analytics.models import Identity, LakePiece, Quarantine, Subject
 from analytics.sealing import SealBroken, keyring, unseal
 from analytics.signals import subject_erased, subject_erasing
@@ -37,6 +38,9 @@ KEPT_PROPERTIES: Final = (
 )  # fmt: skip
 ID_LIKE: Final = r"(^|_|\$)(id|no|nr|num|number|code|key|ref|phone|zip)s?$|[a-z]Id$"
 SETTLE_SECONDS: Final = 30.0
+REPEAT: Final = "privacy.erase"
+"""The kind of job that erases somebody, or tries again what failed."""
+TELLINGS: Final = 3
 
 # Each statement reports its rows under the name of its store. `salt` makes references of the person's events to one
 # another (session, parent) survive as values that nobody can trace back.
@@ -187,7 +191,8 @@ VERIFY: Final[tuple[tuple[str, str], ...]] = (
 class Receipt:
     """What was erased: rows by store, and what a scan afterwards still found (all zero when it is complete).
 
-    `is_settled` is false when writers that began before the erasure were still open; run it once more then.
+    `is_settled` is false when writers that began before the erasure were still open; run it once more then. `failed`
+    names the parts that keep something of the person and could not let go of it; a job tries them again.
     """
 
     tenant_id: int
@@ -197,11 +202,13 @@ class Receipt:
     is_dry_run: bool
     is_settled: bool
     erased_at: datetime
+    failed: tuple[str, ...] = ()
 
     @property
     def is_complete(self) -> bool:
         """True when nothing is left and nobody can still add anything."""
-        return not self.is_dry_run and self.is_settled and not any(self.traces.values())
+        is_clean = not self.failed and not any(self.traces.values())
+        return not self.is_dry_run and self.is_settled and is_clean
 
     def as_dict(self) -> dict[str, Any]:
         """For JSON."""
@@ -230,10 +237,12 @@ def erase_subject(
     dry_run: bool = False,
     settle_seconds: float = SETTLE_SECONDS,
     using: str = "erasure",
+    is_repeated: bool = False,
 ) -> Receipt:
     """Erase the person of a distinct id or subject, with all its distinct ids. A dry run tells what it would do.
 
-    An id that is not known is suppressed all the same: its events may be on their way.
+    An id that is not known is suppressed all the same: its events may be on their way. Parts that fail are tried again
+    by a job, unless the caller says that it repeats the erasure itself.
     """
     settled = True
     if not dry_run:
@@ -246,15 +255,17 @@ def erase_subject(
         parameters = _parameters(tenant_id, traces, now)
         rows = {store: _count(cursor, statement, parameters) for store, statement in STATEMENTS}
         told: dict[str, Any] = {"subjects": traces.subjects, "names": traces.names, "now": now, "using": using}
-        if changed := sum(n for _, n in subject_erasing.send(sender=Receipt, tenant_id=tenant_id, **told)):
-            rows["buckets"] = changed
+        for _, changed in subject_erasing.send(sender=Receipt, tenant_id=tenant_id, **told):
+            found: dict[str, int] = changed if isinstance(changed, dict) else {"buckets": changed}
+            rows |= {part: rows.get(part, 0) + count for part, count in found.items() if count}
         left = {store: _scan(cursor, statement, parameters) for store, statement in VERIFY}
         transaction.set_rollback(dry_run, using=using)
     rows["lake"], left["lake"] = _erase_lake(tenant_id, traces.subjects, now, dry_run, using)
     rows["spool"] = 0 if dry_run else _forget_spool(tenant_id, traces.names)
     rows["uploads"] = 0 if dry_run else uploads_forget(tenant_id, using=using)
-    if not dry_run:
-        subject_erased.send(sender=Receipt, tenant_id=tenant_id, subject_ids=traces.subjects)
+    failed = () if dry_run else _tell(tenant_id, traces.subjects)
+    if failed and traces.subjects and not is_repeated:
+        erasure_repeat(tenant_id=tenant_id, subject_id=traces.subjects[0])
     return Receipt(
         tenant_id=tenant_id,
         subjects=len(traces.subjects),
@@ -263,7 +274,29 @@ def erase_subject(
         is_dry_run=dry_run,
         is_settled=settled,
         erased_at=now,
+        failed=failed,
     )
+
+
+def erasure_repeat(*, tenant_id: int, subject_id: int) -> None:
+    """Have a job erase the person once more, until every part has let go of it."""
+    key = f"subject:{subject_id}"
+    enqueue(kind=REPEAT, tenant_id=tenant_id, params={"subject_id": subject_id}, dedupe_key=key, max_attempts=20)
+
+
+def _tell(tenant_id: int, subjects: list[int]) -> tuple[str, ...]:
+    """Tell everybody who keeps something of the person, whatever becomes of the others; who failed each time."""
+    failed: tuple[str, ...] = ()
+    for _ in range(TELLINGS):
+        told = subject_erased.send_robust(sender=Receipt, tenant_id=tenant_id, subject_ids=subjects)
+        failed = tuple(sorted(_name(receiver) for receiver, error in told if isinstance(error, Exception)))
+        if not failed:
+            break
+    return failed
+
+
+def _name(receiver: Any) -> str:
+    return f"{getattr(receiver, '__module__', '')}.{getattr(receiver, '__qualname__', type(receiver).__name__)}"
 
 
 def _suppress(tenant_id: int, distinct_id: str, subject_id: int | None, now: datetime, using: str) -> int:

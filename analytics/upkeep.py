@@ -50,12 +50,19 @@ def compact(job: RunningJob) -> dict[str, Any]:
     return {"merged": outcomes_compact(now=timezone.now(), tenant_id=job.tenant_id, using=job.using)}
 
 
+class ErasureUnfinished(Exception):
+    """A part could not let go of an erased person; the job tries again."""
+
+
 @job_kind("privacy.erase")
 def erase(job: RunningJob) -> dict[str, Any]:
     """Params: `subject_id`, never a distinct id, because jobs are kept in plain text. Safe to repeat."""
     if job.tenant_id is None:
         raise PermanentFailure("the job has no tenant")
-    receipt = erase_subject(tenant_id=job.tenant_id, subject_id=int(job.params["subject_id"]), now=timezone.now())
+    subject = int(job.params["subject_id"])
+    receipt = erase_subject(tenant_id=job.tenant_id, subject_id=subject, now=timezone.now(), is_repeated=True)
+    if receipt.failed:
+        raise ErasureUnfinished(f"these parts still hold something of the person: {', '.join(receipt.failed)}")
     return receipt.as_dict()
 
 

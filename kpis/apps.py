@@ -10,15 +10,6 @@ from django.utils.module_loading import autodiscover_modules
 from analytics.signals import counting_due, subject_erased, subject_erasing
 
 
-def forget(sender: Any, *, tenant_id: int, subject_ids: list[int], **_: Any) -> None:
-    """Take erased people out of the segments that are kept, and what they wrote out of answers that are."""
-    from kpis.explore.services import answers_forget
-    from kpis.segments.services import people_forget
-
-    answers_forget(tenant_id=tenant_id)
-    people_forget(tenant_id=tenant_id, people=subject_ids)
-
-
 def leave(sender: Any, *, tenant_id: int, subjects: list[int], names: list[str], now: Any, using: str, **_: Any) -> int:
     """Take people who are being erased out of what cannot be counted again; how many buckets."""
     from analytics.retention import floors_read
@@ -46,10 +37,12 @@ class KpisConfig(AppConfig):
     def ready(self) -> None:
         """Our own `kpis/metrics/` is found like any host app's `metrics.py`."""
         autodiscover_modules("metrics")
-        from kpis import answers, checks, jobs, starters, warming  # noqa: F401  register checks, kinds of jobs and what may be ordered
+        from kpis import answers, checks, forgetting, jobs, starters, warming  # noqa: F401  register checks, kinds of jobs and what may be ordered
         from kpis.segments import jobs as segments_jobs  # noqa: F401  registers the nightly refresh
 
-        subject_erased.connect(forget, dispatch_uid="kpis.segments.forget")
+        subject_erased.connect(forgetting.answers, dispatch_uid="kpis.answers.forget")
+        subject_erased.connect(forgetting.segments, dispatch_uid="kpis.segments.forget")
+        subject_erasing.connect(forgetting.mentions, dispatch_uid="kpis.mentions.forget")
         subject_erasing.connect(leave, dispatch_uid="kpis.rollup.leave")
         counting_due.connect(count, dispatch_uid="kpis.rollup.count")
         answers.listen()

@@ -13,8 +13,9 @@ class ReportsConfig(AppConfig):
 
     def ready(self) -> None:
         """System checks; workers ring the live sockets of the web processes."""
-        from analytics.signals import buckets_refreshed
-        from reports import checks  # noqa: F401 - the system checks register themselves
+        from analytics.signals import buckets_refreshed, subject_erasing
+        from reports import checks, forgetting  # noqa: F401 - the system checks register themselves
         from reports.live.doorbell import ring_refreshed
 
+        subject_erasing.connect(forgetting.mentions, dispatch_uid="reports.mentions.forget")
         buckets_refreshed.connect(ring_refreshed, dispatch_uid="reports.live")

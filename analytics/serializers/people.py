@@ -70,4 +70,7 @@ class ReceiptSerializer(serializers.Serializer[Any]):
     is_dry_run = serializers.BooleanField()
     is_settled = serializers.BooleanField(help_text="false: writers were still open, erase once more")
     is_complete = serializers.BooleanField()
+    failed = serializers.ListField(
+        child=serializers.CharField(), help_text="parts that still hold something; a job tries them again"
+    )
     erased_at = serializers.DateTimeField()

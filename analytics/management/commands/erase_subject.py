@@ -43,3 +43,5 @@ class Command(BaseCommand):
             self.stdout.write(f"{store:16} {rows:8} {verb}")
         if not receipt.is_dry_run:
             self.stdout.write("complete" if receipt.is_complete else f"NOT complete, run it again: {receipt.traces}")
+            for part in receipt.failed:
+                self.stdout.write(f"{part} still holds something of the person; a job tries it again")

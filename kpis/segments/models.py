@@ -26,6 +26,7 @@ class PeopleSegment(models.Model):
     is_fixed = models.BooleanField(default=False, help_text="keep the people of the day it was made; never refresh")
     members = models.BinaryField(default=bytes)
     size = models.IntegerField(default=0)
+    sizes = models.JSONField(default=list, help_text="[day, people] of each day it was asked, the last answer of a day")
     as_of = models.DateTimeField(null=True)
     refreshed_at = models.DateTimeField(null=True)
     error = models.TextField(default="", blank=True)

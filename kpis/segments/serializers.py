@@ -27,6 +27,9 @@ class PeopleSegmentSerializer(serializers.Serializer[Any]):
     definition = serializers.JSONField()
     is_fixed = serializers.BooleanField()
     size = serializers.IntegerField()
+    sizes = serializers.ListField(
+        child=serializers.ListField(), help_text="[day, people] of each day it was asked, oldest first"
+    )
     as_of = serializers.DateTimeField()
     refreshed_at = serializers.DateTimeField()
     error = serializers.CharField()

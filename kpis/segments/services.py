@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from datetime import datetime
+from datetime import UTC, datetime
 from typing import Any, Final
 
 from django.db import IntegrityError, transaction
@@ -20,6 +20,8 @@ from kpis.segments.sources import Found, sources
 from kpis.series.question import QuestionError
 
 MOST: Final = 500
+MOST_SIZES: Final = 400
+"""Days of which the size is known: a year and a month."""
 
 
 class SegmentError(ValueError):
@@ -85,7 +87,7 @@ def segment_refresh(*, tenant: TenantInfo, segment: PeopleSegment, now: datetime
         row.error = problem
         if found is not None:
             _hold(row, found, now)
-        row.save(update_fields=["members", "size", "as_of", "refreshed_at", "error"])
+        row.save(update_fields=["members", "size", "sizes", "as_of", "refreshed_at", "error"])
     return row
 
 
@@ -113,3 +115,5 @@ def _hold(row: PeopleSegment, found: Found, now: datetime) -> None:
     people = BitMap(found.people) - BitMap(people_erased(tenant_id=row.tenant_id))
     row.members, row.size = people.serialize(), len(people)
     row.as_of, row.refreshed_at, row.error = found.as_of, now, ""
+    day = now.astimezone(UTC).date().isoformat()
+    row.sizes = [*(told for told in row.sizes if told[0] != day), [day, len(people)]][-MOST_SIZES:]

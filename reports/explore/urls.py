@@ -19,6 +19,7 @@ from reports.explore import (
     people,
     performance,
     retention,
+    segment,
     segments,
     to_board,
 )
@@ -40,6 +41,7 @@ pages = [
     path("explore/to-board/", to_board.to_board, name="explore-to-board"),
     re_path(rf"^explore/(?P<kind>{KINDS})\.(?P<format>{FORMATS})$", exports.export, name="explore-export"),
     path("segments/", segments.segments, name="segments"),
+    path("segments/<uuid:segment_id>/", segment.segment, name="segment"),
     path("segments/<uuid:segment_id>/people/", segments.members, name="segment-people"),
     path("segments/<uuid:segment_id>/refresh/", segments.refresh, name="segment-refresh"),
     path("segments/<uuid:segment_id>/delete/", segments.delete, name="segment-delete"),

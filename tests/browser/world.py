@@ -114,6 +114,7 @@ def addresses(stage: Stage) -> dict[str, list[str]]:
         "explore-costs": ["/explore/costs/"],
         "explore-people": [],  # a cell of another page leads there
         "segments": ["/segments/"],
+        "segment": [f"/segments/{there.segment}/"] if there.segment else [],
         "segment-people": [f"/segments/{there.segment}/people/"] if there.segment else [],
         "customers": ["/customers/"],
         "customers-payback": ["/customers/payback/", "/customers/payback/?by=campaign&margin=0.5"],

@@ -16,7 +16,7 @@ from analytics.tenancy import tenant_context
 from insights.models import CustomerSegment, CustomerSnapshot, SegmentRange
 from kpis.explore.models import ChannelRule, MarketingCost, PeopleRead
 from kpis.models import PeopleSegment
-from tests.reports.explore.conftest import EVIL, NOW, SHOP, text_of
+from tests.reports.explore.conftest import EVIL, NOW, SHOP, at, text_of
 
 pytestmark = pytest.mark.django_db(transaction=True)
 ODD = ["taken_on=zork", "taken_on=1999-01-01", "compare=2026-99-01", "unit=zork", "job=zork"]
@@ -231,3 +231,47 @@ def test_forecasts_stand_beside_what_came_and_moves_in_a_matrix(olga: Client, sh
     earlier = text_of(olga.get("/customers/?taken_on=2026-02-01"))
     assert "4 customers on 1 Feb 2026" in earlier
     assert "Who moved" not in earlier
+
+
+def test_a_segment_says_what_it_is_and_narrows_questions(theo: Client, vera: Client, sam: Client, shop: Tenant) -> None:
+    kept(theo, "Baskets", "1:reached")
+    with tenant_context(shop.pk):
+        row = PeopleSegment.objects.get()
+        PeopleSegment.objects.update(sizes=[["2026-03-09", 1], ["2026-03-10", 3], ["2026-03-11", 2]])
+    page = text_of(theo.get(f"/segments/{row.pk}/"))
+    for text in (
+        "2 people</h2>", "as of", "People who reached step 2, cart_updated", "page_view, then cart_updated, then",
+        "from 2026-03-02 up to 2026-03-09 (a fixed range)", "Size by day", "2026-03-10", "+2", "−1",
+    ):  # fmt: skip
+        assert text in page, text
+    answered = theo.post(f"/segments/{row.pk}/refresh/", {"next": f"/segments/{row.pk}/"})
+    assert answered["Location"] == f"/segments/{row.pk}/"
+    assert theo.post(f"/segments/{row.pk}/refresh/", {"next": "//evil.example/"})["Location"] == "/"
+    assert "Refresh now" not in text_of(vera.get(f"/segments/{row.pk}/"))
+    assert "Who is in it" not in text_of(vera.get(f"/segments/{row.pk}/"))
+    assert sam.get(f"/segments/{row.pk}/").status_code == 404
+    narrowed = text_of(theo.get(at("/explore/funnel/", {**SHOP, "segment": str(row.pk)})))
+    assert "Only people of Baskets" in narrowed
+    assert "2 of 2 people" in narrowed or "of 2 people" in narrowed
+    sent = theo.get("/explore/retention/", {"do": "show", "unit": "day", "periods": "3", "segment": str(row.pk)})
+    assert str(row.pk) in sent["Location"]
+    assert "Only people of Baskets" in text_of(theo.get(sent["Location"]))
+
+
+@pytest.mark.parametrize(
+    ("source", "definition", "words"),
+    [
+        ("customers", {"segment": "At risk"}, "Customers in “At risk” of the newest snapshot"),
+        ("measure", {"measure": "users.active", "period": "last_7d", "dimension": "country", "keys": ["FR", "DE"]},
+         "country is FR or DE"),
+        ("answer", {"kind": "lifecycle", "question": {"unit": "week", "period": "last_90d"},
+                    "place": {"period": 0, "state": "new"}}, "Last 90 days"),
+        ("answer", {"kind": "funnel", "question": {"steps": "x"}, "place": {"step": 9, "outcome": "dropped"}}, "Who"),
+        ("answer", {"kind": "zork", "question": [], "place": None}, "cannot be read any more"),
+        ("zork", {}, "zork"),
+    ],
+)  # fmt: skip
+def test_definitions_in_words(source: str, definition: dict[str, Any], words: str, theo: Client, shop: Tenant) -> None:
+    with tenant_context(shop.pk):
+        row = PeopleSegment.objects.create(tenant_id=shop.pk, name="S", source=source, definition=definition)
+    assert words in text_of(theo.get(f"/segments/{row.pk}/"))

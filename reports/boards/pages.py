@@ -29,13 +29,13 @@ from reports.boards.models import Board
 from reports.boards.reading import BoardCard, Stage, board_cards, board_question
 from reports.boards.selectors import NoBoard, Visitor, board_draft, board_found, boards_listed, boards_seen, links_of
 from reports.boards.starters import STARTERS
+from reports.dashboard.breakdowns import dimensions_offered
 from reports.dashboard.cards import ChartCard, TableCard
+from reports.dashboard.context import kiosk_of
 from reports.dashboard.doors import scopes_of, tenant_of, tenant_page
-from reports.dashboard.question import PageQuestion
+from reports.dashboard.question import OF_THE_SCREEN, PageQuestion
 from reports.dashboard.toolbar import PRESETS, toolbar_of
 
-KIOSK_SECONDS = 60
-LEAST_SECONDS, MOST_SECONDS = 10, 3600
 PICKED_COLUMNS = ("country", "platform", "channel", "campaign", "source", "method", "tier", "content_type", "reason")
 
 
@@ -63,14 +63,13 @@ def boards(request: HttpRequest) -> HttpResponse:
 def board(request: HttpRequest, board_id: UUID) -> HttpResponse:
     """One board."""
     visitor, row = visitor_of(request), _row(request, board_id)
-    own = ("kiosk", "seconds")
-    over = {name: value for name, value in request.GET.dict().items() if value.strip() and name not in own}
+    over = {name: value for name, value in request.GET.dict().items() if value.strip() and name not in OF_THE_SCREEN}
     stage = _stage(request, board_draft(row), over, reverse("dashboard:board", args=[row.pk]))
     cards = board_cards(stage)
     context = {
         "board": row,
         "cards": cards,
-        "page": _page(row, stage.question),
+        "page": _page(row, stage),
         "may_edit": visitor.may_edit,
         "live": _live_query(stage.question),
         "kept": stage.over,
@@ -287,12 +286,13 @@ def _stage(request: HttpRequest, draft: Draft, over: dict[str, str], path: str) 
     return Stage(draft, tenant, now, question, understood, Catalogue(tenant.id))
 
 
-def _page(row: Board, question: PageQuestion) -> dict[str, Any]:
+def _page(row: Board, stage: Stage) -> dict[str, Any]:
+    charts = [card.metric for card in stage.draft.cards if card.kind == "chart"]
     return {
         "title": row.title,
         "intro": row.description,
-        "toolbar": toolbar_of(question),
-        "complaints": [complaint.message for complaint in question.complaints],
+        "toolbar": toolbar_of(stage.question, dimensions_offered(charts, stage.catalogue)),
+        "complaints": [complaint.message for complaint in stage.question.complaints],
     }
 
 
@@ -304,11 +304,9 @@ def _live_query(question: PageQuestion) -> str:
 
 
 def _kiosk(request: HttpRequest, row: Board) -> dict[str, Any]:
-    text = request.GET.get("seconds", "")
-    seconds = int(text) if text.isdecimal() and len(text) < 6 else KIOSK_SECONDS
+    seconds = kiosk_of(request).seconds
     ids = list(boards_seen(visitor=visitor_of(request)).values_list("pk", flat=True))
     after = ids[(ids.index(row.pk) + 1) % len(ids)] if row.pk in ids else row.pk
-    seconds = min(max(seconds, LEAST_SECONDS), MOST_SECONDS)
     return {"seconds": seconds, "next": f"{reverse('dashboard:board', args=[after])}?kiosk=1&seconds={seconds}"}
 
 

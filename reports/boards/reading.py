@@ -20,7 +20,9 @@ from reports.boards.kinds import KINDS, CardKind
 from reports.boards.retention import RetentionTable, for_strangers, retention_table
 from reports.boards.shared import NOT_HERE, Curtain
 from reports.dashboard import shown
+from reports.dashboard.breakdowns import WHOLE, split_read
 from reports.dashboard.cards import ChartCard, TableCard, Tile, actions_of
+from reports.dashboard.charts import legend_of
 from reports.dashboard.pages import chart_for, table_for, tile_for
 from reports.dashboard.question import PageQuestion, question_of
 from reports.dashboard.reading import Numbers, numbers_read
@@ -133,19 +135,30 @@ def _tile(stage: Stage, empty: BoardCard, together: Together) -> BoardCard:
 
 
 def _chart(stage: Stage, empty: BoardCard, together: Together) -> BoardCard:
-    question, numbers = together[_key(stage.asked(empty.card))]
-    chart = chart_for(empty.card.metric, numbers, question)
+    question = stage.asked(empty.card)
+    _, numbers = together[_key(question)]
+    # Strangers see charts whole: whether each value of a breakdown has enough people at each point is not known.
+    is_split = question.ask.by and stage.curtain is None and not numbers.is_empty
+    split = split_read([empty.card.metric], [], question, stage.catalogue) if is_split else WHOLE
+    chart = chart_for(empty.card.metric, numbers, question, split=split)
+    if empty.card.metric in split.charts:
+        series = split.charts[empty.card.metric]
+        legend = legend_of(stage.catalogue[empty.card.metric], series, _linked(stage, question))
+        chart = replace(chart, legend=legend)
     titled = replace(chart, id=f"chart-{empty.index}", title=empty.card.title or chart.title)
     return replace(empty, item=titled, note=_own_range(empty.card, question))
+
+
+def _linked(stage: Stage, question: PageQuestion) -> PageQuestion:
+    """A value that is clicked narrows the board; files and newer answers are of the card's own question."""
+    return replace(question, parameters=stage.question.parameters)
 
 
 def _table(stage: Stage, empty: BoardCard, together: Together) -> BoardCard:
     question, by = stage.asked(empty.card), empty.card.query.get("by", "")
     if stage.curtain is not None:
         return stage.curtain.table(stage, empty, question, by)
-    # Its rows narrow the board, its files hold the card.
-    linked = replace(question, parameters=stage.question.parameters)
-    table = table_for(empty.card.metric, by, linked, stage.catalogue, limit=_limit(empty.card))
+    table = table_for(empty.card.metric, by, _linked(stage, question), stage.catalogue, limit=_limit(empty.card))
     titled = replace(
         table,
         id=f"table-{empty.index}",

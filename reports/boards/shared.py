@@ -70,7 +70,10 @@ class Curtain:
         if isinstance(item, Tile):
             lines = () if question.ask.filters else item.lines
             return replace(made, item=replace(item, href=f"#{made.id}", lines=lines))
-        if isinstance(item, ChartCard | TableCard):
+        if isinstance(item, ChartCard):
+            bare = replace(item, href=f"#{made.id}", actions=(), notes=(), refresh="", note_href="")
+            return replace(made, item=bare)
+        if isinstance(item, TableCard):
             return replace(made, item=replace(item, href=f"#{made.id}", actions=()))
         return made
 

@@ -1,6 +1,6 @@
 """What pages and boards are made of: tiles, charts and tables, as frozen values that templates only write down.
 
-`tile_of`, `chart_of` and `table_of` make them of a series; `templates/reports/cards/*.html` show them.
+`tile_of`, `table_of` and `charts.chart_of` make them of a series; `templates/reports/cards/*.html` show them.
 """
 
 from __future__ import annotations
@@ -10,16 +10,15 @@ from dataclasses import dataclass
 from decimal import Decimal
 from typing import Any
 
-from analytics.periods import Calendar, Period
-from kpis.base import Metric
+from analytics.periods import Calendar
+from kpis.base import Additivity, Metric
 from kpis.compare import status_of
-from kpis.contracts import OTHER, Breakdown, Change, Number, Point, Series, plain, written
-from kpis.goals.contracts import GoalView
+from kpis.contracts import OTHER, Breakdown, Change, Number, Point, Series, written
 from kpis.rollup.keys import NONE_KEY
 from kpis.sparkline import sparkline
 from reports.dashboard import shown
-from reports.dashboard.drawing import Drawing, drawing_of
-from reports.dashboard.marks import GoalMark, Marks, Note, goal_mark, goal_of_tile, line_values, notes_of
+from reports.dashboard.drawing import Drawing
+from reports.dashboard.marks import GoalMark, Marks, Note, goal_mark, goal_of_tile
 from reports.dashboard.question import PageQuestion
 
 NO_MARKS = Marks()
@@ -47,6 +46,21 @@ class Mark:
 
 
 @dataclass(frozen=True, slots=True)
+class Part:
+    """A value of a breakdown on a tile or in the legend of a chart. `line` is its colour and shape, 0 for all others;
+    `x` and `width` are those of its piece of a bar, in percent."""
+
+    line: int
+    label: str
+    value: str
+    share: str = ""
+    x: str = ""
+    width: str = ""
+    moved: Moved | None = None
+    href: str = ""
+
+
+@dataclass(frozen=True, slots=True)
 class Tile:
     """One number: value, change, line, standing. `problem` is set instead of a value when there is none."""
 
@@ -67,6 +81,8 @@ class Tile:
     status_title: str = ""
     marks: tuple[Mark, ...] = ()
     goal: GoalMark | None = None
+    parts: tuple[Part, ...] = ()
+    by: str = ""
     problem: str = ""
 
 
@@ -86,13 +102,17 @@ class ChartRow:
     label: str
     value: str
     before: str
-    change: str
     is_complete: bool
+    cells: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
 class ChartCard:
-    """One metric over time. `data` is what `<kpi-chart>` draws, `drawing` the same without script, `rows` the table."""
+    """One metric over time. `data` is what `<kpi-chart>` draws, `drawing` the same without script, `rows` the table.
+
+    Broken down it has a `legend`, an entry a line. `refresh` is where a newer one is asked for while the range is not
+    over, `note_href` where something is written down beside it (empty for those who may not).
+    """
 
     id: str
     metric: str
@@ -111,6 +131,10 @@ class ChartCard:
     actions: tuple[Action, ...] = ()
     marks: tuple[Mark, ...] = ()
     notes: tuple[Note, ...] = ()
+    by: str = ""
+    legend: tuple[Part, ...] = ()
+    refresh: str = ""
+    note_href: str = ""
     problem: str = ""
 
     @property
@@ -194,31 +218,6 @@ def tile_missing(metric: Metric | None, name: str, problem: str, question: PageQ
     return Tile(name, title, text, question.href(metric_path(name), by=None), problem=problem)
 
 
-def chart_of(metric: Metric, series: Series, question: PageQuestion, marks: Marks = NO_MARKS) -> ChartCard:
-    """The chart of a metric over the question's range, with its comparison."""
-    moved, calendar = moved_of(series), question.ask.calendar
-    notes = notes_of(metric.id, series, marks.notes, calendar)
-    return ChartCard(
-        id=f"chart-{metric.id.replace('.', '-')}",
-        metric=metric.id,
-        title=metric.name,
-        help=metric.help,
-        href=question.href(metric_path(metric.id), by=None),
-        value=shown.of_series(series.total, series, is_short=True),
-        moved=moved,
-        caption=caption_of(metric, series, question),
-        data=chart_data(metric, series, marks, notes),
-        notes=notes,
-        drawing=drawing_of(series, calendar),
-        rows=rows_of(series, calendar),
-        has_comparison=series.comparison is not None,
-        period_name=shown.period_shown(Period(series.start, series.end), calendar),
-        before_name=_before_name(series, calendar),
-        actions=actions_of(metric.id, question, is_chart=True),
-        marks=marks_of(series, calendar),
-    )
-
-
 def table_of(metric: Metric, series: Series, question: PageQuestion) -> TableCard:
     """The breakdown of a series made with `by`, each row a link that filters by it."""
     by = series.by or ""
@@ -229,30 +228,30 @@ def table_of(metric: Metric, series: Series, question: PageQuestion) -> TableCar
         title=f"{metric.name} by {shown.dimension_shown(by)}",
         dimension=shown.dimension_shown(by),
         href=question.href(metric_path(metric.id), by=by),
-        rows=tuple(_table_row(part, series, most, question) for part in series.series),
+        rows=tuple(_table_row(part, series, most, metric, question) for part in series.series),
         actions=actions_of(metric.id, question, by=by),
     )
 
 
-def _table_row(part: Breakdown, series: Series, most: Decimal, question: PageQuestion) -> TableRow:
+def _table_row(part: Breakdown, series: Series, most: Decimal, metric: Metric, question: PageQuestion) -> TableRow:
     by = series.by or ""
     chosen = question.parameters.get(by, "")
     return TableRow(
         label=label_of(part.key),
         value=shown.of_series(part.total, series, is_short=True),
-        share=_share(part.total, series),
+        share=share_of(part.total, series, metric),
         bar=f"{abs(part.total) / most * 100:.1f}" if part.total is not None and most else "0",
         moved=moved_of(series, part),
-        href="" if part.key in (OTHER, NONE_KEY, "") or "," in part.key else _narrowed(question, by, part.key),
+        href=narrowed(question, by, part.key),
         is_chosen=bool(chosen) and chosen == part.key,
     )
 
 
-def _narrowed(question: PageQuestion, by: str, key: str) -> str:
-    """The page, filtered by a value: properties have no short form, so they are added to `filters`."""
+def narrowed(question: PageQuestion, by: str, key: str) -> str:
+    """The page, filtered by a value; '' for what is no value: properties have no short form, they go to `filters`."""
     from reports.dashboard.toolbar import filtered
 
-    return filtered(question, by, key)
+    return "" if key in (OTHER, NONE_KEY, "") or "," in key else filtered(question, by, key)
 
 
 def label_of(key: str) -> str:
@@ -260,10 +259,10 @@ def label_of(key: str) -> str:
     return shown.NONE_LABEL if key == NONE_KEY else shown.key_shown(key)
 
 
-def _share(value: Number, series: Series) -> str:
-    if value is None or not series.total or series.unit.value not in ("count", "money"):
-        return ""
-    return f"{value / series.total * 100:.1f} %"
+def share_of(value: Number, series: Series, metric: Metric) -> str:
+    """Its share of the whole, '' where parts make no whole: a mean has no part of which it is the sum."""
+    is_whole = metric.additivity in (Additivity.ADDITIVE, Additivity.UNION)
+    return f"{value / series.total * 100:.1f} %" if is_whole and value is not None and series.total else ""
 
 
 # --- Their parts ------------------------------------------------------------------------------------------------------
@@ -304,80 +303,6 @@ def marks_of(series: Series, calendar: Calendar) -> tuple[Mark, ...]:
     if series.executor == "events":
         marks.append(Mark("from events", "No roll-up holds this breakdown, so it was counted from the events."))
     return tuple(marks)
-
-
-def caption_of(metric: Metric, series: Series, question: PageQuestion) -> str:
-    """One sentence that says what the chart shows."""
-    calendar = question.ask.calendar
-    period = shown.period_shown(Period(series.start, series.end), calendar)
-    if series.total is None:
-        return f"{metric.name} has no value from {period}."
-    text = f"{metric.name} was {shown.of_series(series.total, series)} over {period}"
-    if series.comparison is None or not series.comparison.change.direction:
-        return f"{text}."
-    spoken = shown.change_spoken(series.comparison.change)
-    before = shown.of_series(series.comparison.total, series)
-    return f"{text}, {spoken} against {before} over {_before_name(series, calendar)}."
-
-
-def _before_name(series: Series, calendar: Calendar) -> str:
-    comparison = series.comparison
-    return shown.period_shown(Period(comparison.start, comparison.end), calendar) if comparison else ""
-
-
-def rows_of(series: Series, calendar: Calendar) -> tuple[ChartRow, ...]:
-    """The points as rows, each beside the point of the comparison that has its place."""
-    before = series.comparison.points if series.comparison else ()
-    rows = []
-    for place, point in enumerate(series.points):
-        earlier = before[place].value if place < len(before) else None
-        rows.append(
-            ChartRow(
-                label=shown.point_shown(point.start, series.granularity, calendar),
-                value=shown.of_series(point.value, series),
-                before=shown.of_series(earlier, series),
-                change="",
-                is_complete=point.is_complete,
-            )
-        )
-    return tuple(rows)
-
-
-def chart_data(metric: Metric, series: Series, marks: Marks = NO_MARKS, notes: Sequence[Note] = ()) -> dict[str, Any]:
-    """What the chart draws: the API's own answer, shortened to what a picture needs."""
-    whole = plain(series)
-    comparison = whole["comparison"]
-    data: dict[str, Any] = {
-        "metric": metric.id,
-        "name": metric.name,
-        "unit": whole["unit"],
-        "currency": whole["currency"],
-        "exponent": series.exponent,
-        "timezone": series.timezone,
-        "granularity": series.granularity,
-        "starts": [point["start"] for point in whole["points"]],
-        "values": [_float(point["value"]) for point in whole["points"]],
-        "open": [place for place, point in enumerate(whole["points"]) if not point["is_complete"]],
-    }
-    if comparison:
-        data["before"] = [_float(point["value"]) if point["is_complete"] else None for point in comparison["points"]]
-        data["before_starts"] = [point["start"] for point in comparison["points"]]
-    if lines := marks.goals.get(metric.id):
-        data["goals"] = [_goal_line(line, metric, series) for line in lines]
-    if notes:
-        data["annotations"] = [{"place": note.place, "mark": str(note.number), "title": note.title} for note in notes]
-    limits = {"warning": metric.thresholds.warning, "critical": metric.thresholds.critical}
-    if found := {name: float(limit) for name, limit in limits.items() if limit is not None}:
-        data["limits"] = found
-    return data
-
-
-def _goal_line(line: GoalView, metric: Metric, series: Series) -> dict[str, Any]:
-    return {"name": line.name, "values": [_float(value) for value in line_values(line, metric, series)]}
-
-
-def _float(value: Any) -> float | None:
-    return None if value is None else float(value)
 
 
 def actions_of(metric: str, question: PageQuestion, *, is_chart: bool = False, by: str = "") -> tuple[Action, ...]:

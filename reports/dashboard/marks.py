@@ -9,6 +9,7 @@ from dataclasses import dataclass, field
 from datetime import datetime
 from decimal import Decimal
 from typing import Final
+from uuid import UUID
 
 from analytics.periods import Calendar, Granularity
 from kpis.annotations import AnnotationView, annotation_view, annotations_matching
@@ -17,6 +18,7 @@ from kpis.contracts import Number, Series
 from kpis.goals.contracts import GoalView, PacePoint, Status
 from kpis.goals.selectors import goals_shown
 from reports.dashboard import shown
+from reports.dashboard.drawing import x_percent
 from reports.dashboard.question import PageQuestion
 
 MOST_NOTES: Final = 20
@@ -32,10 +34,14 @@ STATUS_TONES: Final[Mapping[Status, str]] = {
 
 @dataclass(frozen=True, slots=True)
 class Note:
-    """Something that happened: `place` is the point of the chart it belongs to."""
+    """Something that happened: `place` is the point of the chart it belongs to, `x` how far right that is in percent,
+    `nth` tells those of one point apart."""
 
+    id: UUID
     number: int
     place: int
+    x: str
+    nth: int
     when: str
     title: str
     kind: str
@@ -140,15 +146,20 @@ class _Reached:
 def notes_of(metric: str, series: Series, notes: Sequence[AnnotationView], calendar: Calendar) -> tuple[Note, ...]:
     """The notes that concern a metric, numbered, each at its point of the series."""
     starts = [point.start for point in series.points]
-    concerned = [note for note in notes if note.metric in ("", metric)][:MOST_NOTES]
-    return tuple(
-        Note(
-            number=number,
-            place=max(bisect.bisect_right(starts, note.at) - 1, 0),
-            when=shown.point_shown(note.at, Granularity.DAY, calendar),
-            title=note.title,
-            kind=note.kind,
-            url=note.url,
+    found: list[Note] = []
+    for number, note in enumerate([note for note in notes if note.metric in ("", metric)][:MOST_NOTES], start=1):
+        place = max(bisect.bisect_right(starts, note.at) - 1, 0)
+        found.append(
+            Note(
+                id=note.id,
+                number=number,
+                place=place,
+                x=x_percent(place, len(starts)),
+                nth=sum(other.place == place for other in found),
+                when=shown.point_shown(note.at, Granularity.DAY, calendar),
+                title=note.title,
+                kind=note.kind,
+                url=note.url,
+            )
         )
-        for number, note in enumerate(concerned, start=1)
-    )
+    return tuple(found)

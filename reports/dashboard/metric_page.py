@@ -14,6 +14,7 @@ from kpis.catalogue import Catalogue
 from kpis.parameters import FILTERS
 from kpis.series import NoCalendar, QuestionError
 from reports.dashboard import shown
+from reports.dashboard.breakdowns import WHOLE, ordered, split_read
 from reports.dashboard.cards import ChartCard, TableCard, Tile, metric_path
 from reports.dashboard.marks import Marks, marks_read
 from reports.dashboard.pages import chart_for, data_through_of, table_for, tile_for
@@ -37,7 +38,6 @@ from reports.dashboard.reading import (
 )
 from reports.dashboard.toolbar import Choice, Toolbar, toolbar_of
 
-PREFERRED: Final = ("country", "platform", "channel", "method", "content_type", "reason")
 ROWS: Final = 10
 MORE_ROWS: Final = 100
 
@@ -68,17 +68,18 @@ def metric_page(metric: Metric, question: PageQuestion, catalogue: Catalogue) ->
     whole = replace(question.ask, by=None)
     numbers = numbers_read([metric.id], whole, tenant_id=question.tenant.id, catalogue=catalogue)
     marks = Marks() if numbers.is_empty else marks_read([metric.id], question)
-    stored = _ordered(dimensions_of(metric, catalogue))
+    stored = ordered(dimensions_of(metric, catalogue))
     by, complaint = _dimension(metric, question, stored, catalogue)
+    split = WHOLE if numbers.is_empty or complaint else split_read([metric.id], [], question, catalogue)
     rows = MORE_ROWS if question.parameters.get("limit") else ROWS
     table = table_for(metric.id, by, question, catalogue, limit=rows) if by and not numbers.is_empty else None
     return MetricPage(
         title=metric.name,
         intro=metric.help,
         metric=metric,
-        toolbar=toolbar_of(question),
+        toolbar=toolbar_of(question, stored),
         tile=tile_for(metric.id, numbers, question, marks),
-        chart=chart_for(metric.id, numbers, question, marks),
+        chart=chart_for(metric.id, numbers, question, marks, split),
         dimensions=tuple(_choice(question, name, by) for name in stored),
         others=tuple(_choice(question, name, by) for name in _unstored(metric, stored, question, catalogue)),
         table=table,
@@ -126,15 +127,10 @@ def _panel(
         return explained_panel(metric, question, may_see_events=Scope.EVENTS_READ in scopes)
     if kind == "ledger":
         return ledger_panel(metric, question)
-    by, complaint = _dimension(metric, question, _ordered(dimensions_of(metric, catalogue)), catalogue)
+    by, complaint = _dimension(metric, question, ordered(dimensions_of(metric, catalogue)), catalogue)
     if complaint or not by:
         raise QuestionError(next(iter(complaint), f"{metric.name} has no dimension to take it apart by"), "by")
     return moved_panel(metric, question, by)
-
-
-def _ordered(names: Sequence[str]) -> list[str]:
-    first = [name for name in PREFERRED if name in names]
-    return [*first, *(name for name in names if name not in first)]
 
 
 def _dimension(

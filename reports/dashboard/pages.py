@@ -8,17 +8,19 @@ from dataclasses import dataclass, field, replace
 from kpis.catalogue import Catalogue
 from reports.dashboard import shown
 from reports.dashboard.areas import Area
+from reports.dashboard.breakdowns import WHOLE, Split, dimensions_offered, split_read
 from reports.dashboard.cards import (
     NO_MARKS,
     ChartCard,
+    Mark,
     TableCard,
     Tile,
-    chart_of,
     metric_path,
     table_of,
     tile_missing,
     tile_of,
 )
+from reports.dashboard.charts import chart_of, tile_parts
 from reports.dashboard.marks import Marks, marks_read
 from reports.dashboard.question import PageQuestion
 from reports.dashboard.reading import Numbers, broken_down, has_events, metric_named, numbers_read
@@ -50,17 +52,18 @@ def card_page(area: Area, question: PageQuestion) -> CardPage:
     tables = [pair for pair in area.tables if metric_named(pair[0], catalogue)]
     numbers = numbers_read([*tiles, *charts], replace(question.ask, by=None), tenant_id=tenant_id, catalogue=catalogue)
     marks = Marks() if numbers.is_empty else marks_read([*tiles, *charts], question)
+    split = WHOLE if numbers.is_empty else split_read(charts, tiles, question, catalogue)
     return CardPage(
         title=area.title,
         intro=area.intro,
-        toolbar=toolbar_of(question),
-        tiles=tuple(tile_for(name, numbers, question, marks) for name in tiles),
-        charts=tuple(chart_for(name, numbers, question, marks) for name in charts),
+        toolbar=toolbar_of(question, dimensions_offered(charts, catalogue)),
+        tiles=tuple(tile_for(name, numbers, question, marks, split) for name in tiles),
+        charts=tuple(chart_for(name, numbers, question, marks, split) for name in charts),
         tables=() if numbers.is_empty else tables_for(tables, question, catalogue),
         data_through=data_through_of(numbers, question),
         is_empty=numbers.is_empty or not has_events(numbers),
         live_query=question.live_query,
-        complaints=[complaint.message for complaint in question.complaints],
+        complaints=[*(each.message for each in question.complaints), *([split.complaint] if split.complaint else ())],
     )
 
 
@@ -70,25 +73,43 @@ def card_alone(kind: str, name: str, question: PageQuestion) -> Tile | ChartCard
     if kind == "table":
         return table_for(name, question.ask.by or "country", question, catalogue)
     numbers = numbers_read([name], replace(question.ask, by=None), tenant_id=question.tenant.id, catalogue=catalogue)
-    return tile_for(name, numbers, question) if kind == "tile" else chart_for(name, numbers, question)
+    marks = NO_MARKS if numbers.is_empty else marks_read([name], question)
+    if kind == "tile":
+        return tile_for(name, numbers, question, marks)
+    split = WHOLE if numbers.is_empty else split_read([name], [], question, catalogue)
+    return chart_for(name, numbers, question, marks, split)
 
 
-def tile_for(name: str, numbers: Numbers, question: PageQuestion, marks: Marks = NO_MARKS) -> Tile:
+def tile_for(
+    name: str, numbers: Numbers, question: PageQuestion, marks: Marks = NO_MARKS, split: Split = WHOLE
+) -> Tile:
     """The tile of a metric that was read, or why there is none."""
     metric = metric_named(name, numbers.catalogue)
     if metric is None or name not in numbers.series:
         return tile_missing(metric, name, numbers.missing.get(name, ""), question)
-    return tile_of(metric, numbers.series[name], question, marks)
+    tile = tile_of(metric, numbers.series[name], question, marks)
+    if name not in split.tiles:
+        return tile
+    by = shown.dimension_shown(split.tiles[name].by or "")
+    return replace(tile, parts=tile_parts(metric, split.tiles[name]), by=by)
 
 
-def chart_for(name: str, numbers: Numbers, question: PageQuestion, marks: Marks = NO_MARKS) -> ChartCard:
-    """The chart of a metric that was read, or why there is none."""
+def chart_for(
+    name: str, numbers: Numbers, question: PageQuestion, marks: Marks = NO_MARKS, split: Split = WHOLE
+) -> ChartCard:
+    """The chart of a metric that was read, broken down where the page is and it can be, or why there is none."""
     metric = metric_named(name, numbers.catalogue)
     if metric is None or name not in numbers.series:
         title, text = (metric.name, metric.help) if metric else (name, "")
         href = question.href(metric_path(name))
         return ChartCard(f"chart-{name}", name, title, text, href, problem=numbers.missing.get(name, ""))
-    return chart_of(metric, numbers.series[name], question, marks)
+    if name in split.charts:
+        return chart_of(metric, split.charts[name], question, marks)
+    chart = chart_of(metric, numbers.series[name], question, marks)
+    if name not in split.missing:
+        return chart
+    by = shown.dimension_shown(question.ask.by or "")
+    return replace(chart, marks=(*chart.marks, Mark(f"not by {by}", split.missing[name])))
 
 
 def tables_for(pairs: Sequence[tuple[str, str]], question: PageQuestion, catalogue: Catalogue) -> tuple[TableCard, ...]:

@@ -12,12 +12,14 @@ from django.http import HttpRequest
 from django.utils import timezone
 from rest_framework.exceptions import ValidationError
 
+from analytics.access.roles import Scope
 from analytics.contracts import TenantInfo
 from analytics.filters import nearest, refuse
 from analytics.periods import Granularity, Period
 from kpis.base import EVENT_COLUMNS, PROPERTY
 from kpis.parameters import CUT, EVERYTHING, Ask, ask_of
 from kpis.series.question import TOTAL, WIDTHS
+from reports.dashboard.doors import scopes_of
 
 DEFAULT_COMPARE: Final = "previous"
 RANGE_FIELDS: Final = ("period", "from", "to", "days")
@@ -29,7 +31,8 @@ FINE: Final = (
     (timedelta(days=800), Granularity.WEEK),
     (timedelta(days=20_000), Granularity.MONTH),
 )
-MAX_CHANGES: Final = 40
+OF_THE_SCREEN: Final = ("kiosk", "seconds")
+"""Parameters that say how a page is shown, not what it is asked."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -42,7 +45,8 @@ class Complaint:
 
 @dataclass(frozen=True, slots=True)
 class PageQuestion:
-    """What a page is asked. `parameters` are those of the address that were understood."""
+    """What a page is asked. `parameters` are those of the address that were understood; `may_write` is whether the
+    visitor may add to what the page shows."""
 
     ask: Ask
     tenant: TenantInfo
@@ -50,6 +54,7 @@ class PageQuestion:
     parameters: dict[str, str]
     complaints: list[Complaint] = field(default_factory=list)
     is_grain_chosen: bool = False
+    may_write: bool = False
 
     def href(self, path: str = "", /, **changes: str | None) -> str:
         """The address of this question on a page (this one), with parameters changed, or None to leave them out."""
@@ -80,7 +85,9 @@ def address(path: str, parameters: Mapping[str, str], /, **changes: str | None) 
 
 def page_question(request: HttpRequest, tenant: TenantInfo, **defaults: Any) -> PageQuestion:
     """The question of a request; whatever is wrong in it becomes a complaint."""
-    return question_of(request.GET.dict(), tenant, timezone.now(), path=request.path, **defaults)
+    asked = {name: value for name, value in request.GET.dict().items() if name not in OF_THE_SCREEN}
+    question = question_of(asked, tenant, timezone.now(), path=request.path, **defaults)
+    return replace(question, may_write=Scope.KPIS_WRITE in scopes_of(request))
 
 
 def question_of(

@@ -16,7 +16,7 @@ from kpis.contracts import Series
 from kpis.needs import measures_in
 from kpis.parameters import Ask
 from kpis.series import NoCalendar, QuestionError, metrics_series
-from kpis.series.question import TOTAL
+from kpis.series.question import TOTAL, Question, check
 
 TOO_SLOW: Final = "This takes too long to count. Ask for a shorter range or fewer filters."
 
@@ -65,11 +65,11 @@ def broken_down(names: Sequence[str], by: str, ask: Ask, catalogue: Catalogue, *
 
 
 def _sorted_out(names: dict[str, None], ask: Ask, catalogue: Catalogue) -> tuple[list[str], dict[str, str]]:
-    """A metric that has not the column of a filter has no value under it, which is no reason to refuse the others."""
+    """A metric that cannot be filtered or broken down like that has no value: no reason to refuse the others."""
     wanted, missing = [], {}
     for name in names:
         try:
-            problem = unanswerable(catalogue[name], ask, catalogue)
+            problem = unanswerable(catalogue[name], ask, catalogue) or _refused(catalogue[name], ask, catalogue)
         except UnknownName as error:
             problem = sentence(error)
         if problem:
@@ -86,6 +86,26 @@ def unanswerable(metric: Metric, ask: Ask, catalogue: Catalogue) -> str:
     for name in fields:
         if any(name not in COLUMNS[source] and not (source == "events" and PROPERTY.match(name)) for source in sources):
             return f"{metric.name} cannot be narrowed by {name.replace('_', ' ')}."
+    return ""
+
+
+def _refused(metric: Metric, ask: Ask, catalogue: Catalogue) -> str:
+    """What `kpis` itself says against the filters or the breakdown, about this metric."""
+    question = Question(
+        metrics=(metric,),
+        period=ask.period,
+        granularity=None,
+        by=ask.by,
+        filters=ask.filters,
+        include=frozenset(),
+        against=None,
+        match_weekday=False,
+        limit=None,
+    )
+    try:
+        check(question, catalogue)
+    except QuestionError as error:
+        return sentence(error).replace(f"{metric.id[:1].upper()}{metric.id[1:]}", metric.name)
     return ""
 
 

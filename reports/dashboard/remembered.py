@@ -14,11 +14,20 @@ from django.template.loader import render_to_string
 from django.utils.safestring import mark_safe
 
 from analytics.cache import ANNOTATIONS, DASHBOARD, DEFINITIONS, GOALS, LIVE, MAPPING, METRICS, Audience, cache
+from reports.dashboard.context import kiosk_of
 from reports.dashboard.doors import role_of
 from reports.dashboard.question import PageQuestion
+from reports.dashboard.reading import TOO_SLOW
 
 TAGS: Final = (METRICS, DEFINITIONS, MAPPING, GOALS, ANNOTATIONS)
 FRAME: Final = "reports/frame.html"
+
+
+class Card(Protocol):
+    """What every card has."""
+
+    @property
+    def problem(self) -> str: ...
 
 
 class Page(Protocol):
@@ -34,10 +43,11 @@ class Page(Protocol):
     def is_empty(self) -> bool: ...
 
 
-class _Empty(Exception):
-    """Nothing was counted yet: what is shown then is for this visitor alone, so it is not remembered."""
+class _Passing(Exception):
+    """Not to be remembered: what is shown before the first event is for this visitor alone, and what took too long once
+    may be there the next time."""
 
-    def __init__(self, page: Page) -> None:
+    def __init__(self, page: Any) -> None:
         super().__init__()
         self.page = page
 
@@ -46,36 +56,79 @@ def page_response(
     request: HttpRequest, question: PageQuestion, *, template: str, build: Callable[[], Page], **context: Any
 ) -> HttpResponse:
     """The page: its body out of `template`, remembered until its numbers change (a range that is open: 30 s)."""
+    context |= {"wall": kiosk_of(request)}
 
     def compute() -> dict[str, str]:
         page = build()
-        if page.is_empty:
-            raise _Empty(page)
+        if page.is_empty or is_slow(page):
+            raise _Passing(page)
         body = render_to_string(template, {"page": page, **context}) + "\n"  # a plain string: caches keep no other
         return {"title": page.title, "live_query": page.live_query, "body": body}
 
-    ask = question.ask
     try:
-        found = cache().answer(
-            audience=Audience.member(question.tenant.id, role_of(request)),
-            name="reports.page",
-            question={
-                "release": _release(),
-                "path": request.path,
-                "parameters": request.GET.dict(),
-                "start": ask.period.start,
-                "end": ask.period.end,
-            },
-            compute=compute,
-            ttl=LIVE if ask.period.end >= ask.now else DASHBOARD,
-            now=ask.now,
-            tags=TAGS,
-            into=dict[str, str],
-        )
-    except _Empty as empty:
-        return render(request, "reports/nothing.html", {"page": empty.page})
+        found = _remembered(request, question, "reports.page", compute)
+    except _Passing as passing:
+        if passing.page.is_empty:
+            return render(request, "reports/nothing.html", {"page": passing.page})
+        page = passing.page
+        body = render_to_string(template, {"page": page, **context, **_troubles(request)})
+        found = {"title": page.title, "live_query": page.live_query, "body": body}
     # The body is our own template's work, in which every value was escaped.
     return render(request, FRAME, {"page": {**found, "body": mark_safe(found["body"])}})  # noqa: S308
+
+
+def card_response(request: HttpRequest, question: PageQuestion, kind: str, build: Callable[[], Card]) -> HttpResponse:
+    """One card, remembered as pages are: many screens that show the same ask for it at the same moment."""
+    template = f"reports/cards/{kind}.html"
+
+    def compute() -> dict[str, str]:
+        card = build()
+        if card.problem == TOO_SLOW:
+            raise _Passing(card)
+        return {"body": render_to_string(template, {kind: card}) + "\n"}
+
+    try:
+        return HttpResponse(_remembered(request, question, "reports.card", compute)["body"])
+    except _Passing as passing:
+        return render(request, template, {kind: passing.page, **_troubles(request)})
+
+
+def _remembered(
+    request: HttpRequest, question: PageQuestion, name: str, compute: Callable[[], dict[str, str]]
+) -> dict[str, str]:
+    ask = question.ask
+    return cache().answer(
+        audience=Audience.member(question.tenant.id, role_of(request)),
+        name=name,
+        question={
+            "release": _release(),
+            "path": request.path,
+            "parameters": request.GET.dict(),
+            "start": ask.period.start,
+            "end": ask.period.end,
+        },
+        compute=compute,
+        ttl=LIVE if ask.period.end >= ask.now else DASHBOARD,
+        now=ask.now,
+        tags=TAGS,
+        into=dict[str, str],
+    )
+
+
+def is_slow(page: object) -> bool:
+    """Whether a card of the page took too long to count."""
+    cards = [card for name in ("tiles", "charts", "tables") for card in getattr(page, name, ())]
+    cards += [card for name in ("tile", "chart", "table") if (card := getattr(page, name, None))]
+    return any(card.problem == TOO_SLOW for card in cards)
+
+
+def _troubles(request: HttpRequest) -> dict[str, Any]:
+    """What a card in trouble says: whom to ask about what, and where to try again."""
+    return {
+        "too_slow": TOO_SLOW,
+        "request_id": getattr(request, "request_id", ""),
+        "again": request.get_full_path() if request.path[:7] != "/cards/" else "",
+    }
 
 
 @lru_cache(maxsize=1)

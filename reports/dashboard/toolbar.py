@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import timedelta
 from typing import Final
@@ -71,13 +72,15 @@ class Toolbar:
     chips: tuple[Chip, ...]
     clear: str
     columns: tuple[tuple[str, str], ...]
+    breakdowns: tuple[Choice, ...]
+    breakdown: Chip | None
     bots: Choice
     hidden: tuple[Hidden, ...]
     zone: str
 
 
-def toolbar_of(question: PageQuestion) -> Toolbar:
-    """The row of a question."""
+def toolbar_of(question: PageQuestion, dimensions: Sequence[str] = ()) -> Toolbar:
+    """The row of a question, on a page that can be broken down by these dimensions."""
     ask, calendar = question.ask, question.ask.calendar
     before = _before(question)
     return Toolbar(
@@ -101,6 +104,8 @@ def toolbar_of(question: PageQuestion) -> Toolbar:
         chips=tuple(_chip(question, condition) for condition in ask.filters),
         clear=question.href(filters=None, **dict.fromkeys(FILTERS)),
         columns=tuple((name, shown.dimension_shown(name)) for name in FILTERS),
+        breakdowns=tuple(_breakdown(question, name) for name in dimensions),
+        breakdown=_broken_down(question) if dimensions else None,
         bots=_bots(question),
         hidden=tuple(Hidden(name, value) for name, value in question.parameters.items()),
         zone=shown.zone_shown(calendar, ask.now),
@@ -108,12 +113,16 @@ def toolbar_of(question: PageQuestion) -> Toolbar:
 
 
 def filtered(question: PageQuestion, column: str, value: str) -> str:
-    """The page narrowed to one value of a column (in place of an earlier one), or of a property."""
+    """The page narrowed to one value of a column (in place of an earlier one), or of a property.
+
+    A breakdown by the same column ends: it would have that one value.
+    """
+    ended = {"by": None} if question.ask.by == column else {}
     if column in FILTERS:
-        return question.href(**{column: value, "by": None})
+        return question.href(**{column: value, **ended})
     conditions = [_written(each) for each in question.ask.filters if each.field not in (*FILTERS, column)]
     conditions.append({"field": column, "op": "eq", "value": value})
-    return question.href(filters=json.dumps(conditions), by=None)
+    return question.href(filters=json.dumps(conditions), **ended)
 
 
 def _written(condition: Condition) -> dict[str, object]:
@@ -162,6 +171,16 @@ def _weekday(question: PageQuestion) -> Choice | None:
     return Choice(
         "Match weekdays", question.href(match_weekday=None if ask.match_weekday else "true"), ask.match_weekday
     )
+
+
+def _breakdown(question: PageQuestion, name: str) -> Choice:
+    is_chosen = question.ask.by == name
+    return Choice(shown.dimension_shown(name), question.href(by=None if is_chosen else name), is_chosen)
+
+
+def _broken_down(question: PageQuestion) -> Chip | None:
+    by = question.ask.by
+    return Chip("by", shown.dimension_shown(by), question.href(by=None, limit=None)) if by else None
 
 
 def _bots(question: PageQuestion) -> Choice:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import difflib
+from dataclasses import replace
 from functools import partial
 from typing import Any
 from urllib.parse import urlencode
@@ -32,7 +33,7 @@ from reports.dashboard.question import page_question
 from reports.dashboard.ranges import chosen_range
 from reports.dashboard.reading import metric_named
 from reports.dashboard.realtime import realtime_page, realtime_tag
-from reports.dashboard.remembered import page_response
+from reports.dashboard.remembered import card_response, page_response
 
 YEAR_SECONDS = 31_536_000
 
@@ -117,11 +118,13 @@ def realtime(request: HttpRequest) -> HttpResponse:
 @require_safe
 @tenant_page()
 def card(request: HttpRequest, kind: str) -> HttpResponse:
-    """One card alone, for pages that refresh it."""
-    question = page_question(request, tenant_of(request), known=(*EVERYTHING, "metric"))
-    return render(
-        request, f"reports/cards/{kind}.html", {kind: card_alone(kind, request.GET.get("metric", ""), question)}
-    )
+    """One card alone, for pages that refresh it: its links lead from `page`."""
+    asked = page_question(request, tenant_of(request), known=(*EVERYTHING, "metric", "page"))
+    parameters = {name: value for name, value in asked.parameters.items() if name not in ("metric", "page")}
+    page = _safe(request, request.GET.get("page", "/").partition("?")[0])
+    question = replace(asked, path=page, parameters=parameters)
+    build = partial(card_alone, kind, request.GET.get("metric", ""), question)
+    return card_response(request, question, kind, build)
 
 
 def unknown_metric(request: HttpRequest, name: str, catalogue: Catalogue) -> HttpResponse:

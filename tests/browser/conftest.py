@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from typing import Any, Literal
 
+import psycopg
 import pytest
 from django.db import connections
 from playwright.sync_api import Browser, BrowserContext, sync_playwright
@@ -53,6 +54,18 @@ def stage(django_db_setup: None, django_db_blocker: DjangoDbBlocker, test_home: 
         for alias, role in ALIASES.items()
     }
     return stage_of(test_home, urls, redis_url)
+
+
+@pytest.fixture(scope="session")
+def behind_the_scenes(stage: Stage, test_home: Path) -> Callable[[str, Sequence[object]], int]:
+    """A statement on the stage's database, for what only time brings about; how many rows it changed."""
+    address = url_of(_admin_url(test_home), database=DATABASE)
+
+    def execute(statement: str, values: Sequence[object]) -> int:
+        with psycopg.connect(address, autocommit=True) as connection:
+            return connection.execute(statement, values).rowcount
+
+    return execute
 
 
 @pytest.fixture(scope="module")

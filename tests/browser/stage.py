@@ -40,6 +40,12 @@ class Stage:
         assert answer.is_success, f"{answer.status_code} {answer.text[:2000]}"
         return answer.json() if answer.content else None
 
+    def delete(self, path: str, tenant: str = "acme") -> None:
+        """Take something away by the API."""
+        headers = {"Authorization": f"Bearer {self.keys[tenant]}"}
+        answer = httpx.delete(f"{self.url}/api/v1/{path}", headers=headers, timeout=30)
+        assert answer.is_success, f"{answer.status_code} {answer.text[:2000]}"
+
     def capture(self, tenant: str, *events: dict[str, Any]) -> None:
         """Send events as a customer's server does."""
         for start in range(0, len(events), 100):
@@ -62,6 +68,13 @@ class Stage:
         deadline = time.monotonic() + seconds
         while (found := self.series(tenant, metric, query)["total"]) != wanted:
             assert time.monotonic() < deadline, f"{metric} of {tenant} is {found}, not {wanted}"
+            time.sleep(0.3)
+
+    def await_some(self, tenant: str, metric: str, query: str = "period=today", seconds: float = 60) -> None:
+        """Wait until anything is counted at all."""
+        deadline = time.monotonic() + seconds
+        while not self.series(tenant, metric, query)["total"]:
+            assert time.monotonic() < deadline, f"{metric} of {tenant} is not counted"
             time.sleep(0.3)
 
 

@@ -156,7 +156,7 @@ def test_a_board_is_made_arranged_shared_and_closed_again(visit: Visitor, width:
     title = f"Meeting {width} {scheme}"
     page.get_by_label("Title").fill(title)
     page.get_by_role("button", name="Make it").click()
-    page.wait_for_url("**/edit/**")  # loaded: its module listens
+    page.wait_for_url("**/edit/**")
     add_card(page, "tile", metric="revenue.gross")
     add_card(page, "chart", metric="orders.count")
     add_card(page, "text", text="Look here first", title="Guide")

@@ -18,7 +18,7 @@ MORE = f'before => Number(document.querySelector("{NUMBER}").value) > before'
 _numbers = count()
 
 
-def sell(stage: Stage, tenant: str = "globex", *, times: int = 1, **fields: str) -> None:
+def sell(stage: Stage, tenant: str = "globex", *, times: int = 1, **fields: object) -> None:
     """Orders, now or at another time, from people of their own."""
     orders = [
         {

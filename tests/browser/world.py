@@ -25,6 +25,7 @@ class World:
 
     board: str
     goal: str
+    note: str
     objective: str
     link: str
     locked_link: str
@@ -48,10 +49,12 @@ def _make(stage: Stage) -> World:
     made = stage.post(
         "goals/", name="A good month", metric="revenue.gross", target="50000", first=str(today), objective="Grow"
     )
-    stage.post("annotations/", title="New prices", kind="note", at=f"{datetime.now(UTC) - timedelta(days=3):%FT%TZ}")
+    at = f"{datetime.now(UTC) - timedelta(days=3):%FT%TZ}"
+    note = stage.post("annotations/", title="New prices", kind="note", at=at)["id"]
     return World(
         board=board,
         goal=made["id"],
+        note=note,
         objective=made["objective_id"],
         link=_link(stage, board),
         locked_link=_link(stage, board, password="open sesame"),
@@ -78,8 +81,11 @@ def addresses(stage: Stage) -> dict[str, list[str]]:
     board, metric = f"/boards/{there.board}/", "/metrics/revenue.gross/"
     return {
         "login": [],  # signed in it leads on; see the gate
-        "overview": ["/", "/?period=today", "/?from=2020-01-01&to=2020-02-01", "/?country=DE&compare=none"],
-        "realtime": ["/realtime/"],
+        "overview": [
+            *("/", "/?period=today", "/?from=2020-01-01&to=2020-02-01", "/?country=DE&compare=none"),
+            *("/?by=country", "/?period=today&by=platform", "/?kiosk=1"),
+        ],
+        "realtime": ["/realtime/", "/realtime/?kiosk=1"],
         "metrics": ["/metrics/", "/metrics/?search=revenue"],
         "metric": [metric, f"{metric}?by=channel&country=DE,FR", "/metrics/users.stickiness/"],
         "panel": [f"{metric}moved/", f"{metric}explained/", f"{metric}ledger/"],
@@ -89,9 +95,14 @@ def addresses(stage: Stage) -> dict[str, list[str]]:
                 *("revenue", "engagement", "monetisation", "creators", "safety", "gaming", "product", "risk"),
                 *("payments", "webhooks", "system", "platforms"),
             )
-        ],
+        ]
+        + ["/revenue/?by=channel", "/revenue/?kiosk=1"],
         "platform": ["/platforms/marketing/"],
-        "annotations": ["/annotations/"],
+        "annotations": [
+            "/annotations/",
+            "/annotations/?metric=orders.count&at=2026-11-02T00:00:00%2B01:00&next=/revenue/",
+        ],
+        "annotation": [f"/annotations/{there.note}/"],
         "boards": ["/boards/", "/boards/?kiosk=1"],
         "board": [board, f"{board}?kiosk=1"],
         "board-edit": [f"{board}edit/"],
@@ -129,8 +140,8 @@ def addresses(stage: Stage) -> dict[str, list[str]]:
 NO_PAGE = {
     "logout", "tenant", "theme", "range", "first-key", "annotation-delete", "board-new", "board-import",
     "board-preview", "board-keep", "board-copy", "board-delete", "goal-check-in", "goal-archive", "objective-archive",
-    "segment-refresh",
-    "segment-delete", "customers-snapshot", "explore-cancel", "explore-to-board",  # forms: posted, they lead to a page
+    "segment-refresh", "segment-delete", "customers-snapshot", "explore-cancel",
+    "explore-to-board",  # forms: posted, they lead to a page
     "card",  # a fragment
     "board-file", "export", "explore-export", "table-file", "palette",  # files
 }  # fmt: skip

@@ -166,3 +166,11 @@ def test_realtime_answers_304_to_who_has_it_already(shops: datetime, olga: Clien
     assert again.status_code in (304, 200)
     if again.status_code == 200:  # the minute ended between the two
         assert again["ETag"] != first["ETag"]
+
+
+def test_a_filter_that_one_metric_refuses_leaves_the_others_their_numbers(shops: datetime, olga: Client) -> None:
+    page = text_of(olga.get("/revenue/?country=DE&period=last_7d"))
+    assert "€9.99" in page
+    refused = page.split('data-metric="mrr.closing"')[1].split("</article>")[0]
+    assert "neither broken down nor filtered" in refused
+    assert 'data-live="off"' in refused

@@ -1,5 +1,6 @@
 // Small behaviours of every page. All of it is an addition: pages work without.
 import "./chart.js";
+import "./fresh.js";
 import "./region.js";
 import "./tiles.js";
 import { announce } from "./announce.js";

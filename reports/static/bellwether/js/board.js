@@ -128,7 +128,7 @@ function open(slot) {
   edited = slot;
   const [w, h] = kinds.tile, last = cards.get(slots().at(-1)), beside = last ? last.x + last.w : 1;
   const card = slot ? cards.get(slot) : { kind: "tile", w, h, x: beside + w - 1 > COLUMNS ? 1 : beside };
-  const values = { ...card, by: card.query?.by ?? "country", only: columns.find((name) => card.query?.[name]) ?? "", is: card.query?.[columns.find((name) => card.query?.[name])] ?? "", period: card.query?.period ?? "", place: slot ? slots().indexOf(slot) + 1 : cards.size + 1 };
+  const values = { ...card, by: card.query?.by ?? "", only: columns.find((name) => card.query?.[name]) ?? "", is: card.query?.[columns.find((name) => card.query?.[name])] ?? "", period: card.query?.period ?? "", place: slot ? slots().indexOf(slot) + 1 : cards.size + 1 };
   for (const name of ["kind", "metric", "goal", "text", "title", "by", "period", "only", "is", "x", "w", "h", "place"]) if (fields[name]) fields[name].value = values[name] ?? "";
   if (!fields.goal.value) fields.goal.selectedIndex = 0;
   document.getElementById("card-dialog-title").textContent = slot ? `Edit ${nameOf(card)}` : "Add a card";
@@ -142,6 +142,7 @@ function show() {
 }
 fields.kind.addEventListener("change", () => {
   show();
+  if (fields.kind.value === "table" && !fields.by.value) fields.by.value = "country";
   if (!edited) [fields.w.value, fields.h.value] = kinds[fields.kind.value];
 });
 
@@ -218,3 +219,6 @@ form.addEventListener("submit", () => {
 });
 form.addEventListener("input", () => { isChanged = true; });
 addEventListener("beforeunload", (event) => { if (isChanged) event.preventDefault(); });
+
+// Now that all of it is heard.
+for (const button of document.querySelectorAll("[data-until-ready]")) button.disabled = false;

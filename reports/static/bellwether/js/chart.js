@@ -38,14 +38,18 @@ class KpiChart extends HTMLElement {
     document.removeEventListener("bw:theme", this.#redraw);
   }
 
-  // What is drawn; setting it draws anew (live updates, boards).
+  // What is drawn; setting it draws anew, at once, with the cursor on the moment where it was (live updates, boards).
   get data() {
     return this.#data;
   }
 
   set data(data) {
+    const at = this.#data?.starts[this.#place];
     this.#data = data;
-    if (this.#chart) this.#redraw();
+    this.#place = at === undefined ? -1 : data.starts.indexOf(at);
+    if (!this.#chart) return;
+    this.#redraw(false);
+    if (this.#place >= 0 && document.activeElement === this) this.#tip();
   }
 
   async download(name) {
@@ -84,28 +88,82 @@ class KpiChart extends HTMLElement {
     this.#chart = init(canvas, null, { renderer: "canvas" });
     this.#redraw();
     this.dataset.drawn = "";
-    this.#sized = new ResizeObserver(() => this.#chart?.resize());
+    this.#sized = new ResizeObserver(() => {
+      this.#chart?.resize();
+      this.#placeMarks();
+    });
     this.#sized.observe(this);
     this.tabIndex = 0;
     this.setAttribute("role", "application");
     this.setAttribute("aria-roledescription", "chart");
     this.addEventListener("keydown", this.#key);
     this.addEventListener("blur", () => this.#chart?.dispatchAction({ type: "hideTip" }));
+    this.#chart.getZr().on("click", ({ offsetX, offsetY }) => {
+      if (!this.#chart.containPixel("grid", [offsetX, offsetY])) return;
+      this.#place = Math.round(this.#chart.convertFromPixel("grid", [offsetX, offsetY])[0]);
+      this.#offerNote();
+    });
+    const legend = this.#card?.querySelector(".legend");
+    for (const name of ["pointerover", "pointerout"]) legend?.addEventListener(name, (event) => this.#point(event));
   }
 
-  #redraw = () => {
-    if (this.#chart) this.#chart.setOption(options(this.#data, colours(this), !matchMedia("(prefers-reduced-motion: reduce)").matches), true);
+  get #card() {
+    return this.closest(".card");
+  }
+
+  // `true` or an event of the theme: as it likes; `false`: without any motion.
+  #redraw = (isMoving) => {
+    if (!this.#chart) return;
+    const isAnimated = isMoving !== false && !matchMedia("(prefers-reduced-motion: reduce)").matches;
+    this.#chart.setOption(options(this.#data, colours(this), isAnimated), true);
+    this.#placeMarks();
   };
+
+  // A line comes forward while the pointer is on its entry of the legend.
+  #point({ type, target }) {
+    const place = [...this.#card.querySelectorAll(".legend > li")].indexOf(target.closest("li"));
+    const seriesName = this.#data.parts?.[place]?.name;
+    if (seriesName !== undefined) this.#chart.dispatchAction({ type: type === "pointerover" ? "highlight" : "downplay", seriesName });
+  }
+
+  // The marks of annotations stand over their points, beside each other where they would overlap.
+  #placeMarks() {
+    const strip = this.#card?.querySelector(".note-marks");
+    if (!this.#chart || !strip?.childElementCount) return;
+    let last = -Infinity;
+    for (const mark of strip.querySelectorAll(".note-mark")) {
+      last = Math.max(this.#chart.convertToPixel({ xAxisIndex: 0 }, Number(mark.dataset.place)), last + 24);
+      mark.setAttribute("x", last);
+    }
+    strip.dataset.placed = "";
+  }
+
+  #tip() {
+    this.#chart.dispatchAction({ type: "showTip", seriesIndex: 0, dataIndex: this.#place });
+  }
+
+  // Something can be written down at the point that was chosen.
+  #offerNote() {
+    const link = this.#card?.querySelector("[data-add-note]");
+    if (!link) return;
+    const { starts, granularity, timezone } = this.#data, url = new URL(link.href);
+    url.searchParams.set("at", starts[this.#place]);
+    link.href = url.pathname + url.search;
+    link.textContent = `Add an annotation at ${moment(starts[this.#place], granularity, timezone)}`;
+    link.hidden = false;
+  }
 
   #key = (event) => {
     if (event.altKey || event.ctrlKey || event.metaKey) return;
     const last = this.#data.starts.length - 1;
+    if (event.key === "n" && this.#place >= 0) this.#card?.querySelector("[data-add-note]:not([hidden])")?.click();
     const moves = { ArrowLeft: this.#place - 1, ArrowRight: this.#place + 1, Home: 0, End: last };
     if (!(event.key in moves)) return;
     event.preventDefault();
     event.stopPropagation();
     this.#place = Math.min(Math.max(moves[event.key], 0), last);
-    this.#chart.dispatchAction({ type: "showTip", seriesIndex: 0, dataIndex: this.#place });
+    this.#tip();
+    this.#offerNote();
     announce(this.#spoken(this.#place));
   };
 
@@ -113,6 +171,7 @@ class KpiChart extends HTMLElement {
     const { starts, values, before, open = [], granularity, timezone } = this.#data;
     const parts = [`${moment(starts[place], granularity, timezone)}: ${shown(values[place], this.#data)}`];
     if (open.includes(place)) parts.push("not complete");
+    for (const part of this.#data.parts ?? []) parts.push(`${part.name} ${shown(part.values[place], this.#data)}`);
     if (before?.[place] !== undefined) parts.push(`before ${shown(before[place], this.#data)}`);
     return parts.join(", ");
   }

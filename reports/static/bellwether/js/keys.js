@@ -5,7 +5,7 @@ const COOKIE = "bw_keys";
 const isOff = () => document.cookie.split("; ").includes(`${COOKIE}=off`);
 const LIST = [
   ["?", "This list"], ["/", "Search"], ["Ctrl K", "Go to any metric, page, board"], ["←", "Earlier period"], ["→", "Later period"],
-  ["x", "Compare, or stop comparing"], ["e", "Edit this board"], ["Esc", "Close"],
+  ["x", "Compare, or stop comparing"], ["f", "This page alone on a screen"], ["n", "Annotation at the chosen point of a chart"], ["e", "Edit this board"], ["Esc", "Close, or leave the kiosk"],
 ];
 let index = null, palette = null, help = null, chosen = 0;
 
@@ -32,7 +32,7 @@ document.addEventListener("keydown", (event) => {
     showPalette();
     return;
   }
-  if (event.defaultPrevented || event.ctrlKey || event.metaKey || event.altKey || event.isComposing || isOff()) return;
+  if (event.defaultPrevented || event.ctrlKey || event.metaKey || event.altKey || event.isComposing || (isOff() && event.key !== "Escape")) return;
   if (document.querySelector("dialog[open]") || isTaken(event)) return;
   const link = document.querySelector(`a[data-key="${CSS.escape(event.key)}"]`);
   const action = ACTIONS[event.key] ?? (link && (() => link.click()));
@@ -150,7 +150,9 @@ function fill() {
     if (!words.every((word) => text.includes(word))) return -1;
     return words.length && title.toLowerCase().startsWith(words[0]) ? 2 : 1;
   };
-  const found = index.map((entry) => [score(entry), entry]).filter(([rank]) => rank > 0).sort((a, b) => b[0] - a[0] || (words.length ? a[1][0].length - b[1][0].length : 0)).slice(0, 40);
+  const kiosk = document.querySelector('a[data-key="f"]'); // the one entry that depends on the page
+  const all = kiosk ? [...index, ["Kiosk: this page alone on a screen", "action", kiosk.getAttribute("href")]] : index;
+  const found = all.map((entry) => [score(entry), entry]).filter(([rank]) => rank > 0).sort((a, b) => b[0] - a[0] || (words.length ? a[1][0].length - b[1][0].length : 0)).slice(0, 40);
   const list = palette.querySelector("ul"), none = palette.querySelector("p");
   list.replaceChildren(...found.map(([, [title, kind, href]], place) => {
     const item = made("li", { role: "option", id: `palette-${place}` }, made("span", {}, title), made("small", {}, kind));
@@ -171,16 +173,23 @@ function choose(place) {
   palette.querySelector("input").setAttribute("aria-activedescendant", items[chosen].id);
 }
 
-// --- Walls of screens: the next board after a while, unless somebody pauses --------------------------------------------
+// --- Walls of screens: the same page anew or the next board after a while, unless somebody pauses -----------------------
 const wall = document.querySelector("[data-kiosk]");
 if (wall) {
   const pause = wall.querySelector("[data-pause]"), wait = Number(wall.dataset.seconds) * 1000;
   let timer = setTimeout(next, wait);
-  function next() { location.replace(wall.dataset.kiosk); }
+  // Nobody stands there to load it again: a page is left only for one that answers.
+  async function next() {
+    try {
+      const answer = await fetch(wall.dataset.kiosk, { method: "HEAD", cache: "no-store" });
+      if (answer.status < 500 && timer) return location.replace(wall.dataset.kiosk);
+    } catch {}
+    timer &&= setTimeout(next, wait);
+  }
   pause.addEventListener("click", () => {
     const isOn = pause.getAttribute("aria-pressed") !== "true";
     pause.setAttribute("aria-pressed", String(isOn));
-    clearTimeout(timer);
+    timer = clearTimeout(timer);
     if (!isOn) timer = setTimeout(next, wait);
   });
 }

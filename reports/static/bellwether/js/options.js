@@ -27,28 +27,33 @@ export function options(data, colour, isAnimated) {
       axisLabel: { color: colour.muted, formatter: (value) => shown(value, data, true) },
       splitLine: { lineStyle: { color: colour.line } },
     },
-    series: [...main(data, colour), ...before(data, colour), ...goals(data, colour)],
+    series: data.parts ? parts(data, colour) : [...main(data, colour), ...before(data, colour), ...goals(data, colour)],
   };
 }
 
-// The line up to the last whole bucket, then dashed: what is not over yet is no fall.
-function main(data, colour) {
-  const open = new Set(data.open ?? []);
-  const last = data.values.length - 1;
+// A line up to the last whole bucket, then dashed: what is not over yet is no fall.
+function line(values, data, look) {
+  const open = new Set(data.open ?? []), last = values.length - 1;
   let whole = last;
   while (whole >= 0 && open.has(whole)) whole -= 1;
-  const line = { type: "line", showSymbol: false, symbol: "circle", symbolSize: 7, lineStyle: { width: 2, color: colour["series-1"] }, itemStyle: { color: colour["series-1"] }, emphasis: { disabled: false }, z: 3 };
-  const solid = {
-    ...line,
-    name: data.name,
-    data: data.values.map((value, place) => (place <= whole ? value : null)),
-    showSymbol: data.values.length === 1,
-    areaStyle: { color: colour["series-1"], opacity: 0.08 },
-    markLine: marks(data, colour),
-  };
+  const solid = { type: "line", symbol: "circle", symbolSize: 7, ...look, data: values.map((value, place) => (place <= whole ? value : null)), showSymbol: look.showSymbol || values.length === 1 };
   if (whole === last) return [solid];
-  const dashed = { ...line, name: `${data.name} so far`, data: data.values.map((value, place) => (place >= whole ? value : null)), lineStyle: { ...line.lineStyle, type: [5, 4] }, showSymbol: whole < 0 || last === 0 };
-  return [solid, dashed];
+  const { areaStyle, markLine, ...rest } = solid;
+  return [solid, { ...rest, data: values.map((value, place) => (place >= whole ? value : null)), lineStyle: { ...look.lineStyle, type: [5, 4] }, showSymbol: look.showSymbol || whole < 0 || last === 0 }];
+}
+
+function main(data, colour) {
+  const tint = colour["series-1"];
+  return line(data.values, data, { name: data.name, lineStyle: { width: 2, color: tint }, itemStyle: { color: tint }, z: 3, areaStyle: { color: tint, opacity: 0.08 }, markLine: marks(data, colour) });
+}
+
+// Values of a dimension: colour and shape together say which is which; all others are one quiet line.
+const SIGNS = ["none", "circle", "rect", "triangle", "diamond", "path://M0 0L8 0L4 8z"];
+function parts(data, colour) {
+  return data.parts.flatMap(({ name, line: number, values }, place) => {
+    const tint = number ? colour[`series-${number}`] : colour.before;
+    return line(values, data, { name, lineStyle: { width: number ? 2 : 1.5, color: tint }, itemStyle: { color: tint }, symbol: SIGNS[number], symbolSize: 6, showSymbol: number > 0, z: 9 - place, emphasis: { focus: "series" }, markLine: place ? undefined : marks({ ...data, limits: {} }, colour) });
+  });
 }
 
 function before(data, colour) {
@@ -67,7 +72,7 @@ function marks(data, colour) {
     lines.push({ yAxis: value, lineStyle: { color: name === "critical" ? colour.bad : colour.warn, type: "dotted" }, label: { formatter: name, position: "insideEndTop", color: name === "critical" ? colour.bad : colour.warn } });
   }
   for (const note of data.annotations ?? []) {
-    lines.push({ xAxis: note.place, lineStyle: { color: colour["line-strong"], type: "solid" }, label: { formatter: note.mark, position: "end", color: colour.muted } });
+    lines.push({ xAxis: note.place, lineStyle: { color: colour["line-strong"], type: "solid" }, label: { show: false } });
   }
   return lines.length ? { silent: true, symbol: "none", animation: false, data: lines } : undefined;
 }
@@ -95,6 +100,7 @@ function tooltip(data, colour) {
 function words(place, data) {
   const { starts, values, before, before_starts: beforeStarts, granularity, timezone, open = [] } = data;
   const lines = [`${moment(starts[place], granularity, timezone)}${open.includes(place) ? " (so far)" : ""}`, `${data.name}: ${shown(values[place], data)}`];
+  for (const part of data.parts ?? []) lines.push(`${part.name}: ${shown(part.values[place], data)}`);
   if (before?.[place] !== undefined) lines.push(`${moment(beforeStarts[place], granularity, timezone)}: ${shown(before[place], data)}`);
   for (const goal of data.goals ?? []) if (goal.values[place] !== null) lines.push(`${goal.name}: ${shown(goal.values[place], data)}`);
   for (const note of data.annotations ?? []) if (note.place === place) lines.push(`◆ ${note.title}`);

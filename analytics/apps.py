@@ -15,7 +15,7 @@ class AnalyticsConfig(AppConfig):
         """Listens on behalf of the host project, and reads what its apps declare in `analytics_events.py`."""
         from django.utils.module_loading import autodiscover_modules
 
-        from analytics import imports, retention_jobs, upkeep  # noqa: F401  they register their kinds of jobs
+        from analytics import checks, imports, retention_jobs, upkeep  # noqa: F401  they register checks and kinds of jobs
         from analytics.cache.listening import listen
         from analytics.capture import celery, forward, signals  # noqa: F401  forward registers its kind of job
 

@@ -14,13 +14,13 @@ from datetime import UTC, datetime, timedelta
 from typing import Final
 
 import psycopg
-from django.conf import settings
 from django.db import OperationalError, connections
 
 from analytics.failpoints import failpoint
 from analytics.locks import COUNTING, KEEPING
 from analytics.models import Calendar as CalendarRow
 from analytics.models import DirtyMark, EventRetention, Tenant
+from analytics.models.tenants import platform_days
 from analytics.periods import Calendar, Granularity
 from analytics.signals import counting_due
 from analytics.tenancy import tenant_context
@@ -103,7 +103,7 @@ def rule_read(tenant_id: int, *, using: str = "default") -> Rule:
     """The rule as it stands; in the tenant's context."""
     days = Tenant.objects.using(using).values_list("retention_days", flat=True).get(pk=tenant_id)
     names = EventRetention.objects.using(using).filter(tenant_id=tenant_id).values_list("name", "days")
-    return Rule(days, settings.ANALYTICS_RETENTION_DAYS, dict(names))
+    return Rule(days, platform_days(), dict(names))
 
 
 def floors_read(tenant_id: int, *, using: str = "default") -> Floors:

@@ -19,9 +19,15 @@ SHORTEST_DAYS, LONGEST_DAYS = 7, 36_500
 DAYS = [MinValueValidator(SHORTEST_DAYS), MaxValueValidator(LONGEST_DAYS)]
 
 
+def platform_days() -> int:
+    """For how many days the platform keeps events; 0: for ever. A host project need not know of it."""
+    days: int = getattr(settings, "ANALYTICS_RETENTION_DAYS", 0)
+    return days
+
+
 def refuse_longer(field: str, days: int | None) -> None:
     """Raises ValidationError when the platform keeps events for less."""
-    most = settings.ANALYTICS_RETENTION_DAYS
+    most = platform_days()
     if days is not None and most and days > most:
         raise ValidationError({field: f"The platform keeps events for {most} days; give at most that."})
 

@@ -13,6 +13,7 @@ from django.core.management import CommandError, call_command
 from django.db import ProgrammingError, connections
 from django.utils import timezone
 
+from analytics.checks import events_are_kept_for_a_week
 from analytics.contracts import CapturedEvent
 from analytics.due import due_instants, schedules
 from analytics.jobs import enqueue, run_due
@@ -24,7 +25,6 @@ from analytics.retention import Floors, RetentionPostponed, Rule, floors_due, fl
 from analytics.retention_run import retention_apply, retention_plan
 from analytics.tenancy import tenant_context
 from analytics.writing.lateness import kept_from_of
-from config.checks import events_are_kept_for_a_week
 from config.doctor import examine
 from kpis.rollup.refresh import refresh_tenant
 from tests.analytics.events import event, ledger, rows, told, write

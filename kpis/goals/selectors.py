@@ -26,7 +26,7 @@ from kpis.goals.contracts import (
     Status,
 )
 from kpis.goals.models import CheckIn, Goal
-from kpis.goals.reading import Seen, conditions_of, seen
+from kpis.goals.reading import Seen, conditions_of, seen, seen_together
 from kpis.series.context import Context, context_read
 
 MAX_GOALS = 200
@@ -59,9 +59,9 @@ def goals_list(
         context = context_read(tenant_id=tenant_id, now=now)
         catalogue = Catalogue(tenant_id)
         said = _newest_check_ins(tenant_id, [row.pk for row in rows])
+        found = seen_together(rows, context, catalogue, with_points=False)
         return tuple(
-            _view(row, seen(row, context, catalogue, with_points=False), said.get(row.pk, ()), catalogue, context)
-            for row in rows
+            _view(row, each, said.get(row.pk, ()), catalogue, context) for row, each in zip(rows, found, strict=True)
         )
 
 
@@ -92,8 +92,8 @@ def goals_shown(
     *, tenant_id: int, metrics: Collection[str], start: datetime, end: datetime, now: datetime
 ) -> tuple[GoalView, ...]:
     """The goals of a page of these metrics, with their points: whose period overlaps [start, end) and that look at all
-    of the metric (no filter), those that end first first. Within the tenant that is set; two statements and one
-    reading a goal, one statement without any. Raises NoCalendar.
+    of the metric (no filter), those that end first first. Within the tenant that is set; as many statements for all as
+    for one, one statement without any. Raises NoCalendar.
     """
     rows = Goal.objects.filter(tenant_id=tenant_id, metric__in=list(metrics), is_archived=False, filters=[])
     rows = rows.select_related("objective")
@@ -103,11 +103,9 @@ def goals_shown(
         return ()
     context, catalogue = context_read(tenant_id=tenant_id, now=now), Catalogue(tenant_id)
     first, last = context.calendar.local_date(start), context.calendar.local_date(end)
-    return tuple(
-        _view(row, seen(row, context, catalogue, with_points=True), (), catalogue, context)
-        for row in near
-        if row.first <= last and row.end > first
-    )
+    rows_shown = [row for row in near if row.first <= last and row.end > first]
+    found = seen_together(rows_shown, context, catalogue, with_points=True)
+    return tuple(_view(row, each, (), catalogue, context) for row, each in zip(rows_shown, found, strict=True))
 
 
 _VERSION = """

@@ -8,12 +8,10 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from django.core.exceptions import ValidationError
 from django.core.management import CommandError, call_command
 from django.db import ProgrammingError, connections
 from django.utils import timezone
 
-from analytics.checks import events_are_kept_for_a_week
 from analytics.contracts import CapturedEvent
 from analytics.due import due_instants, schedules
 from analytics.jobs import enqueue, run_due
@@ -21,7 +19,7 @@ from analytics.models import Calendar as CalendarRow
 from analytics.models import DirtyMark, EventRetention, Job, Outbox, Quarantine, Session, Tenant
 from analytics.partitions import partitions_between, partitions_list, partitions_past
 from analytics.periods import Calendar
-from analytics.retention import Floors, RetentionPostponed, Rule, floors_due, floors_read
+from analytics.retention import Floors, RetentionPostponed, floors_read
 from analytics.retention_run import retention_apply, retention_plan
 from analytics.tenancy import tenant_context
 from analytics.writing.lateness import kept_from_of
@@ -68,63 +66,6 @@ def days_kept(tenant: Tenant) -> list[date]:
 
 def count(tenant: Tenant, table: str) -> int:
     return int(rows(tenant, f"SELECT count(*) FROM {table}")[0][0])
-
-
-# --- The rule ---------------------------------------------------------------------------------------------------------
-
-
-@pytest.mark.parametrize(
-    ("rule", "calendar", "gone_before", "kept_from"),
-    [
-        (Rule(), PARIS, None, None),
-        # Today is the 4th of February in Paris, and thirty whole days before it are kept: from the 5th of January.
-        (Rule(30), PARIS, datetime(2025, 1, 4, 23, tzinfo=UTC), datetime(2025, 1, 4, 23, tzinfo=UTC)),
-        (Rule(30), KATHMANDU, datetime(2025, 1, 4, 18, 15, tzinfo=UTC), datetime(2025, 1, 4, 18, 15, tzinfo=UTC)),
-        # The platform's horizon is the 5th of January too, but only December is a whole month behind it; it ends
-        # within a day of Paris and of Kathmandu, which goes with it.
-        (Rule(None, 30), PARIS, datetime(2025, 1, 1, 23, tzinfo=UTC), datetime(2025, 1, 1, 23, tzinfo=UTC)),
-        (Rule(None, 30), KATHMANDU, datetime(2025, 1, 1, 18, 15, tzinfo=UTC), datetime(2025, 1, 1, 18, 15, tzinfo=UTC)),
-        # 34 days: the 1st of January begins the last day that is kept in Paris, so that December has to wait there:
-        # its last hour is the first of that day.
-        (Rule(None, 34), PARIS, datetime(2024, 12, 1, 23, tzinfo=UTC), datetime(2024, 12, 1, 23, tzinfo=UTC)),
-        (Rule(None, 33), PARIS, datetime(2025, 1, 1, 23, tzinfo=UTC), datetime(2025, 1, 1, 23, tzinfo=UTC)),
-        # A platform that keeps less than the tenant asks for wins.
-        (Rule(90, 30), PARIS, datetime(2025, 1, 4, 23, tzinfo=UTC), datetime(2025, 1, 4, 23, tzinfo=UTC)),
-        (Rule(30, 90), PARIS, datetime(2025, 1, 4, 23, tzinfo=UTC), datetime(2025, 1, 4, 23, tzinfo=UTC)),
-        (
-            Rule(30, 0, {"page_viewed": 10, "order": 60}),
-            PARIS,
-            datetime(2025, 1, 4, 23, tzinfo=UTC),
-            datetime(2025, 1, 24, 23, tzinfo=UTC),
-        ),
-        (Rule(names={"page_viewed": 10}), PARIS, None, datetime(2025, 1, 24, 23, tzinfo=UTC)),
-    ],
-)  # fmt: skip
-def test_days_are_the_tenants_own_and_months_are_the_platforms(
-    rule: Rule, calendar: Calendar, gone_before: datetime | None, kept_from: datetime | None
-) -> None:
-    assert floors_due(rule, calendar, NOW) == Floors(gone_before, kept_from)
-
-
-def test_floors_only_rise() -> None:
-    early, late = datetime(2025, 1, 1, tzinfo=UTC), datetime(2025, 2, 1, tzinfo=UTC)
-    assert Floors(late, late).risen(Floors(early, None)) == Floors(late, late)
-    assert Floors().risen(Floors(None, early)) == Floors(None, early)
-
-
-@pytest.mark.django_db
-def test_nobody_keeps_events_for_longer_than_the_platform_or_for_less_than_a_week(acme: Tenant, settings: Any) -> None:
-    settings.ANALYTICS_RETENTION_DAYS = 100
-    with tenant_context(acme.pk):
-        for days, is_fine in ((6, False), (7, True), (100, True), (101, False)):
-            rule = EventRetention(tenant_id=acme.pk, name="page_viewed", days=days)
-            acme.retention_days = days
-            for row in (acme, rule):
-                if is_fine:
-                    row.full_clean(exclude=["tenant"])
-                else:
-                    with pytest.raises(ValidationError):
-                        row.full_clean(exclude=["tenant"])
 
 
 # --- What goes --------------------------------------------------------------------------------------------------------
@@ -415,10 +356,3 @@ def test_the_lake_has_what_postgresql_has(acme: Tenant, globex: Tenant, lake: Pa
     assert days_kept(acme) == [date(2025, 1, 5)]
     assert [piece.rows for piece in live(acme)] == [1]
     assert event_ids(acme) == [], "the shared look is at another year"
-
-
-@pytest.mark.parametrize(("days", "is_fine"), [(0, True), (7, True), (6, False), (-1, False)])
-def test_a_horizon_of_a_few_days_is_refused_at_the_start(days: int, is_fine: bool, settings: Any) -> None:
-    settings.ANALYTICS_RETENTION_DAYS = days
-    found = [message.id for message in events_are_kept_for_a_week(None)]
-    assert found == ([] if is_fine else ["analytics.E002"])

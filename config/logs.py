@@ -65,6 +65,15 @@ def redacted(text: str) -> str:
     return text
 
 
+class Refusals(logging.Filter):
+    """What Django refused (403, 404, 400) is one line: the way through its decorators tells nobody anything."""
+
+    def filter(self, record: logging.LogRecord) -> bool:
+        if getattr(record, "status_code", 500) < 500:
+            record.exc_info = None
+        return True
+
+
 class PlainFormatter(logging.Formatter):
     """For people: time, level, logger, request, message."""
 

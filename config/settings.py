@@ -235,7 +235,6 @@ SPECTACULAR_SETTINGS: dict[str, Any] = {
         "drf_spectacular.hooks.postprocess_schema_enums",
         "config.api_schema.describe_problems",
         "config.api_schema.describe_keys",
-        "config.api_schema.describe_keys",
     ],
     "ENUM_NAME_OVERRIDES": {
         "MetricKindEnum": [("kpi", "kpi"), ("kri", "kri"), ("kr", "kr")],
@@ -272,11 +271,8 @@ ANALYTICS_EXCLUDE_PATHS = env.list("ANALYTICS_EXCLUDE_PATHS", default=["/static/
 ANALYTICS_SAMPLE_RATE = env.float("ANALYTICS_SAMPLE_RATE", default=1.0)
 ANALYTICS_BOT_EVENTS_PER_MINUTE = env.int("ANALYTICS_BOT_EVENTS_PER_MINUTE", default=300)
 ANALYTICS_BOT_NETWORKS = env.str("ANALYTICS_BOT_NETWORKS", default="")
-ANALYTICS_BOT_EVENTS_PER_MINUTE = env.int("ANALYTICS_BOT_EVENTS_PER_MINUTE", default=300)
-ANALYTICS_BOT_NETWORKS = env.str("ANALYTICS_BOT_NETWORKS", default="")
 TRUSTED_PROXIES = env.list("TRUSTED_PROXIES", default=[])
 API_RATE_PER_MINUTE = env.int("API_RATE_PER_MINUTE", default=6000)
-IMPORT_MAX_BYTES = env.int("IMPORT_MAX_BYTES", default=1024**3)  # of one file sent to the API
 IMPORT_MAX_BYTES = env.int("IMPORT_MAX_BYTES", default=1024**3)  # of one file sent to the API
 POSTHOG_API_KEY = env.str("POSTHOG_API_KEY", default="")
 POSTHOG_HOST = env.str("POSTHOG_HOST", default="https://us.i.posthog.com")
@@ -295,7 +291,8 @@ LOGGING: dict[str, Any] = {
         "plain": {"()": "config.logs.PlainFormatter", "format": "%(asctime)s %(levelname)s %(name)s %(message)s"},
         "json": {"()": "config.logs.JsonFormatter"},
     },
-    "handlers": {"console": {"class": "logging.StreamHandler", "formatter": LOG_FORMAT}},
+    "filters": {"refusals": {"()": "config.logs.Refusals"}},
+    "handlers": {"console": {"class": "logging.StreamHandler", "formatter": LOG_FORMAT, "filters": ["refusals"]}},
     "root": {"handlers": ["console"], "level": env.str("LOG_LEVEL", default="INFO")},
     "loggers": {
         "django.server": {"level": "WARNING"},

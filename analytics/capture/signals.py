@@ -17,6 +17,7 @@ from django.db.models import signals as model_signals
 from analytics.capture import visits
 from analytics.capture.context import acting_now
 from analytics.capture.faults import guarded
+from analytics.capture.options import capture_options
 from analytics.capture.registry import TrackedModel, tracked_model
 from analytics.capture.tracking import event_message, identify, send, told_properties, track
 from analytics.contracts import Source
@@ -126,6 +127,8 @@ def _after_delete(sender: type[Model], instance: Model, using: str = "default", 
 
 def _logged_in(user: Any = None, **_kwargs: Any) -> None:
     with guarded("signal"):
+        if not _is_meant():
+            return
         if acting_now().anonymous_id:
             identify(user)
         track("logged_in", user=user, source=Source.SIGNAL)
@@ -134,11 +137,17 @@ def _logged_in(user: Any = None, **_kwargs: Any) -> None:
 def _logged_out(user: Any = None, **_kwargs: Any) -> None:
     with guarded("signal"):
         visits.user_forget(acting_now().login)
-        if user is not None:
+        if user is not None and _is_meant():
             track("logged_out", user=user, source=Source.SIGNAL)
 
 
 def _login_failed(**_kwargs: Any) -> None:
     """What was typed stays out: it may be another person's name, or a password in the wrong field."""
     with guarded("signal"):
-        track("login_failed", properties={"reason": "invalid_credentials"}, source=Source.SIGNAL)
+        if _is_meant():
+            track("login_failed", properties={"reason": "invalid_credentials"}, source=Source.SIGNAL)
+
+
+def _is_meant() -> bool:
+    """Did anybody say whose sign-ins these are? Where nobody did (Bellwether by itself), nothing is lost."""
+    return bool(capture_options().tenant or acting_now().tenant)

@@ -63,8 +63,9 @@ class MetricView(TenantView):
             version = answer_version(tenant_id=self.tenant.id, metrics=metrics, end=end, now=now) + also
             question = _question(request, end, now)
             headers = {"ETag": tag_of(version, question=question, end=end, now=now), **browser_headers(end, now)}
-            remember(self.audience, warming.ADDRESS, warming.address(request.path, request.query_params.dict()))
+            warm = warming.address(request.path, request.query_params.dict())
             if headers["ETag"] in request.headers.get("If-None-Match", ""):
+                remember(self.audience, warming.ADDRESS, warm)
                 return Response(status=304, headers=headers)
             found = cache().answer(
                 audience=self.audience,
@@ -77,6 +78,7 @@ class MetricView(TenantView):
                 stamp=version,
                 into=bytes,
             )
+            remember(self.audience, warming.ADDRESS, warm)  # here, because what was refused is not worth asking again
             return Written(found, headers)
 
 

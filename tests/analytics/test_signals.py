@@ -234,6 +234,18 @@ def _await_no_transaction() -> None:
 # --- Logins -----------------------------------------------------------------------------------------------------------
 
 
+def test_where_nobody_names_a_tenant_sign_ins_are_no_lost_events(acme: Tenant, settings: Any) -> None:
+    settings.ANALYTICS_TENANT = ""
+    faults.fault_counts.clear()
+    user = get_user_model().objects.create_user("ann", password="correct horse")
+    request = RequestFactory().get("/")
+    user_logged_in.send(sender=type(user), request=request, user=user)
+    user_logged_out.send(sender=type(user), request=request, user=user)
+    assert authenticate(request, username="ann", password="wrong") is None
+    assert faults.fault_counts.snapshot() == {}
+    assert names_of(acme) == []
+
+
 def test_logins_are_told_and_join_the_visitor_with_the_user(acme: Tenant, globex: Tenant) -> None:
     user = get_user_model().objects.create_user("ann", password="correct horse")
     request = RequestFactory().get("/")

@@ -20,8 +20,11 @@ ROOT = Path(__file__).resolve().parents[2]
 APPS = ("analytics", "kpis", "insights", "alerts", "reports", "config")
 OURS = sorted(name for name, app in get_commands().items() if app in APPS)
 DAYS = {
+    "backfill": ["--tenant", "acme"],
+    "check_rollups": [],
     "customers": ["--tenant", "acme"],
     "partitions": ["ensure"],
+    "rollup": ["--tenant", "acme"],
     "seal": ["--tenant", "acme"],
 }
 
@@ -45,6 +48,12 @@ def test_a_day_in_a_century_without_events_is_refused(name: str) -> None:
     option = "--on" if name == "customers" else "--from"
     with pytest.raises(CommandError, match="0001-01-01 lies outside the years 1970 to 2199"):
         call_command(name, *DAYS[name], option, "0001-01-01")
+
+
+@pytest.mark.parametrize("name", ["check_rollups", "rollup"])
+def test_a_range_that_ends_before_it_begins_is_refused(acme: TenantInfo, name: str) -> None:
+    with pytest.raises(CommandError, match="--to 2026-11-08 must be later than --from 2026-11-09"):
+        call_command(name, "--from", "2026-11-09", "--to", "2026-11-08", tenant="acme")
 
 
 @pytest.mark.parametrize("days", ["0", "-1", "soon", "99999999999"])

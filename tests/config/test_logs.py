@@ -15,7 +15,7 @@ from analytics.models import Job, Tenant
 from analytics.tenancy import tenant_context
 from analytics.trace import job_named, request_id, traced
 from config.celery import app
-from config.logs import JsonFormatter, PlainFormatter, redacted, scrubbed, track_errors
+from config.logs import JsonFormatter, PlainFormatter, Refusals, redacted, scrubbed, track_errors
 from tests.api import caller
 
 CANARIES = {
@@ -77,6 +77,18 @@ def test_a_plain_line_ends_with_its_request() -> None:
     with traced("request-1"):
         assert line(PlainFormatter("%(levelname)s %(message)s"), "hello", ()) == "WARNING hello [request-1]"
     assert line(PlainFormatter("%(levelname)s %(message)s"), "hello", ()) == "WARNING hello"
+
+
+@pytest.mark.parametrize(("status", "has_way"), [(403, False), (404, False), (500, True)])
+def test_what_was_refused_is_one_line_and_what_failed_has_its_way_there(status: int, has_way: bool) -> None:
+    try:
+        raise PermissionError("your role may not see this page")
+    except PermissionError:
+        record = logging.LogRecord("django.request", 30, __file__, 1, "Forbidden: /", (), sys.exc_info())
+    record.status_code = status
+
+    assert Refusals().filter(record)
+    assert ("Traceback" in PlainFormatter("%(message)s").format(record)) is has_way
 
 
 def test_error_reports_are_redacted_whatever_their_shape() -> None:

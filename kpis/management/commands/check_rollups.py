@@ -29,6 +29,8 @@ class Command(BaseCommand):
         parser.add_argument("--json", action="store_true", help="print one JSON object")
 
     def handle(self, *args: Any, **options: Any) -> None:
+        if options["first"] and options["end"] and options["end"] <= options["first"]:
+            raise CommandError(f"--to {options['end']} must be later than --from {options['first']}.")
         try:
             chosen = [tenant_by_slug(options["tenant"])] if options["tenant"] else tenants()
         except UnknownTenant as error:

@@ -31,6 +31,8 @@ class Command(BaseCommand):
             raise CommandError(str(error)) from None
         if (options["first"] is None) != (options["end"] is None):
             raise CommandError("Give both --from and --to, or neither.")
+        if options["first"] and options["end"] <= options["first"]:
+            raise CommandError(f"--to {options['end']} must be later than --from {options['first']}.")
         try:
             days_check(tenant_id=tenant.id, first=options["first"])
         except DaysGone as error:

@@ -19,6 +19,15 @@ LAST_NAMES: Final = (
 )  # fmt: skip
 MATERIALS: Final = ("Linen", "Walnut", "Copper", "Merino", "Ceramic", "Cork", "Indigo", "Amber", "Felt", "Bamboo")
 THINGS: Final = ("Lamp", "Tote", "Mug", "Scarf", "Notebook", "Planter", "Clock", "Cushion", "Apron", "Tray")
+TOPICS: Final = (
+    "studio-tour",
+    "new-arrivals",
+    "meet-the-maker",
+    "behind-the-scenes",
+    "gift-ideas",
+    "quiz-teaser",
+    "sale",
+)
 SHOWS: Final = ("Open Studio", "Late Session", "Makers' Market", "Quiz Night", "Masterclass", "Unplugged", "Book Club")
 
 COUNTRIES: Final = {"FR": 34, "BE": 9, "CH": 8, "DE": 14, "GB": 10, "ES": 8, "IT": 6, "US": 7, "CA": 4}
@@ -27,13 +36,21 @@ CHANNELS: Final = {"": 38, "google": 20, "instagram": 16, "newsletter": 10, "tik
 METHODS: Final = {"card": 56, "paypal": 22, "sepa": 12, "applepay": 10}
 GIFTS: Final = {"rose": (50, 60), "star": (200, 25), "firework": (1_000, 11), "comet": (5_000, 4)}
 TIERS: Final = {"silver": (499, 72), "gold": (1_499, 28)}
-PLANS: Final = {"starter": 900, "studio": 2_900}
+PLANS: Final = {"starter": (1_900, 55), "studio": (4_900, 33), "atelier": (12_900, 12)}
 GAMES: Final = {"blackjack": 30, "slots": 34, "trivia": 22, "chess": 14}
 LISTINGS: Final = {"flat": 34, "workshop": 26, "studio": 22, "storage": 18}
 CITIES: Final = ("Paris", "Lyon", "Bruxelles", "Genève", "Berlin", "London", "Madrid", "Milano")
 INSTRUMENTS: Final = {"EURUSD": 40, "GOLD": 24, "OIL": 18, "BTCEUR": 18}
 STRATEGIES: Final = ("trend", "swing", "hedge", "scalp")
-CHANNEL_KINDS: Final = {"newsletter": "email", "tiktok": "social", "instagram": "social"}
+NETWORKS: Final = {"instagram": 45, "tiktok": 33, "newsletter": 22}
+WAYS: Final = {
+    "google": ("organic", "www.google.com"),
+    "instagram": ("social", "l.instagram.com"),
+    "tiktok": ("social", "www.tiktok.com"),
+    "newsletter": ("email", "mail.example.com"),
+    "partner": ("referral", "partner.example.net"),
+}
+"""By source: the medium, and the page that refers. Nobody and nothing is the way of those who type the address."""
 FAILURES: Final = {"card_declined": 46, "insufficient_funds": 30, "expired_card": 14, "3ds_failed": 10}
 AGENTS: Final = {
     "web": "Mozilla/5.0 (X11; Linux x86_64; rv:140.0) Gecko/20100101 Firefox/140.0",
@@ -47,20 +64,39 @@ AGENTS: Final = {
 
 @dataclass(frozen=True)
 class Campaign:
-    """A burst of advertising: days since the start of the story, and how much it adds to sign-ups."""
+    """Advertising between two days since the start of the story. `lift` is how much it adds to sign-ups, `click_rate`
+    the share of those who are shown it and click, `daily` what a day of it costs in cents.
+    """
 
     name: str
+    source: str
+    medium: str
+    kind: str
     channel: str
     first_day: int
     last_day: int
     lift: float
+    click_rate: float
+    daily: int
+
+    def runs(self, day: int) -> bool:
+        """Whether it is on, on that day of the story."""
+        return self.first_day <= day <= self.last_day
+
+    def cost(self, day: int, size: float = 1.0) -> int:
+        """Cents of a day: much the same every day, more towards the end of the week."""
+        return int(self.daily * size * (0.86 + 0.04 * (day * 5 % 7))) if self.runs(day) else 0
 
 
+ALWAYS: Final = 100_000
 CAMPAIGNS: Final = (
-    Campaign("early_birds", "newsletter", 8, 15, 0.5),
-    Campaign("creator_week", "tiktok", 30, 38, 1.0),
-    Campaign("summer_in_autumn", "instagram", 58, 72, 0.7),
+    Campaign("brand_search", "google", "cpc", "search", "paid_search", 0, ALWAYS, 0.12, 0.17, 4_400),
+    Campaign("come_back", "instagram", "paid_social", "social", "paid_social", 12, ALWAYS, 0.02, 0.08, 2_400),
+    Campaign("early_birds", "newsletter", "email", "email", "email", 8, 15, 0.4, 0.14, 3_200),
+    Campaign("creator_week", "tiktok", "paid_social", "social", "paid_social", 30, 38, 0.8, 0.11, 21_000),
+    Campaign("makers_festival", "instagram", "paid_social", "social", "paid_social", 58, 72, 0.5, 0.1, 17_000),
 )
+"""`channel` is what the built-in rules of attribution make of source and medium: costs are told by it."""
 
 
 @dataclass(frozen=True)

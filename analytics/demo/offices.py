@@ -1,13 +1,13 @@
-"""What goes on behind the scenes: moderation, campaigns, posts, automations, jobs, requests, webhooks, and the numbers
-that machines publish.
+"""What goes on behind the scenes: moderation, automations, jobs, requests, webhooks, and the numbers that machines
+publish.
 """
 
 from __future__ import annotations
 
 from typing import Any
 
-from analytics.demo.catalogue import CAMPAIGNS, CHANNEL_KINDS, OUTAGE, Campaign, Weighted
-from analytics.demo.telling import Dice, money
+from analytics.demo.catalogue import OUTAGE, Weighted
+from analytics.demo.telling import Dice
 from analytics.demo.world import CREATORS, Today
 
 KIND = Weighted({"post": 30, "chat": 44, "stream": 16, "profile": 10})
@@ -19,8 +19,6 @@ WEBHOOK = Weighted({"order.completed": 42, "payment.settled": 38, "event.joined"
 MADE = Weighted({"clip": 45, "thumbnail": 35, "summary": 20})
 AUTOMATIONS = ("welcome_mail", "abandoned_cart", "invoice_matching", "tag_uploads")
 HOURS_SAVED = {"welcome_mail": 0.05, "abandoned_cart": 0.1, "invoice_matching": 0.4, "tag_uploads": 0.25}
-NETWORK = Weighted({"instagram": 45, "tiktok": 35, "newsletter": 20})
-REACTION = Weighted({"like": 70, "comment": 18, "share": 12})
 RAID_DAY = 74
 """The evening when somebody sent two hundred accounts to flag and to be flagged."""
 
@@ -28,8 +26,6 @@ RAID_DAY = 74
 def offices(today: Today, dice: Dice, size: float) -> None:
     """A day of it; `size` is 1 for a story of 300,000 events in 90 days."""
     _moderation(today, dice, size)
-    _campaigns(today, dice, size)
-    _posts(today, dice, size)
     _automations(today, dice, size)
     _generation(today, dice, size)
     _creation(today, dice, size)
@@ -80,53 +76,6 @@ def _ban(today: Today, dice: Dice, second: float, reason: str, country: str) -> 
         _tell(today, "appeal_granted" if is_granted else "appeal_rejected", second + 9000, reason=reason)
         if is_granted:
             _tell(today, "user_unbanned", second + 9060, reason=reason, country=country)
-
-
-def _campaigns(today: Today, dice: Dice, size: float) -> None:
-    """Advertisements run all the time a little, and much while their campaign does."""
-    for campaign in CAMPAIGNS:
-        runs = campaign.first_day <= today.number <= campaign.last_day
-        shown = dice.times((110 if runs else 25) * size)
-        facts: dict[str, Any] = {
-            "campaign": campaign.name,
-            "channel": campaign.channel,
-            "campaign_type": CHANNEL_KINDS[campaign.channel],
-        }
-        for _ in range(shown):
-            _advertise(today, dice, facts)
-        if shown:
-            _tell(today, "campaign_charged", 82_800, **facts, **money(_charge(campaign, shown)))
-
-
-def _charge(campaign: Campaign, shown: int) -> int:
-    return int(shown * 14 * (1 + campaign.lift))
-
-
-def _advertise(today: Today, dice: Dice, facts: dict[str, Any]) -> None:
-    second, place = _second(dice), {"country": dice.pick(("FR", "DE", "BE", "CH", "GB"), 1.6)}
-    _tell(today, "ad_shown", second, **facts, **place)
-    if dice.chance(0.12):
-        _tell(today, "ad_clicked", second + 3, **facts, **place)
-        if dice.chance(0.3):
-            _tell(today, "lead_created", second + 90, **facts, **place)
-            if dice.chance(0.25):
-                _tell(today, "lead_converted", second + 3000, **facts, **place)
-
-
-def _posts(today: Today, dice: Dice, size: float) -> None:
-    for number in range(dice.times(4 * size)):
-        second, network = dice.between(8, 20) * 3600, NETWORK(dice())
-        post: dict[str, Any] = {
-            "platform": network,
-            "object_type": "post",
-            "object_id": f"post-{today.number}-{number}",
-        }
-        campaign = next((c.name for c in CAMPAIGNS if c.first_day <= today.number <= c.last_day), None)
-        facts: dict[str, Any] = {**post, "content_type": dice.pick(("video", "image", "text"), 1.5)}
-        facts |= {"campaign": campaign} if campaign else {}
-        _tell(today, "post_published", second, **facts)
-        for _ in range(int(dice() ** 1.8 * 26)):
-            _tell(today, "post_engaged", second + dice.between(60, 14_000), action=REACTION(dice()), **facts)
 
 
 def _automations(today: Today, dice: Dice, size: float) -> None:
@@ -223,7 +172,9 @@ def _gauges(today: Today, dice: Dice, size: float) -> None:
         load = 0.18 + 0.3 * max(0.0, 1 - abs(hour - 20) / 9) + 0.08 * dice()
         hot = 0.3 if is_down(today, second) else 0.0
         _publish(today, second, "system.cpu", round(min(1.0, load + hot), 4))
-        _publish(today, second, "system.memory", round(0.52 + 0.0012 * today.number + 0.04 * dice() + hot / 6, 4))
+        _publish(
+            today, second, "system.memory", round(0.52 + 0.0012 * min(today.number, 150) + 0.04 * dice() + hot / 6, 4)
+        )
         _publish(today, second, "system.queue_depth", int(dice() ** 4 * 14 + hot * 200))
         observed = step * 3_600_000
         lost = 1_500_000 if hot and hour == 12 else 0

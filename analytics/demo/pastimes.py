@@ -31,8 +31,9 @@ def pastimes(today: Today, dice: Dice, size: float) -> None:
         return
     for _ in range(dice.times(45 * size)):
         _play(today, dice, dice.pick(today.visits))
+    habitual = [each for each in today.visits if each.person % 4 == 1] or today.visits
     for _ in range(dice.times(34 * size)):
-        _use(today, dice, dice.pick(today.visits, 1.6))
+        _use(today, dice, dice.pick(habitual, 1.4))
     for _ in range(dice.times(48 * size)):
         _look_around(today, dice, dice.pick(today.visits))
     for _ in range(dice.times(12 * size)):
@@ -41,7 +42,7 @@ def pastimes(today: Today, dice: Dice, size: float) -> None:
 
 def _later(visit: Visit, dice: Dice, **facts: Any) -> Visit:
     """The same visit, a little after where it begins."""
-    return Visit(visit.who, visit.at + dice.between(20, 400), {**visit.facts, **facts}, visit.person, visit.generosity)
+    return Visit(visit.who, visit.at + dice.between(20, 400), {**visit.facts, **facts}, visit.person)
 
 
 def _play(today: Today, dice: Dice, visit: Visit) -> None:
@@ -65,8 +66,10 @@ def _play(today: Today, dice: Dice, visit: Visit) -> None:
 
 def _use(today: Today, dice: Dice, visit: Visit) -> None:
     here = _later(visit, dice, object_type="feature")
+    first = visit.person // 4 % 5  # what people have got used to differs, and the first features are used by most
+    favourites = FEATURES[first:] + FEATURES[:first]
     for _ in range(1 + int(dice() * 3)):
-        today.teller.tell("feature_used", here, dice.between(3, 90), object_id=dice.pick(FEATURES, 1.7))
+        today.teller.tell("feature_used", here, dice.between(3, 90), object_id=dice.pick(favourites, 2.2))
 
 
 def _look_around(today: Today, dice: Dice, visit: Visit) -> None:

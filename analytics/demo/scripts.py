@@ -2,42 +2,31 @@
 
 from __future__ import annotations
 
-from functools import partial
+from analytics.demo import advertising, shopping
+from analytics.demo.advertising import SOURCE_AGAIN
+from analytics.demo.catalogue import AGENTS, Show, person_name
+from analytics.demo.telling import Visit
+from analytics.demo.world import PASSERS_BY, Stream, Today, World, creator
 
-from analytics.demo import paying
-from analytics.demo.catalogue import (
-    AGENTS,
-    CAMPAIGNS,
-    CHANNEL_KINDS,
-    GIFTS,
-    PLANS,
-    TIERS,
-    Product,
-    Show,
-    Weighted,
-    person_name,
-)
-from analytics.demo.telling import Visit, money
-from analytics.demo.world import CREATORS, PASSERS_BY, Stream, Today, World
-
-GIFT = Weighted({name: weight for name, (_, weight) in GIFTS.items()})
-TIER = Weighted({name: weight for name, (_, weight) in TIERS.items()})
-KIND_OF = {campaign.name: CHANNEL_KINDS[campaign.channel] for campaign in CAMPAIGNS}
-CHANNEL_AGAIN = Weighted({"": 66, "newsletter": 14, "google": 10, "instagram": 7, "tiktok": 3})
+BOUNCES = 0.24
+"""The share of visits that end with the page they began with."""
+LANDINGS = ("/", "/live", "/shop", "/events", "/creators", "/discover")
+PAGES = ("/discover", "/creators", "/events", "/shop", "/live", "/help")
 
 
 def visit(world: World, today: Today, visit: Visit, *, is_new: bool) -> None:
-    """Arrival, one to three interests, and off again."""
+    """Arrival, one to three interests, and off again. Whoever came to buy buys."""
     dice = today.dice
     if is_new:
         _sign_up(world, today, visit)
-    else:
-        _return(world, today, visit)
-    interests = [_watch, _shop, _look_at_events, _browse]
-    first = dice.pick(interests, 1.25)
-    first(world, today, visit)
+    elif not _return(world, today, visit):
+        return
+    interests = [_browse, _look_at_events, shopping.look, _watch]
+    dice.pick(interests, 0.85)(world, today, visit)
+    if (cents := today.buying.pop(visit.person, 0)) > 0:
+        shopping.buy(world, today, visit, cents)
     while dice.chance(0.36):
-        dice.pick(interests, 1.25)(world, today, visit)
+        dice.pick(interests)(world, today, visit)
     if visit.facts["platform"] == "web" and dice.chance(0.5):
         today.teller.tell("$pageleave", visit, dice.between(5, 120))
 
@@ -50,27 +39,21 @@ def backstage(world: World, today: Today) -> None:
         _take_place(world, today, show)
     for number in range(int(world.plan.events / world.plan.days * PASSERS_BY)):
         _passer_by(world, today, number)
-    _studios(today)
-
-
-def creator(number: int) -> str:
-    """The distinct id of a creator."""
-    return f"creator-{number:02d}"
+    for number, name, facts in world.studios.on(today.number):
+        at = today.midnight + today.dice.between(7, 21) * 3600
+        today.teller.tell_at(name, creator(number), at, facts)
 
 
 def _sign_up(world: World, today: Today, visit: Visit) -> None:
     dice, tell = today.dice, today.teller.tell
     _, _, channel = world.person(visit.person)
-    if channel:
-        visit.facts["utm_source"] = channel
-        visit.facts["utm_medium"] = "email" if channel == "newsletter" else "social"
-    campaign = world.campaign(visit.person)
-    if campaign:
-        visit.facts |= {"utm_campaign": campaign, "campaign_type": KIND_OF[campaign]}
     known, visit.who = visit.who, f"visitor-{visit.who[5:]}"
-    tell("page_view", visit, path="/")
+    campaign = advertising.arrive_first(world, today, visit)
+    tell("page_view", visit, path="/" if not campaign or dice.chance(0.3) else "/welcome")
     if dice.chance(0.6):
         tell("page_view", visit, dice.between(8, 60), path="/how-it-works")
+    if campaign and dice.chance(advertising.LEAVES_ADDRESS):
+        advertising.lead(today, visit, campaign)
     anonymous, visit.who = visit.who, known
     name = person_name(visit.person)
     tell(
@@ -80,7 +63,7 @@ def _sign_up(world: World, today: Today, visit: Visit) -> None:
         **{
             "$anon_distinct_id": anonymous,
             "$set": {"name": name, "email": f"{name.lower().replace(' ', '.')}{visit.person}@example.com"},
-            "$set_once": {"signed_up_through": channel or "direct"},
+            "$set_once": {"signed_up_through": (campaign.source if campaign else channel) or "direct"},
         },
     )
     tell("signed_up", visit, 0.4)
@@ -98,24 +81,24 @@ def _one_time_code(today: Today, visit: Visit) -> None:
         tell("otp_failed", visit, dice.between(10, 70), method=method, reason=dice.pick(("wrong_code", "too_late")))
 
 
-def _return(world: World, today: Today, visit: Visit) -> None:
+def _return(world: World, today: Today, visit: Visit) -> bool:
+    """Comes back; False when the first page was the last."""
     dice = today.dice
-    channel = CHANNEL_AGAIN(dice())
-    if channel:
-        visit.facts["utm_source"] = channel
-    campaign = world.campaign(visit.person)
-    if campaign and dice.chance(0.4):
-        visit.facts |= {"utm_campaign": campaign, "campaign_type": KIND_OF[campaign]}
+    about = advertising.arrive_again(world, today, visit)
+    is_gone = visit.person not in today.buying and dice.chance(BOUNCES)
+    today.teller.tell("page_view", visit, 1, path=dice.pick(LANDINGS, 2.0), **about)
+    if is_gone:
+        return False
     if dice.chance(0.16):
-        today.teller.tell("logged_in", visit)
+        today.teller.tell("logged_in", visit, dice.between(3, 25))
         if dice.chance(0.4):
             _one_time_code(today, visit)
-    today.teller.tell("page_view", visit, 1, path="/")
+    return True
 
 
 def _browse(_world: World, today: Today, visit: Visit) -> None:
     for _ in range(1 + int(today.dice() * 2.6)):
-        path = today.dice.pick(("/discover", "/creators", "/events", "/shop", "/help"), 1.3)
+        path = today.dice.pick(PAGES, 1.3)
         today.teller.tell("page_view", visit, today.dice.between(6, 80), path=path)
 
 
@@ -130,27 +113,6 @@ def _watch(_world: World, today: Today, visit: Visit) -> None:
     tell("page_view", visit, dice.between(3, 20), path="/live", **facts)
     for _ in range(int(dice() ** 2.2 * 5)):
         tell("message_sent", visit, dice.between(10, 150), **facts)
-    gifts = int(dice() ** 3 * min(visit.generosity, 7) * 1.3)
-    if gifts and dice.chance(0.45):
-        paying.top_up(today, visit, max(500, gifts * 400))
-    for _ in range(gifts):
-        gift = GIFT(dice())
-        tell("gift_sent", visit, dice.between(5, 90), gift=gift, method="wallet", **facts, **money(GIFTS[gift][0]))
-
-
-def _shop(world: World, today: Today, visit: Visit) -> None:
-    dice, tell = today.dice, today.teller.tell
-    basket: list[Product] = []
-    for _ in range(1 + int(dice() * 3)):
-        product = dice.pick(world.products, 1.9)
-        facts = {"object_type": "product", "object_id": product.id, "content_type": product.kind}
-        tell("product_viewed", visit, dice.between(6, 70), product_name=product.name, **facts)
-        if dice.chance(0.2 * min(visit.generosity, 2)):
-            tell("cart_updated", visit, dice.between(2, 15), **facts)
-            basket.append(product)
-    if basket and dice.chance(0.62):
-        tell("checkout_started", visit, dice.between(5, 40))
-        paying.order(world, today, visit, basket)
 
 
 def _look_at_events(world: World, today: Today, visit: Visit) -> None:
@@ -164,26 +126,6 @@ def _look_at_events(world: World, today: Today, visit: Visit) -> None:
         if dice.chance(0.3) and visit.person >= 0:
             tell("event_joined", visit, dice.between(5, 40), **facts)
             world.joiners[show.id].append(visit.person)
-    if visit.person >= 0 and visit.person not in world.members and dice.chance(0.012 * min(visit.generosity, 3)):
-        _become_member(world, today, visit)
-
-
-def _become_member(world: World, today: Today, visit: Visit) -> None:
-    world.members.add(visit.person)
-    tier = TIER(today.dice())
-    if paying.pay(world, today, visit, TIERS[tier][0], "membership"):
-        today.teller.tell("membership_purchased", visit, 1, tier=tier, **money(TIERS[tier][0]))
-        world.later(today, 30, partial(_renew_membership, who=visit, tier=tier))
-
-
-def _renew_membership(world: World, today: Today, *, who: Visit, tier: str) -> None:
-    if today.dice.chance(0.22) or world.people.gone[who.person] < today.number:
-        world.members.discard(who.person)
-        return
-    renewal = Visit(who.who, today.midnight + today.dice.between(6, 11) * 3600, _quiet(who), who.person)
-    if paying.pay(world, today, renewal, TIERS[tier][0], "membership"):
-        today.teller.tell("membership_purchased", renewal, 1, tier=tier, **money(TIERS[tier][0]))
-    world.later(today, 30, partial(_renew_membership, who=who, tier=tier))
 
 
 def _broadcast(today: Today, stream: Stream) -> None:
@@ -235,36 +177,8 @@ def _passer_by(world: World, today: Today, number: int) -> None:
         "$raw_user_agent": AGENTS["bot" if is_bot else "web"],
         "$process_person_profile": False,
     }
-    source = CHANNEL_AGAIN(dice())
+    source = SOURCE_AGAIN(dice())
     if source:
         facts["utm_source"] = source
     who = Visit(f"passer-{world.plan.seed}-{today.number}-{number}", at, facts)
     _browse(world, today, who)
-
-
-def _studios(today: Today) -> None:
-    """Studio subscriptions of creators."""
-    for number in range(CREATORS):
-        _studio(today, number)
-
-
-def _studio(today: Today, number: int) -> None:
-    """A creator's own plan: begun on a day that follows from the number, renewed monthly, dropped by some."""
-    age = today.number - number * 2 % 75
-    if age < 0 or age % 30:
-        return
-    dice, tell_at = today.dice, today.teller.tell_at
-    plan = "studio" if number % 3 == 0 else "starter"
-    at = today.midnight + dice.between(8, 10) * 3600
-    facts = {"tier": plan, "interval": "month", "country": "FR", "object_type": "plan", "object_id": plan}
-    if age and number % 11 == 5:
-        if age == 30:
-            tell_at("subscription_cancelled", creator(number), at, {**facts, "reason": "too_expensive"})
-        return
-    name = "subscription_renewed" if age else "subscription_started"
-    tell_at(name, creator(number), at, {**facts, **money(PLANS[plan])})
-
-
-def _quiet(visit: Visit) -> dict[str, str]:
-    """What stays true of a person outside of a session."""
-    return {name: visit.facts[name] for name in ("platform", "country")}

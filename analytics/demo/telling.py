@@ -54,7 +54,6 @@ class Visit:
     at: float
     facts: dict[str, Any]
     person: int = -1
-    generosity: float = 1.0
 
 
 @dataclass(slots=True)

@@ -6,7 +6,7 @@ days before.
 
 from __future__ import annotations
 
-from collections import defaultdict
+from collections import Counter, defaultdict
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from datetime import date, datetime, timedelta
@@ -14,22 +14,40 @@ from zoneinfo import ZoneInfo
 
 import numpy as np
 
-from analytics.demo.catalogue import AGENTS, CAMPAIGNS, CHANNELS, COUNTRIES, PLATFORMS, SHOWS, Product, Show, products
-from analytics.demo.population import HISTORY_DAYS, People, arrivals, expected_visits
+from analytics.demo.catalogue import (
+    AGENTS,
+    CAMPAIGNS,
+    CHANNELS,
+    COUNTRIES,
+    PLATFORMS,
+    SHOWS,
+    Campaign,
+    Product,
+    Show,
+    products,
+)
+from analytics.demo.population import HISTORY_DAYS, VALUE, People, arrivals, expected_visits, purchase_value
+from analytics.demo.studios import Studios
 from analytics.demo.telling import Dice, Ids, Teller, Visit
 
 # How many events come of what, measured over stories of several sizes and seeds.
-EVENTS_PER_VISIT = 5.7
+EVENTS_PER_VISIT = 5.6
 EVENTS_PER_SIGN_UP = 4.4
+EVENTS_PER_PURCHASE = 12.5
 EVENTS_BESIDE_PER_DAY = 52
 AREAS = 0.26
 """The share of a story that `pastimes` and `offices` tell."""
 USUAL_PER_DAY = 300_000 / 90
 PASSERS_BY = 0.016
 EVENTS_PER_PASSER_BY = 1.8
-EVENTS_PER_ARRIVAL_A_DAY = 6_000
+EVENTS_PER_ARRIVAL_A_DAY = 10_500
 CREATORS = 60
 _COUNTRIES, _PLATFORMS, _CHANNELS = tuple(COUNTRIES), tuple(PLATFORMS), tuple(CHANNELS)
+
+
+def creator(number: int) -> str:
+    """The distinct id of a creator."""
+    return f"creator-{number:02d}"
 
 
 @dataclass(frozen=True)
@@ -69,6 +87,17 @@ class Stream:
     viewers: set[str] = field(default_factory=set)
 
 
+@dataclass(frozen=True)
+class Post:
+    """Something the marketplace published on a network, at a Unix time."""
+
+    id: str
+    network: str
+    kind: str
+    campaign: str
+    at: float
+
+
 @dataclass
 class Today:
     """What the scripts of one day share."""
@@ -80,7 +109,12 @@ class Today:
     streams: list[Stream]
     shows: list[Show]
     upcoming: list[Show]
+    posts: list[Post]
+    buying: dict[int, int] = field(default_factory=dict)
+    """Whoever buys today, with what for in cents; whoever has bought is gone from it."""
     visits: list[Visit] = field(default_factory=list)
+    clicks: Counter[str] = field(default_factory=Counter)
+    """Clicks on the advertisements of each campaign."""
 
 
 Due = Callable[["World", Today], None]
@@ -94,12 +128,15 @@ class World:
         self.zone = ZoneInfo(plan.zone)
         self.ids = Ids(plan.key)
         self.people = People()
-        self.products: list[Product] = products(self.rng(0, 9))
+        self.products: list[Product] = sorted(products(self.rng(0, 9)), key=lambda each: each.price)
+        self.posts: list[Post] = []
         self.shows: dict[int, list[Show]] = {}
         self.joiners: dict[str, list[int]] = defaultdict(list)
         self.members: set[int] = set()
+        self.converted: set[int] = set()
         self.due: dict[int, list[Due]] = defaultdict(list)
         self.payments = 0
+        self.studios = Studios(Dice(self.rng(0, 10)), plan.size)
         self.factor = self._calibrated()
 
     def later(self, today: Today, days: int, what: Due) -> None:
@@ -115,10 +152,18 @@ class World:
             _CHANNELS[people.channel[number]],
         )
 
-    def campaign(self, number: int) -> str | None:
+    def campaign(self, number: int) -> Campaign | None:
         """The campaign that brought a user."""
         found = int(self.people.campaign[number])
-        return CAMPAIGNS[found].name if found >= 0 else None
+        return CAMPAIGNS[found] if found >= 0 else None
+
+    def buying(self, people: People, day: int) -> dict[int, int]:
+        """Who buys on a day, and what for in cents."""
+        rng = self.rng(day, 7)
+        found = people.purchases(rng, day, self.date_of(day).weekday())
+        draws = rng.gamma(VALUE[0], size=len(found))
+        values = zip(people.worth[found].tolist(), draws.tolist(), strict=True)
+        return dict(zip(found.tolist(), [purchase_value(*each) for each in values], strict=True))
 
     def shows_of(self, day: int) -> list[Show]:
         """The live events that take place on a day; known a week before."""
@@ -147,17 +192,19 @@ class World:
 
     def _calibrated(self) -> float:
         """What to multiply expected visits with, so that the planned number of events comes out."""
-        people, habit = People(), 0.0
+        people, habit, purchases = People(), 0.0, 0
         firsts: list[np.ndarray] = []
         for day in range(self.plan.days):
             newcomers = self.arrivals(people, day)
+            purchases += len(self.buying(people, day))
             expected = expected_visits(people, day, self.date_of(day).weekday())
             habit += float(expected[:newcomers].sum())
             firsts.append(expected[newcomers:])
         first = np.concatenate(firsts)
         shares = PASSERS_BY * EVENTS_PER_PASSER_BY + AREAS
         beside = EVENTS_BESIDE_PER_DAY * self.plan.days + shares * self.plan.events
-        wanted = (self.plan.events - beside - EVENTS_PER_SIGN_UP * len(first)) / EVENTS_PER_VISIT
+        told = beside + EVENTS_PER_SIGN_UP * len(first) + EVENTS_PER_PURCHASE * purchases
+        wanted = (self.plan.events - told) / EVENTS_PER_VISIT
         low, high = 0.0, 50.0
         for _ in range(40):
             middle = (low + high) / 2
@@ -165,9 +212,11 @@ class World:
             low, high = (middle, high) if visits < wanted else (low, middle)
         return low
 
-    def visit(self, person: int, at: float, number: int) -> Visit:
-        """A user's coming at an instant of a day."""
+    def visit(self, person: int, at: float, number: int, *, elsewhere: bool = False) -> Visit:
+        """A user's coming at an instant of a day; `elsewhere` is on another device than usual."""
         country, platform, _ = self.person(person)
+        if elsewhere:
+            platform = "web" if platform != "web" else "ios"
         session = f"s-{self.plan.seed}-{number}-{person}-{int(at)}"
         facts = {
             "platform": platform,
@@ -175,7 +224,7 @@ class World:
             "$session_id": session,
             "$raw_user_agent": AGENTS[platform],
         }
-        return Visit(f"user-{person:06d}", at, facts, person, float(self.people.generosity[person]))
+        return Visit(f"user-{person:06d}", at, facts, person)
 
     def streams(self, day: int, begin: float) -> list[Stream]:
         """The creators who are live on a day that begins at `begin`."""

@@ -126,8 +126,16 @@ def foresee(customers: Customers, end: int, fit: Fit, horizon_days: int = HORIZO
     )
 
 
-def hold_out(sales: Sales, end: int, horizon_days: int = HORIZON_DAYS) -> dict[str, Any] | None:
-    """Fit as of `horizon_days` ago and compare with what came since; None when that leaves too little to fit."""
+def hold_out_days(end: int) -> int:
+    """Over how many days a history of `end` days is graded: the horizon, of a short history whole weeks of a third."""
+    return min(HORIZON_DAYS, end // 3 // DAYS_A_WEEK * DAYS_A_WEEK)
+
+
+def hold_out(sales: Sales, end: int) -> dict[str, Any] | None:
+    """Fit as of some time ago and compare with what came since; None when that leaves too little to fit."""
+    horizon_days = hold_out_days(end)
+    if not horizon_days:
+        return None
     cut = end - horizon_days
     before = customers_of(sales.before(cut))
     fit = fitted(before, cut)

@@ -196,7 +196,7 @@ def _post(kind: str, name: str, rows: list[dict[str, Any]], costs: Mapping[str, 
     return Post(
         kind=kind,
         id=name,
-        platform=max(rows, key=lambda row: (row["events"], row["on"]))["on"],
+        platform=max(rows, key=lambda row: (row["published"] is not None, row["events"], row["on"]))["on"],
         published_at=min(published, default=None),
         engagements=sum(row["engagements"] for row in rows),
         cost=costs.get(name, told) if kind == "campaign" else told,

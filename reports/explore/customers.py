@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from datetime import date
+from datetime import date, datetime, timedelta
 from typing import Any, Final
 from urllib.parse import urlencode
 
@@ -18,12 +18,14 @@ from analytics import jobs
 from analytics.access.roles import Scope
 from analytics.filters import calendar_of
 from analytics.lake.errors import LakeError
+from analytics.tenancy import tenant_context
 from insights.contracts import LifetimeCurves, SnapshotView
 from insights.customers.rfm import Segment
 from insights.customers.services import segment_table, segment_table_set
 from insights.jobs import SNAPSHOT
 from insights.selectors import UNITS, NoSnapshot, lifetime_curves, snapshot_read, snapshots_list
 from kpis.series import NoCalendar
+from kpis.series.context import context_read
 from reports.dashboard import shown
 from reports.dashboard.cards import Action
 from reports.dashboard.doors import scopes_of, tenant_of, tenant_page
@@ -40,6 +42,7 @@ RULES: Final = {
     "fixed": "fixed edges, because there are too few customers for fifths",
 }
 MOST_ROWS: Final = 40
+FEW_MONTHS: Final = timedelta(days=150)
 
 
 @dataclass(frozen=True, slots=True)
@@ -98,8 +101,8 @@ def customers(request: HttpRequest) -> HttpResponse:
         )
     except NoSnapshot as error:
         problem = str(error) if days else ""
-    unit = request.GET.get("unit", "month")
-    unit = unit if unit in UNITS else "month"
+    unit = request.GET.get("unit", "")
+    unit = unit if unit in UNITS else _usual_unit(tenant.id, timezone.now())
     curves, away = _curves(request, unit)
     job = job_named(request, request.GET["job"], SNAPSHOT) if request.GET.get("job") else None
     context = {
@@ -336,6 +339,16 @@ def _models(snapshot: SnapshotView) -> tuple[tuple[str, str], ...]:
         for name, model in found.items()
         if model
     )
+
+
+def _usual_unit(tenant_id: int, now: datetime) -> str:
+    """By month; by week while there are few months to set beside each other."""
+    try:
+        with tenant_context(tenant_id):
+            first = context_read(tenant_id=tenant_id, now=now).first_day
+    except NoCalendar:
+        return "month"
+    return "week" if first is not None and now - first < FEW_MONTHS else "month"
 
 
 def _curves(request: HttpRequest, unit: str) -> tuple[CurvesShown | None, str]:

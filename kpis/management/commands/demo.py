@@ -17,6 +17,7 @@ from django.utils import timezone
 from analytics.access.services import tenant_create
 from analytics.contracts import TenantInfo
 from analytics.demo.filling import plan_for, story_live, story_store
+from analytics.demo.furnishing import furnish_enqueue
 from analytics.demo.simulator import story
 from analytics.demo.world import Plan
 from analytics.tenancy import UnknownTenant, tenant_by_slug
@@ -72,6 +73,7 @@ class Command(BaseCommand):
         if outcomes["stored"] > WORTH_A_BACKFILL:
             call_command("backfill", tenant=tenant.slug, stdout=StringIO())
         refresh_tenant(tenant.id, now=timezone.now())
+        furnish_enqueue(tenant, plan, until=until)
         self.stdout.write(f"{tenant.slug}: counted in {time.monotonic() - begun:.1f} s")
 
     def _live(self, plan: Plan, tenant: TenantInfo, since: datetime) -> None:

@@ -7,8 +7,8 @@ from typing import Any
 
 from django.utils import timezone
 
-from analytics.due import Schedule, schedules
 from analytics.demo import furnishing  # noqa: F401  registers its kind of job
+from analytics.due import Schedule, schedules
 from analytics.jobs import PermanentFailure, RunningJob, job_kind
 from analytics.periods import Granularity
 from kpis.explore import jobs as explore_jobs  # noqa: F401  answers as jobs

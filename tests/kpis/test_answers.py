@@ -127,6 +127,21 @@ def test_a_changed_definition_is_a_new_answer(api: Caller, acme: Tenant, process
     assert total(api.get(path)) == 30
 
 
+def test_the_whole_catalogue_follows_each_count(api: Caller, acme: Tenant, process: Cache) -> None:
+    """Of so many measures the version is remembered until the next count is committed."""
+
+    def counted() -> Any:
+        found = api.get("kpis/", from_="2026-03-01", to="2026-03-03").json()["results"]
+        return next(each["value"] for each in found if each["metric"] == "events.count")
+
+    before = [counted() for _ in range(2)]
+    tell(acme, 4, "more")
+    buckets_refreshed.send(sender=None, tenant_id=acme.pk, start=NOW, end=NOW)
+
+    assert before == [3, 3]
+    assert counted() == 7
+
+
 def test_realtime_is_thirty_seconds_old_at_most_and_dropped_by_news(
     api: Caller, acme: Tenant, clock: Clock, process: Cache
 ) -> None:

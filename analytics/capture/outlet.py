@@ -228,14 +228,14 @@ class Outlet:
 
     def _release(self) -> None:
         """Sends on what waited. A message stays in the queue until it is placed, so that `flush` does not miss it."""
-        now = timezone.now()
-        for _ in range(len(self._waiting)):
-            message, is_settled = self._waiting[0], True
+        now, waiting = timezone.now(), self._waiting  # `begin` may put another queue in its place meanwhile
+        for _ in range(len(waiting)):
+            message, is_settled = waiting[0], True
             with guarded("outlet"):
                 is_settled = self._is_settled(message, now)
-            self._waiting.popleft()
+            waiting.popleft()
             if not is_settled:
-                self._waiting.append(message)
+                waiting.append(message)
 
 
 outlet = Outlet()

@@ -126,13 +126,15 @@ def answered(
     pooled = [_over(rows, period) for period in range(len(means))]
     is_apart = question.cohort != "recurring"
     versus = _versus(question, rows)
-    reading = reading_of(question, rows, means) + (f" {versus.reading}" if versus else "")
+    reading = reading_of(question, rows, means)
+    if any(row.size for row in rows):
+        reading += (f" {versus.reading}" if versus else "") + interval_reading(interval)
     return ClockAnswer(
         question,
         rows,
         means,
         heads,
-        reading + interval_reading(interval),
+        reading,
         stamp,
         tuple(wilson(*hits) if is_apart else None for hits in pooled),
         versus,

@@ -64,7 +64,7 @@ def versus_of(
         PeriodTest(*test[:5], test[5], p_holm, test[6], p_holm is not None and p_holm < LEVEL)
         for test, p_holm in zip(raw, adjusted, strict=True)
     )
-    return Versus(*cohorts, *sizes, periods, _reading(periods, sizes, names))
+    return Versus(*cohorts, *sizes, periods, _reading(cohorts, periods, sizes, names))
 
 
 _Raw = tuple[int, float, float, float, Interval | None, float | None, str]
@@ -115,22 +115,27 @@ def holm(values: Sequence[float | None]) -> list[float | None]:
     return found
 
 
-def _reading(periods: Sequence[PeriodTest], sizes: tuple[int, int], names: Sequence[str]) -> str:
+def _reading(
+    cohorts: tuple[int, int], periods: Sequence[PeriodTest], sizes: tuple[int, int], names: Sequence[str]
+) -> str:
+    one, other = (f"cohort {place + 1}" for place in cohorts)
     if not all(sizes):
-        return "One of the two cohorts is empty."
-    clear = [test for test in periods if test.is_clear]
+        return f"Of {one} and {other} one is empty."
     if not any(test.p is not None for test in periods):
-        return "No period is over for both in which they could differ."
+        return f"No period in which {one} and {other} could differ is over for both."
+    clear = [test for test in periods if test.is_clear]
     if not clear:
-        return "No period differs by more than chance would make it."
-    up = [test for test in clear if test.difference > 0]
+        return f"Between {one} and {other} no period differs by more than chance would make it."
     parts = [
-        f"{word} {', '.join(names[test.period] for test in some)}"
-        for word, some in (("better", up), ("worse", [test for test in clear if test not in up]))
+        f"{word} than {other} {', '.join(_told(test, names) for test in some)}"
+        for word, some in (
+            ("better", [test for test in clear if test.difference > 0]),
+            ("worse", [test for test in clear if test.difference < 0]),
+        )
         if some
     ]
-    first = clear[0]
-    return (
-        f"The first cohort is clearly {' and '.join(parts)}: {first.difference * 100:+.1f} percentage points"
-        f" {names[first.period]}."
-    )
+    return f"C{one[1:]} is clearly {' and '.join(parts)}."
+
+
+def _told(test: PeriodTest, names: Sequence[str]) -> str:
+    return f"{names[test.period]} ({test.difference * 100:+.1f} percentage points)"

@@ -45,8 +45,9 @@ class CurvePoint:
 class Curve:
     """Where it rises (at most 120 moments, evenly spaced when there are more; the shares are exact at each).
 
-    `until_seconds`: how long anybody has been watched, at most the window; beyond it nothing is known. `censored`:
-    those who have not converted and whose window was not over. `share` and `interval` are of the end of the curve.
+    `until_seconds`: how long anybody has been watched, at most the window; beyond it nothing is known. (Of visits: the
+    longest time to convert.) `censored`: those who have not converted and still may. `share` and `interval` are of the
+    end of the curve.
     """
 
     points: tuple[CurvePoint, ...]
@@ -95,13 +96,15 @@ def curve_of(attempts: Attempts, funnel: Funnel, data_through: int) -> Curve | N
     seen = np.maximum(data_through - entered[~is_done], 0)
     watched = np.sort(np.minimum(seen, window))
     found = kaplan_meier(took, watched)
-    until = int(max(took.max(initial=0), watched.max(initial=0)))
+    longest = took.max(initial=0)
+    # A visit is over long before the window: after the last who converted in one, the line would only be level.
+    until = int(longest if funnel.session and len(took) else max(longest, watched.max(initial=0)))
     points = tuple(_point(found, moment, watched) for moment in _moments(found.moments, until))
     last = points[-1] if points else None
     return Curve(
         points,
         len(chosen),
-        int(np.count_nonzero(seen < window)),
+        int(np.count_nonzero(chosen.deadline[~is_done] >= data_through)),
         until / MICROS,
         last.share if last else 0.0,
         last.interval if last else None,

@@ -14,6 +14,7 @@ MOST_ROWS: Final = 12
 ROOM: Final = 1.05
 """Above the highest place of the drawing."""
 FULL: Final = 100.0
+UNITS: Final = ((86_400, "d"), (3600, "h"), (60, "min"), (1, "s"))
 
 
 @dataclass(frozen=True, slots=True)
@@ -156,7 +157,13 @@ def times_shown(bars: Sequence[Answer]) -> tuple[TimeBar, ...]:
 
 
 def _between_times(bar: Answer) -> str:
-    return f"{span(bar['low'])} – {span(bar['high'])}" if bar["low"] else f"under {span(bar['high'])}"
+    return f"{_length(bar['low'])} – {_length(bar['high'])}" if bar["low"] else f"under {_length(bar['high'])}"
+
+
+def _length(seconds: int) -> str:
+    """A whole number of one unit."""
+    size, unit = next((size, unit) for size, unit in UNITS if seconds % size == 0)
+    return f"{seconds // size} {unit}"
 
 
 def split_shown(split: Answer | None) -> SplitShown | None:

@@ -107,6 +107,7 @@ class FunnelShown:
     window: str
     is_empty: bool
     has_open: bool
+    has_settled: bool
     steps: tuple[StepShown, ...]
     times: tuple[TimeShown, ...]
     parts: tuple[PartShown, ...]
@@ -136,6 +137,7 @@ def funnel_shown(answer: Answer, q: str, calendar: Calendar) -> FunnelShown:
         window=span(answer["window_seconds"]),
         is_empty=not answer["entered"],
         has_open=any(step["still_open"] for step in steps),
+        has_settled=bool(steps and steps[0]["settled_entered"]),
         steps=tuple(_step(step, answer["entered"], q) for step in steps),
         times=tuple(_time(step) for step in steps if step["from_previous"]),
         parts=tuple(_part(part) for part in answer["breakdown"]),
@@ -162,7 +164,7 @@ def _step(step: Answer, entered: int, q: str) -> StepShown:
         rate_interval=between(step["rate_interval"]),
         total=share(step["rate_total"]),
         total_interval=between(step["rate_total_interval"]),
-        settled=share(step["settled_rate_total"]) if place else "",
+        settled=share(step["settled_rate_total"]) if place and step["settled_entered"] else "",
         settled_interval=between(step["settled_interval"]),
         dropped=count(step["dropped"]),
         still_open=count(step["still_open"]),

@@ -65,7 +65,6 @@ class VersusShown:
     other: str
     size: str
     size_other: str
-    reading: str
     rows: tuple[VersusRow, ...]
 
 
@@ -197,7 +196,7 @@ def _versus(versus: Answer | None, shown: tuple[CohortShown, ...], heads: tuple[
         return None
     one, other = shown[versus["cohort"]], shown[versus["other"]]
     rows = tuple(_period(test, heads[test["period"]]) for test in versus["periods"])
-    return VersusShown(one.label, other.label, one.size, other.size, versus["reading"], rows)
+    return VersusShown(one.label, other.label, one.size, other.size, rows)
 
 
 def _period(test: Answer, head: str) -> VersusRow:
@@ -208,11 +207,11 @@ def _period(test: Answer, head: str) -> VersusRow:
         share=share(test["share"]),
         other=share(test["share_other"]),
         difference=points(test["difference"]),
-        interval=f"{points(interval['low'])} to {points(interval['high'])}" if interval else "",
+        interval=f"{points(interval['low']).removesuffix(' pp')} to {points(interval['high'])}" if interval else "",
         p=chance(test["p_holm"]),
         verdict=("better" if is_up else "worse")
         if test["is_clear"]
-        else ("cannot differ" if test["p"] is None else "too close to call"),
+        else ("no difference" if test["p"] is None else "too close"),
         tone=("good" if is_up else "bad") if test["is_clear"] else "",
     )
 

@@ -61,9 +61,12 @@ def fields(n: int) -> dict[str, Any]:
 
 @pytest.fixture
 def stocked(db: None, acme: Tenant, globex: Tenant, settings: Any, tmp_path: Path) -> Tenant:
-    """Ten days of Acme's shop: people and nobody, ties, nulls, money, hostile properties. Globex has one event."""
+    """Ten days of Acme's shop: people and nobody, ties, nulls, money, hostile properties, and views with a sign-up some
+    minutes later, so that some are one visit. Globex has one event."""
     settings.ANALYTICS_LAKE_URL = str(tmp_path / "lake")
     write(acme, [event(acme, f"e{n:04}", minute=n * 37 % 14_400, **fields(n)) for n in range(600)])
+    write(acme, [event(acme, f"v{n}{name}", name=name, distinct_id=f"p{n % 30}", minute=n * 290 + after)
+                 for n in range(45) for after, name in ((0, "product_viewed"), (n, "signup"))])  # fmt: skip
     write(globex, [event(globex, "g", name="signup")])
     seal(acme)
     seal(globex)

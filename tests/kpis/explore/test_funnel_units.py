@@ -280,3 +280,4 @@ def test_exclusions_conditions_and_curves_work_for_all_of_them() -> None:
     assert (answer.excluded, table(answer)) == (1, [(1, 0, 0), (1, 0, 0)])
     assert answer.curve is not None
     assert [(point.seconds, point.share) for point in answer.curve.points] == [(60, 1.0)]
+    assert (answer.curve.until_seconds, answer.curve.censored) == (60, 0)

@@ -67,7 +67,7 @@ def test_two_cohorts_side_by_side() -> None:
     ]  # fmt: skip
     assert [test.p for test in found.periods] == pytest.approx([None, 0.028460, 0.040324], abs=1e-6)
     assert [test.p_holm for test in found.periods] == pytest.approx([None, 0.056919, 0.056919], abs=1e-6)
-    assert found.reading == "No period differs by more than chance would make it."
+    assert found.reading == ("Between cohort 3 and cohort 1 no period differs by more than chance would make it.")
 
 
 def visits(cohort: int, people: int, back: dict[int, int]) -> list[dict[str, Any]]:
@@ -134,7 +134,7 @@ def test_is_this_cohort_better_than_that_one() -> None:
     assert first.p == pytest.approx(0.002438, abs=1e-6)
     assert first.p_holm == pytest.approx(2 * 0.002438, abs=2e-6)
     assert (first.is_clear, last.is_clear) == (True, False)
-    assert "The first cohort is clearly worse on day 1: -40.0 percentage points on day 1." in found.reading
+    assert "Cohort 2 is clearly worse than cohort 1 on day 1 (-40.0 percentage points)." in found.reading
 
 
 def test_small_cohorts_are_marked_and_told() -> None:

@@ -198,7 +198,7 @@ def test_the_conversion_curve_is_drawn_and_written_as_a_table(olga: Client) -> N
     assert '<polygon class="band"' in page
     assert "33.3 % convert within 7 d" in page
     assert "1 who still have time count only for as long as they have been watched" in page
-    assert '<th scope="row">2 h</th><td class="number">33.3 %</td>' in page
+    assert '<th scope="row" class="nowrap">2 h</th><td class="number">33.3 %</td>' in page
     assert '<td class="number">1</td><td class="number">3</td>' in page  # converted, still watched
     assert '<th scope="row" class="nowrap">1 h – 3 h</th>' in page
     plain = text_of(olga.get(at(FUNNEL, {**SHOP, "curve": False})))

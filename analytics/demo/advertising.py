@@ -99,16 +99,17 @@ def _through(today: Today, visit: Visit, campaign: Campaign) -> None:
     tell_at("ad_clicked", visit.who, visit.at - 2, dict(visit.facts))
 
 
-def lead(today: Today, visit: Visit, campaign: Campaign) -> None:
+def lead(world: World, today: Today, visit: Visit, campaign: Campaign) -> None:
     """Somebody leaves an address on the page of a campaign."""
+    world.leads.add(visit.person)
     today.teller.tell("lead_created", visit, today.dice.between(5, 40), channel=campaign.source)
 
 
 def lead_bought(world: World, today: Today, visit: Visit) -> None:
-    """Whoever came through a campaign buys for the first time: the lead has become a customer."""
+    """Whoever left an address buys for the first time: the lead has become a customer."""
     campaign = world.campaign(visit.person)
-    if campaign and visit.person not in world.converted:
-        world.converted.add(visit.person)
+    if campaign and visit.person in world.leads:
+        world.leads.discard(visit.person)
         came = {"channel": campaign.source, "campaign": campaign.name, "campaign_type": campaign.kind}
         today.teller.tell("lead_converted", visit, 0.5, **came)
 

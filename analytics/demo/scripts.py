@@ -53,7 +53,7 @@ def _sign_up(world: World, today: Today, visit: Visit) -> None:
     if dice.chance(0.6):
         tell("page_view", visit, dice.between(8, 60), path="/how-it-works")
     if campaign and dice.chance(advertising.LEAVES_ADDRESS):
-        advertising.lead(today, visit, campaign)
+        advertising.lead(world, today, visit, campaign)
     anonymous, visit.who = visit.who, known
     name = person_name(visit.person)
     tell(
@@ -169,7 +169,7 @@ def _take_place(world: World, today: Today, show: Show) -> None:
 def _passer_by(world: World, today: Today, number: int) -> None:
     """Looks at a page or two; one in eight is a crawler, and is flagged."""
     dice = today.dice
-    is_bot = dice.chance(0.12)
+    is_bot = (today.number + number) % 8 == 0
     at = today.midnight + ((dice() + dice()) / 2 * 18 + 6) * 3600 % 86_400
     facts = {
         "platform": "web",

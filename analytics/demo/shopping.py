@@ -17,7 +17,7 @@ VALUES = tuple(sorted(((cents, name) for name, (cents, _) in GIFTS.items()), rev
 SMALLEST_BASKET = 1_300
 LARGEST_GIFTS = 12_000
 POSTAGE_FREE = 5_000
-MOST_GIFTS = 14
+MOST_GIFTS = 7
 JOINS = 0.045
 """The share of purchases after which the buyer becomes a member."""
 ENDS_MEMBERSHIP = 0.14
@@ -84,7 +84,7 @@ def _give(today: Today, visit: Visit, cents: int) -> None:
     left, given = cents, 0
     while left >= VALUES[-1][0] and given < MOST_GIFTS:
         fitting = [pair for pair in VALUES if pair[0] <= left]
-        value, gift = fitting[0] if given > 6 else dice.pick(fitting, 1.5)
+        value, gift = fitting[0] if given > 3 else dice.pick(fitting, 2.2)
         tell("gift_sent", visit, dice.between(5, 90), gift=gift, method="wallet", **facts, **money(value))
         left, given = left - value, given + 1
 

@@ -33,7 +33,7 @@ from analytics.demo.telling import Dice, Ids, Teller, Visit
 # How many events come of what, measured over stories of several sizes and seeds.
 EVENTS_PER_VISIT = 5.6
 EVENTS_PER_SIGN_UP = 4.4
-EVENTS_PER_PURCHASE = 12.5
+EVENTS_PER_PURCHASE = 11.0
 EVENTS_BESIDE_PER_DAY = 52
 AREAS = 0.26
 """The share of a story that `pastimes` and `offices` tell."""
@@ -133,7 +133,7 @@ class World:
         self.shows: dict[int, list[Show]] = {}
         self.joiners: dict[str, list[int]] = defaultdict(list)
         self.members: set[int] = set()
-        self.converted: set[int] = set()
+        self.leads: set[int] = set()
         self.due: dict[int, list[Due]] = defaultdict(list)
         self.payments = 0
         self.studios = Studios(Dice(self.rng(0, 10)), plan.size)

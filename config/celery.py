@@ -56,6 +56,7 @@ def _harden(sender: Celery, **kwargs: Any) -> None:
 app.conf.update(
     accept_content=["json"],
     task_serializer="json",
+    worker_redirect_stdouts=False,  # it makes a line of the log of each piece of a trace back, every caret its own
     result_serializer="json",
     task_ignore_result=True,
     task_acks_late=True,

@@ -130,6 +130,29 @@ def test_a_second_one_in_the_same_home_is_refused(up: Up) -> None:
     assert up.is_ready()
 
 
+@pytest.mark.parametrize(
+    ("chosen", "says"),
+    [
+        ({"PORT": "abc"}, "PORT=abc is no port: give a number from 1 to 65535"),
+        ({"PORT": "70000"}, "PORT=70000 is no port"),
+        ({"HOST": "192.0.2.1"}, "192.0.2.1 port {port} cannot be listened on"),
+        ({}, "port {port} of 127.0.0.1 is taken: stop what uses it"),
+    ],
+)
+def test_a_port_that_cannot_be_had_is_one_sentence(up: Up, chosen: dict[str, str], says: str) -> None:
+    done = subprocess.run(
+        [str(ROOT / "bin/up"), "--no-demo"],
+        env={**up.environment, **chosen},
+        capture_output=True,
+        text=True,
+        check=False,
+        timeout=60,
+    )
+    assert done.returncode == 1
+    assert says.format(port=up.port) in done.stderr
+    assert "Traceback" not in done.stderr
+
+
 def test_sigterm_ends_every_process_and_a_second_start_shows_no_secrets(up: Up) -> None:
     family = up.family()
     up.process.send_signal(signal.SIGTERM)

@@ -139,8 +139,8 @@ def ask_of(
 
 
 @contextmanager
-def refusals(*, in_path: bool = False) -> Iterator[None]:
-    """Turn the errors of a question into 4xx answers of the field at fault."""
+def refusals(*, in_path: bool = False, named: str = "metrics") -> Iterator[None]:
+    """Turn the errors of a question into 4xx answers of the field at fault; `named` is the one that names metrics."""
     try:
         yield
     except QuestionError as error:
@@ -150,7 +150,7 @@ def refusals(*, in_path: bool = False) -> Iterator[None]:
     except UnknownName as error:
         if in_path:
             raise UnknownMetric(_sentence(error)) from None
-        refuse("metrics", "unknown_metric", _sentence(error))
+        refuse(named, "unknown_metric", _sentence(error))
     except NoCalendar as error:
         raise NothingCounted(_sentence(error)) from None
 

@@ -75,7 +75,7 @@ def freshness(look: Look) -> Finding:
     }[imported]
     return Finding(
         "freshness",
-        "Everything is counted until",
+        "How far counting lies behind",
         level,
         _ago(lag),
         f"Everything received before {look.local(look.context.data_through)} is counted. By source: the newest hour "
@@ -157,6 +157,7 @@ def rateless(look: Look) -> Finding:
     found = _share_finding(
         "rateless", "Amounts without an exchange rate", shares.rateless, shares.amounts, RATELESS,
         f"Give the rates of {currencies}: `manage.py import_rates`, the admin, or `POST /api/v1/exchange-rates/`.",
+        of=" with an amount",
     )  # fmt: skip
     return found if shares.amounts else Finding(found.id, found.title, "ok", "–", "No event carried an amount.")
 
@@ -239,12 +240,12 @@ LOOKS: tuple[Callable[[Look], Finding], ...] = (
 )  # fmt: skip
 
 
-def _share_finding(id: str, title: str, part: int, whole: int, limits: Limits, remedy: str) -> Finding:
+def _share_finding(id: str, title: str, part: int, whole: int, limits: Limits, remedy: str, of: str = "") -> Finding:
     if not whole:
         return Finding(id, title, "unknown", "–", "There were no events to look at.", "Send events.")
     share = part / whole
     level = limits.level(share)
-    detail = f"{part:,} of the newest {whole:,}."
+    detail = f"{part:,} of the newest {whole:,} events{of}."
     return Finding(id, title, level, f"{share:.2%}", detail, remedy if level != "ok" else "")
 
 

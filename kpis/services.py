@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import re
 from dataclasses import dataclass
 from datetime import datetime
+from difflib import get_close_matches
 
 from analytics.cache import DEFINITIONS, drop_after_commit
 from analytics.registry import UnknownName
@@ -109,7 +111,14 @@ def _check_words(definition: Definition) -> None:
 
 
 def _unknown(error: LookupError, catalogue: Catalogue, definition: Definition) -> DefinitionError:
-    names = formula.parse(definition.formula).names
-    missing = next((name for name in names if name not in set(catalogue)), "")
-    hint = str(UnknownName(error)) if not missing else f"there is no metric {missing}"
-    return DefinitionError(hint, "formula", definition.formula.find(missing) if missing else None)
+    text, known = definition.formula, set(catalogue)
+    missing = next((name for name in formula.parse(text).names if name not in known), "")
+    if not missing:
+        return DefinitionError(str(UnknownName(error)), "formula")
+    near = get_close_matches(missing, sorted(known), n=3)
+    hint = f"; did you mean {', '.join(near)}?" if near else ""
+    found = re.search(rf"(?<![\w.]){re.escape(missing)}(?![\w.])", text)
+    place = found.start() if found else 0
+    return DefinitionError(
+        formula.FormulaError(f"there is no metric {missing}{hint}", text, place).pointed(), "formula", place
+    )

@@ -124,6 +124,13 @@ def goals_version(*, tenant_id: int) -> str:
         return str(cursor.fetchone()[0])
 
 
+def metric_of_goals(*, tenant_id: int, metric: str) -> None:
+    """Raises UnknownName, with the nearest, for a metric that neither is there nor has a goal."""
+    with tenant_context(tenant_id):
+        if not Goal.objects.filter(tenant_id=tenant_id, metric=metric).exists():
+            Catalogue(tenant_id)[metric]
+
+
 def goal_row(*, tenant_id: int, goal_id: UUID) -> Goal:
     """The row, within the tenant that is set. Raises UnknownGoal."""
     row = Goal.objects.filter(tenant_id=tenant_id, pk=goal_id).select_related("objective").first()

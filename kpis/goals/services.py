@@ -219,7 +219,8 @@ def _check_metric(tenant_id: int, draft: GoalDraft, calendar: Calendar) -> None:
     try:
         metric = catalogue[draft.metric]
     except UnknownName as error:
-        raise GoalError(str(error.args[0]), "metric") from None
+        said = str(error.args[0])
+        raise GoalError(f"{said[:1].upper()}{said[1:]}", "metric") from None
     if draft.end is None:
         raise AssertionError("a period that was worked out has an end")
     period = calendar.days(draft.first, draft.end)

@@ -209,6 +209,8 @@ class PeakTimesView(MetricView):
         """Each hour of the week (the tenant's clock) over the range (the last four weeks)."""
         ask = self.ask(request, default_grain="hour")
         metric = filters.text_parameter(request.query_params, "metric") or "events.count"
+        with parameters.refusals(named="metric"):
+            panels.metric_found(tenant_id=self.tenant.id, metric=metric)
         return self.unless_same(
             request,
             [metric],

@@ -63,6 +63,7 @@ def quality(request: HttpRequest) -> HttpResponse:
         "quality": found,
         "findings": [_shown(finding, calendar, is_staff=request.user.is_staff) for finding in found.findings],
         "as_of": moment_shown(found.as_of, calendar),
+        "unknown": sum(finding.status == "unknown" for finding in found.findings),
         "troubled": sum(finding.status in ("critical", "warning") for finding in found.findings),
     }
     return render(request, "reports/quality/quality.html", context)

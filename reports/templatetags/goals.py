@@ -6,6 +6,8 @@ from datetime import date, timedelta
 from decimal import Decimal
 
 from django import template
+from django.utils.html import format_html, format_html_join
+from django.utils.safestring import SafeString
 
 from kpis.contracts import Number
 from kpis.goals.contracts import GoalView
@@ -59,6 +61,15 @@ def clipped(share: Number) -> str:
 def last_day(end: date) -> date:
     """The last day of a half-open range of days."""
     return end - timedelta(days=1)
+
+
+@register.filter
+def with_code(text: str) -> SafeString:
+    """What stands between backticks as code; everything is escaped."""
+    parts = str(text).split("`")
+    return format_html_join(
+        "", "{}", ((format_html("<code>{}</code>", part) if place % 2 else part,) for place, part in enumerate(parts))
+    )
 
 
 @register.filter

@@ -104,7 +104,8 @@ def days_of(source: np.random.Generator, habits: Floats, days: int) -> np.ndarra
 
 def climbed(days: np.ndarray[Any, np.dtype[np.bool_]]) -> Floats:
     """How many different people there were by the end of each day."""
-    return np.logical_or.accumulate(days, axis=0).sum(axis=1).astype(np.float64)
+    found: Floats = np.logical_or.accumulate(days, axis=0).sum(axis=1).astype(np.float64)
+    return found
 
 
 def world(number: int) -> tuple[float, bool]:

@@ -255,7 +255,8 @@ def erase_subject(
         parameters = _parameters(tenant_id, traces, now)
         rows = {store: _count(cursor, statement, parameters) for store, statement in STATEMENTS}
         told: dict[str, Any] = {"subjects": traces.subjects, "names": traces.names, "now": now, "using": using}
-        for _, changed in subject_erasing.send(sender=Receipt, tenant_id=tenant_id, **told):
+        heard: list[tuple[Any, Any]] = subject_erasing.send(sender=Receipt, tenant_id=tenant_id, **told)
+        for _, changed in heard:
             found: dict[str, int] = changed if isinstance(changed, dict) else {"buckets": changed}
             rows |= {part: rows.get(part, 0) + count for part, count in found.items() if count}
         left = {store: _scan(cursor, statement, parameters) for store, statement in VERIFY}

@@ -16,6 +16,14 @@ from kpis.retention_clock import CLOCKS, COHORTS, MODES, MOST_SIZE, UNITS
 from kpis.series.question import INCLUDABLE
 
 
+class SegmentField(serializers.CharField):
+    """Read before the body is (`selectors.asked_of`), for all kinds alike; here so that it is described."""
+
+    def __init__(self) -> None:
+        text = "Id of a kept segment: only its people's events are asked about."
+        super().__init__(required=False, allow_null=True, max_length=40, help_text=text)
+
+
 class Ranged(Strict):
     """`period`, or `from` and `to`, as everywhere; the last 30 days when left out."""
 
@@ -24,6 +32,7 @@ class Ranged(Strict):
     include = serializers.ListField(
         child=serializers.ChoiceField(choices=sorted(INCLUDABLE)), required=False, default=list
     )
+    segment = SegmentField()
 
     def get_fields(self) -> dict[str, serializers.Field[Any, Any, Any, Any]]:
         # `from` is a word of Python, so it cannot be declared as an attribute.
@@ -111,6 +120,7 @@ class RetentionBody(Strict):
         child=serializers.IntegerField(min_value=0, max_value=MAX_PERIODS), required=False, default=list, max_length=2
     )
     revenue = serializers.BooleanField(required=False, default=False)
+    segment = SegmentField()
     filters = conditions()
     include = serializers.ListField(
         child=serializers.ChoiceField(choices=sorted(INCLUDABLE)), required=False, default=list
@@ -126,7 +136,8 @@ class LifecycleBody(Ranged):
     unit = serializers.ChoiceField(choices=list(UNITS), required=False, default="week")
 
     def get_fields(self) -> dict[str, serializers.Field[Any, Any, Any, Any]]:
-        return {name: field for name, field in super().get_fields().items() if name not in ("filters", "include")}
+        left_out = ("filters", "include", "segment")
+        return {name: field for name, field in super().get_fields().items() if name not in left_out}
 
 
 class PathsBody(Ranged):

@@ -8,8 +8,8 @@ from typing import Any, Final
 
 from kpis.contracts import OTHER
 from kpis.paths import END
-from reports.explore.asking import address
-from reports.explore.frame import count, share
+from reports.explore.asking import address, written
+from reports.explore.frame import count, people_href, share
 
 COLUMN: Final = 190.0
 NODE: Final = 12.0
@@ -22,7 +22,7 @@ Key = tuple[int, str]
 
 @dataclass(frozen=True, slots=True)
 class NodeShown:
-    """A name at a place; `href` walks on from it."""
+    """A name at a place; `href` walks on from it, `people_href` leads to those who came there."""
 
     x: str
     y: str
@@ -34,6 +34,7 @@ class NodeShown:
     share: str
     href: str
     tone: str
+    people_href: str
 
 
 @dataclass(frozen=True, slots=True)
@@ -155,6 +156,7 @@ def _node(key: Key, paths: int, whole: int, box: _Box, wanted: Answer, path: str
         share=share(paths / whole if whole else None, 0),
         href=href,
         tone=tone,
+        people_href=people_href("paths", written(wanted), place=place, name=name) if place > 0 else "",
     )
 
 

@@ -215,8 +215,10 @@ def _row(label: str, one: Payback, code: str) -> PaybackShown:
 def reading_of(found: Paybacks) -> str:
     """The result in words, of its own numbers only."""
     whole, code = found.overall, found.currency
-    if whole.cac is None or whole.cost is None:
+    if whole.cost is None:
         return "Nobody told what customers cost in these months, so there is nothing to bring back."
+    if whole.cac is None:
+        return f"{shown.minor_shown(whole.cost, code)} was spent, and nobody bought for the first time."
     cac, cost = shown.minor_shown(round(whole.cac), code), shown.minor_shown(whole.cost, code)
     won = f"{whole.customers:,} new customer{'s' if whole.customers != 1 else ''}"
     told = f"{won} cost {cost}: {cac} each."

@@ -20,10 +20,12 @@ from analytics.access.roles import Scope
 from analytics.lake.errors import LakeError
 from analytics.models import Subject
 from analytics.registry import UnknownName
+from kpis.contracts import OTHER
 from kpis.explore.grammar import Asking, question_of
 from kpis.explore.selectors import PAGE, explore_people, page_of
 from kpis.explore.services import people_read_record
 from kpis.parameters import refusals
+from kpis.paths import END
 from reports.dashboard.doors import scopes_of, tenant_of, tenant_page
 from reports.dashboard.problems import problem_page
 from reports.explore.asking import actor_of, worded
@@ -33,6 +35,7 @@ PLACES: Final[Mapping[str, Mapping[str, type]]] = {
     "funnel": {"step": int, "outcome": str},
     "retention": {"cohort": int, "period": int},
     "lifecycle": {"period": int, "state": str},
+    "paths": {"place": int, "name": str},
 }
 OUTCOMES: Final = {"reached": "reached", "dropped": "dropped out after", "still_open": "still have time after"}
 
@@ -110,6 +113,9 @@ def title_of(kind: str, question: Mapping[str, Any], place: Mapping[str, Any]) -
         return f"People who {OUTCOMES.get(place['outcome'], place['outcome'])} {_step_name(question, place['step'])}"
     if kind == "retention":
         return f"People of cohort {place['cohort'] + 1} who came in period {place['period']}"
+    if kind == "paths":
+        name = {OTHER: "any other", END: "the end"}.get(place["name"], place["name"])
+        return f"People whose paths come to {name[:100]} at place {place['place']}"
     return f"People who were {place['state']} in period {place['period'] + 1}"
 
 

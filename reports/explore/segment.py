@@ -27,7 +27,10 @@ from reports.exports.tables import NoTable, TableFile, downloads, files
 
 USES: Final = (("Funnel", "/explore/funnel/"), ("Retention", "/explore/retention/"), ("Paths", "/explore/paths/"),
                ("Attribution", "/explore/attribution/"))  # fmt: skip
-QUESTIONS: Final[dict[str, dict[str, object]]] = {"/explore/retention/": {"unit": "week", "periods": 9}, "/explore/attribution/": {"lookback": "30d"}}
+QUESTIONS: Final[dict[str, dict[str, object]]] = {
+    "/explore/retention/": {"unit": "week", "periods": 9},
+    "/explore/attribution/": {"lookback": "30d"},
+}
 
 
 @dataclass(frozen=True, slots=True)

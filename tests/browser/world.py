@@ -72,7 +72,10 @@ def _link(stage: Stage, board: str, **more: Any) -> str:
 def _segment(stage: Stage) -> str:
     headers = {"Authorization": f"Bearer {stage.keys['acme']}"}
     found = httpx.get(f"{stage.url}/api/v1/segments/", headers=headers).json()
-    return str(found["results"][0]["id"]) if found.get("results") else ""
+    if found.get("results"):
+        return str(found["results"][0]["id"])
+    active = {"measure": "users.active", "period": "last_30d"}
+    return str(stage.post("segments/", name="Active", source="measure", definition=active)["id"])
 
 
 def addresses(stage: Stage) -> dict[str, list[str]]:
@@ -125,8 +128,8 @@ def addresses(stage: Stage) -> dict[str, list[str]]:
         "explore-costs": ["/explore/costs/"],
         "explore-people": [],  # a cell of another page leads there
         "segments": ["/segments/"],
-        "segment": [f"/segments/{there.segment}/"] if there.segment else [],
-        "segment-people": [f"/segments/{there.segment}/people/"] if there.segment else [],
+        "segment": [f"/segments/{there.segment}/"],
+        "segment-people": [f"/segments/{there.segment}/people/"],
         "customers": ["/customers/"],
         "customers-payback": ["/customers/payback/", "/customers/payback/?by=campaign&margin=0.5"],
         "customers-movements": ["/customers/movements/?period=last_12m", "/customers/movements/?kind=new"],

@@ -101,6 +101,16 @@ def test_without_costs_the_page_says_where_they_are_told(olga: Client, shop: Ten
     assert 'href="/explore/costs/"' in page
 
 
+def test_money_that_won_nobody_is_told(olga: Client, shop: Tenant) -> None:  # noqa: F811
+    with tenant_context(shop.pk):
+        MarketingCost.objects.all().delete()
+    may = Cost(date(2026, 5, 5), "Leaflets", Decimal(7), "EUR")
+    costs_import(tenant=tenant_by_slug("acme"), costs=[may], now=NOW)
+    page = text_of(olga.get("/customers/payback/?months=3"))
+    assert "€7.00 was spent, and nobody bought for the first time." in page
+    assert "€7.00 spent</h2>" in page
+
+
 # --- Costs ------------------------------------------------------------------------------------------------------------
 
 ONE = {"do": "one", "day": "2026-05-04", "channel": "Radio", "campaign": "", "amount": "9.90", "currency": "EUR"}

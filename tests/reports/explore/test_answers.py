@@ -56,6 +56,18 @@ def test_lifecycle_lies_below(olga: Client) -> None:
     assert "state=new" in page
 
 
+def test_people_behind_a_place_of_a_path(olga: Client, vera: Client) -> None:
+    asked = {"anchor": {"events": ["page_view"]}, **MARCH, "within": "1d"}
+    link = "kind=paths"
+    assert link in text_of(olga.get(at("/explore/paths/", asked)))
+    assert link not in text_of(vera.get(at("/explore/paths/", asked)))
+    people = text_of(olga.get(at("/explore/people/", asked, kind="paths", place=1, name="cart_updated")))
+    assert "People whose paths come to cart_updated at place 1" in people
+    assert "2 people" in people
+    assert olga.get(at("/explore/people/", asked, kind="paths", place=9, name="cart_updated")).status_code == 400
+    assert vera.get(at("/explore/people/", asked, kind="paths", place=1, name="x")).status_code == 403
+
+
 def test_paths_are_drawn_and_listed_and_walked(olga: Client, sam: Client) -> None:
     asked = {"anchor": {"events": ["page_view"]}, **MARCH, "within": "1d"}
     page = text_of(olga.get(at("/explore/paths/", asked)))

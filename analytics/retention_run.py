@@ -9,6 +9,7 @@ from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
 from datetime import UTC, date, datetime, timedelta
 from typing import Any, Final
+from uuid import UUID
 
 from django.db import connections
 
@@ -62,14 +63,12 @@ DELETE FROM {table} WHERE tenant_id = %(tenant)s AND id = ANY (ARRAY(
 
 # Keys have no index by time, so all of the tenant's are passed once, by key, when there is an old one at all.
 OLD_KEYS: Final = "SELECT EXISTS (SELECT 1 FROM bw_event_key WHERE tenant_id = %(tenant)s AND ts < %(gone)s)"
+KEY_EDGE: Final = """
+SELECT key FROM bw_event_key WHERE tenant_id = %(tenant)s AND key >= %(since)s ORDER BY key OFFSET %(batch)s LIMIT 1"""
 KEYS: Final = """
-WITH page AS (
-    SELECT key, ts FROM bw_event_key WHERE tenant_id = %(tenant)s AND key > %(after)s ORDER BY key LIMIT %(batch)s
-), gone AS (
-    DELETE FROM bw_event_key k USING page
-     WHERE k.tenant_id = %(tenant)s AND k.key = page.key AND page.ts < %(gone)s RETURNING 1)
-SELECT (SELECT key FROM page ORDER BY key DESC LIMIT 1), (SELECT count(*) FROM gone)"""
-FIRST_KEY: Final = "00000000-0000-0000-0000-000000000000"
+DELETE FROM bw_event_key
+ WHERE tenant_id = %(tenant)s AND key >= %(since)s AND key {until} AND ts < %(gone)s"""
+FIRST_KEY, LAST_KEY = UUID(int=0), UUID(int=2**128 - 1)
 BEGINNING: Final = datetime(1, 1, 1, tzinfo=UTC)
 
 
@@ -228,16 +227,21 @@ def _named(tenant_id: int, name: str, before: datetime, floors: Floors, now: dat
 
 def _keys(tenant_id: int, gone_before: datetime, using: str) -> Iterator[int]:
     """Removes the keys of events that are gone: what comes under them again is refused by its time."""
-    parameters: dict[str, Any] = {"tenant": tenant_id, "gone": gone_before, "batch": BATCH, "after": FIRST_KEY}
+    parameters: dict[str, Any] = {"tenant": tenant_id, "gone": gone_before, "batch": BATCH, "since": FIRST_KEY}
     with tenant_context(tenant_id, using=using), connections[using].cursor() as cursor:
         cursor.execute(OLD_KEYS, parameters)
         (is_there,) = cursor.fetchone()
-    after = FIRST_KEY if is_there else None
-    while after is not None:
+    while is_there:
         with tenant_context(tenant_id, using=using), connections[using].cursor() as cursor:
-            cursor.execute(KEYS, parameters | {"after": after})
-            after, count = cursor.fetchone()
+            cursor.execute(KEY_EDGE, parameters)
+            edge = cursor.fetchone()
+            cursor.execute(
+                KEYS.format(until="< %(until)s" if edge else "<= %(until)s"),
+                parameters | {"until": edge[0] if edge else LAST_KEY},
+            )
+            count = cursor.rowcount
         yield count
+        is_there, parameters = edge is not None, parameters | {"since": edge[0] if edge else LAST_KEY}
 
 
 def _removed(tenant_id: int, statement: str, parameters: Mapping[str, Any], using: str) -> int:

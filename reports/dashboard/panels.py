@@ -113,7 +113,7 @@ class LedgerPanel:
     """What was published of the range. `rows` are the days that differ; `agreeing` counts those that do not."""
 
     sentence: str
-    reasons: tuple[tuple[str, str, str], ...]
+    reasons: tuple[tuple[str, str, str, str], ...]
     rows: tuple[LedgerRow, ...]
     agreeing: int
     unpublished: int
@@ -260,7 +260,10 @@ def ledger_panel(metric: Metric, question: PageQuestion) -> LedgerPanel:
     moved = [day for day in published if day.difference]
     return LedgerPanel(
         sentence=_ledger_sentence(found, len(published), len(moved)),
-        reasons=tuple((reason.words, _amount(reason.amount, found), f"{reason.days}") for reason in found.reasons),
+        reasons=tuple(
+            (reason.words, f"{reason.days:,}", f"{reason.records:,}", _amount(reason.amount, found) or shown.UNKNOWN)
+            for reason in found.reasons
+        ),
         rows=tuple(_ledger_row(day, found, ask.calendar) for day in reversed(moved)),
         agreeing=len(published) - len(moved),
         unpublished=len(found.days) - len(published),
@@ -271,11 +274,16 @@ def _ledger_sentence(found: LedgerView, published: int, moved: int) -> str:
     if not published:
         return "No day of this range has been published yet. Each day is published at 04:00 of the next one."
     if not moved:
-        return f"All {published} published days still say what was reported."
+        days = "The published day still says" if published == 1 else f"All {published} published days still say"
+        return f"{days} what was reported."
     total = ""
     if found.difference is not None:
-        total = f" Together {_plain(found.reported, found)} was reported; {_plain(found.known, found)} is known now."
-    return f"{moved} of {published} published days have moved since.{total}"
+        total = (
+            f" Together {_plain(found.reported, found)} was reported; {_plain(found.known, found)} is known now "
+            f"({_amount(found.difference, found)})."
+        )
+    verb = "has" if moved == 1 else "have"
+    return f"{moved} of {published} published day{'' if published == 1 else 's'} {verb} moved since.{total}"
 
 
 def _ledger_row(day: LedgerDay, found: LedgerView, calendar: Calendar) -> LedgerRow:

@@ -92,7 +92,7 @@ ALWAYS: Final = 100_000
 CAMPAIGNS: Final = (
     Campaign("brand_search", "google", "cpc", "search", "paid_search", 0, ALWAYS, 0.12, 0.17, 4_400),
     Campaign("come_back", "instagram", "paid_social", "social", "paid_social", 12, ALWAYS, 0.02, 0.08, 2_400),
-    Campaign("early_birds", "newsletter", "email", "email", "email", 8, 15, 0.4, 0.14, 3_200),
+    Campaign("early_birds", "newsletter", "email", "email", "email", 8, 15, 0.4, 0.14, 11_000),
     Campaign("creator_week", "tiktok", "paid_social", "social", "paid_social", 30, 38, 0.8, 0.11, 21_000),
     Campaign("makers_festival", "instagram", "paid_social", "social", "paid_social", 58, 72, 0.5, 0.1, 17_000),
 )

@@ -14,7 +14,7 @@ class BellwetherConfig(AppConfig):
         from django.conf import settings
 
         from analytics.cache import cache
-        from config import celery, logs, queries, telemetry  # noqa: F401 - shared tasks ring through this Celery app
+        from config import celery, checks, logs, queries, telemetry  # noqa: F401 - tasks ring through this Celery app
 
         queries.listen()
         telemetry.watch_cache(cache())

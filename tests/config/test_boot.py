@@ -8,7 +8,6 @@ import sys
 from pathlib import Path
 
 import pytest
-from django.core.checks import run_checks
 
 from config import boot
 from config.checks import roles_are_bound
@@ -22,9 +21,19 @@ def test_the_roles_of_setup_roles_pass() -> None:
     assert roles_are_bound(None, databases=["default", "ingest", "erasure"]) == []
 
 
+def check(urls: dict[str, str]) -> subprocess.CompletedProcess[str]:
+    return subprocess.run(
+        [sys.executable, "manage.py", "check", "--database", "default"],
+        cwd=ROOT, env={**os.environ, **urls, "DJANGO_SETTINGS_MODULE": "config.settings"},
+        capture_output=True, text=True, check=False,
+    )  # fmt: skip
+
+
 @pytest.mark.django_db(databases=["default"])
-def test_the_check_is_registered_for_databases() -> None:
-    assert [message for message in run_checks(databases=["default"]) if message.id == "analytics.E001"] == []
+def test_the_check_command_names_a_role_that_is_not_bound(database_urls: dict[str, str]) -> None:
+    good, bad = check(database_urls), check({**database_urls, "DATABASE_URL": database_urls["DATABASE_OWNER_URL"]})
+    assert (good.returncode, bad.returncode) == (0, 1), good.stderr
+    assert "analytics.E001" in bad.stderr
 
 
 START_IN_LOOP = "import asyncio\nasync def main():\n    import config.asgi\nasyncio.run(main())"

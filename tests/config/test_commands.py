@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import os
+import re
 import subprocess
 import sys
 from pathlib import Path
 from typing import Any
+from uuid import UUID
 
 import pytest
 from django.contrib.auth import get_user_model
@@ -48,6 +50,35 @@ def test_a_day_in_a_century_without_events_is_refused(name: str) -> None:
     option = "--on" if name == "customers" else "--from"
     with pytest.raises(CommandError, match="0001-01-01 lies outside the years 1970 to 2199"):
         call_command(name, *DAYS[name], option, "0001-01-01")
+
+
+WRITTEN = {
+    line
+    for page in (ROOT / "README.md", ROOT / "MIGRATING.md", *(ROOT / app / "README.md" for app in APPS))
+    for line in re.findall(r"`manage\.py ([a-z_]+(?: [^`]+)?)`", page.read_text())
+    if line.split()[0] in OURS and " " in line
+}
+PLACES = {
+    "METRIC": "orders.count",
+    "DATE": "2026-03-01",
+    "DAY": "2026-03-01",
+    "N": "2",
+    "CHECK": "redis",
+    "UUID": str(UUID(int=7)),
+}
+
+
+@pytest.mark.parametrize("line", sorted(line for line in WRITTEN if "--tenant" in line and "|" not in line))
+def test_a_command_can_be_typed_as_a_page_writes_it(line: str) -> None:
+    words = line.replace("[", "").replace("]", "").replace("\n", " ").replace("…", "").split()
+    name, *arguments = [PLACES.get(word, word) for word in words]
+    parser = load_command_class(get_commands()[name], name).create_parser("manage.py", name)
+    parser.parse_args(arguments)
+
+
+def test_customers_are_not_scored_on_a_day_to_come(acme: TenantInfo) -> None:
+    with pytest.raises(CommandError, match="--on 2190-01-01 has not been yet"):
+        call_command("customers", "--on", "2190-01-01", tenant="acme")
 
 
 @pytest.mark.parametrize("name", ["check_rollups", "rollup"])

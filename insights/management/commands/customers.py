@@ -32,7 +32,10 @@ class Command(BaseCommand):
         now = timezone.now()
         try:
             tenant = tenant_by_slug(options["tenant"])
-            taken_on = options["on"] or calendar_read(tenant_id=tenant.id).local_date(now) - timedelta(days=1)
+            today = calendar_read(tenant_id=tenant.id).local_date(now)
+            taken_on = options["on"] or today - timedelta(days=1)
+            if taken_on > today:
+                raise CommandError(f"--on {taken_on} has not been yet: today is {today} there.")
             if options["dry_run"]:
                 ledger = ledger_until(tenant_id=tenant.id, taken_on=taken_on, now=now)
                 self.stdout.write(f"{len(ledger.sales.person)} sales and refunds of known people until {taken_on}.")

@@ -111,7 +111,7 @@ def test_a_card_downloads_the_numbers_it_shows(visit: Visitor) -> None:
 def test_a_goal_is_set_checked_in_on_and_put_away(visit: Visitor, width: int, scheme: str) -> None:
     page = visit("olga", width=width, scheme=scheme).go("/goals/new/")
     name = f"Orders {width} {scheme}"
-    page.get_by_label("Name").fill(name)
+    page.get_by_label("Name", exact=True).fill(name)
     page.get_by_label("Metric", exact=True).fill("orders.count")
     page.get_by_label("Target", exact=True).fill("400")
     page.get_by_label("First day (any day of the period)").fill(str(date.today()))

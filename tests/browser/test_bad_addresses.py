@@ -137,10 +137,10 @@ def test_forms_tell_what_is_wrong_beside_the_field(visit: Visitor) -> None:
     tab = visit("olga")
     page = tab.go("/goals/new/")
     tab.expected_statuses = {400}
-    page.get_by_label("Name").fill("x")
+    page.get_by_label("Name", exact=True).fill("x")
     page.get_by_label("Metric", exact=True).fill("revenue.grosss")
     page.get_by_label("Target", exact=True).fill("-1")
     page.get_by_label("First day (any day of the period)").fill("2026-11-01")
     page.get_by_role("button", name="Set it").click()
     expect(page.get_by_role("alert").first).to_contain_text("revenue.gross")
-    assert page.get_by_label("Name").input_value() == "x"
+    assert page.get_by_label("Name", exact=True).input_value() == "x"

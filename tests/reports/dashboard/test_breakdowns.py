@@ -125,3 +125,22 @@ def test_a_card_that_takes_too_long_says_whom_to_ask_and_is_not_remembered(
     assert '<a class="button" href="/?period=last_7d">Try again</a>' in page
     assert f"Request {answer['X-Request-ID']}" in page
     assert TOO_SLOW not in text_of(olga.get("/?period=last_7d"))
+
+
+def test_a_chart_of_a_board_is_broken_down_for_the_team_and_whole_for_strangers(
+    shops: datetime, olga: Client, client: Client
+) -> None:
+    card = "{kind: chart, metric: revenue.gross, query: {by: country, period: last_7d}, x: 1, y: 1, w: 6, h: 5}"
+    made = olga.post("/boards/import/", {"yaml": f"title: Countries\ncards: [{card}]"}, follow=True)
+    found = re.search(r'href="(/boards/[0-9a-f-]{36}/)"', text_of(made))
+    assert found
+    ours = text_of(olga.get(found[1]))
+    assert re.findall(r'class="name"[^>]*>([^<]*)<', ours) == ["FR", "DE"]
+    assert f"{found[1]}?country=FR" in unescape(ours)
+    links = olga.post(f"{found[1]}links/", {"name": "All", "expires_on": f"{shops:%Y}-12-31"}, follow=True)
+    path = re.search(r"/shared/[^/\"]+/", text_of(links))
+    assert path
+    theirs = text_of(client.get(path[0]))
+    assert "<kpi-chart" in theirs
+    for hidden in ('class="legend"', "FR", "data-refresh", "/annotations/"):
+        assert hidden not in theirs

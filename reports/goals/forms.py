@@ -45,7 +45,7 @@ class GoalForm(forms.Form):
     owner = forms.CharField(max_length=200, label="Owner (optional)", required=False)
     objective = forms.CharField(
         max_length=200,
-        label="Objective it belongs to (optional; one of a new name is made)",
+        label="Objective it belongs to (optional; what is not there is made)",
         required=False,
         widget=forms.TextInput(attrs={"list": "objective-list", "autocomplete": "off"}),
     )

@@ -116,7 +116,13 @@ def _tenant(ask: Ask, is_atomic: bool) -> Iterator[None]:
 
 def _claim(ask: Ask, now: datetime) -> Response | None:
     """None when the request is ours to do, else what it was answered. Raises InProgress, KeyReused."""
-    values: dict[str, Any] = {"tenant": ask.tenant_id, "actor": ask.actor, "key": ask.key, "request": ask.request, "now": now}
+    values: dict[str, Any] = {
+        "tenant": ask.tenant_id,
+        "actor": ask.actor,
+        "key": ask.key,
+        "request": ask.request,
+        "now": now,
+    }
     with connection.cursor() as cursor:
         cursor.execute(SWEEP, {"tenant": ask.tenant_id, "expired": now - KEPT})
         cursor.execute(f"SET LOCAL lock_timeout = '{WAIT}'")

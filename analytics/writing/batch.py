@@ -185,9 +185,7 @@ def _sealed(event: CapturedEvent, key: bytes, data_key: bytes | None) -> dict[st
     """Properties with the sensitive ones as one token. An event of nobody is sealed with its tenant's key."""
     plain, context = msgspec.json.encode(event.sensitive), b"event:" + key
     token = (
-        seal(data_key, plain, context=context)
-        if data_key
-        else keyring().seal(event.tenant_id, plain, context=context)
+        seal(data_key, plain, context=context) if data_key else keyring().seal(event.tenant_id, plain, context=context)
     )
     return {**event.properties, "$sealed": base64.b64encode(token).decode()}
 

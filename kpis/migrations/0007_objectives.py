@@ -81,7 +81,7 @@ class Migration(migrations.Migration):
             constraint=models.UniqueConstraint(
                 models.F("tenant"),
                 django.db.models.functions.text.Lower("name"),
-                condition=models.Q(("is_archived", False), ("frozen_at__isnull", True)),
+                condition=models.Q(("frozen_at__isnull", True), ("is_archived", False)),
                 name="bw_objective_name",
             ),
         ),

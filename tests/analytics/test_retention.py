@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 from datetime import UTC, date, datetime, timedelta
 from pathlib import Path
 from typing import Any
@@ -284,7 +285,8 @@ def test_the_command_tells_first_and_deletes_then(acme: Tenant, globex: Tenant, 
 
     call_command("retention", "--dry-run")
     said = capsys.readouterr().out
-    assert "acme: 1 events, 1 event_keys, 1 sessions would go" in said
+    # Empty months that other tests made may be told of too.
+    assert re.search("^acme: 1 events, 1 event_keys, 1 sessions(, months [0-9, -]+)? would go", said, re.MULTILINE)
     assert "globex: everything is kept" in said
     assert count(acme, "bw_event") == 1
 

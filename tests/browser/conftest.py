@@ -93,7 +93,7 @@ def visit(browser: Browser, stage: Stage) -> Iterator[Visitor]:
         context = browser.new_context(
             viewport={"width": width, "height": height}, color_scheme=scheme, base_url=stage.url, **options
         )
-        context.set_default_timeout(15_000)
+        context.set_default_timeout(30_000)
         if who:
             context.add_cookies(
                 [{"url": stage.url, "name": stage.sessions[who]["name"], "value": stage.sessions[who]["value"]}]

@@ -12,7 +12,8 @@ from analytics.jobs import enqueue, run_job
 from analytics.models import Tenant
 from analytics.tenancy import tenant_context
 from kpis.models import Bucket, RollupCheck
-from kpis.quality import Finding, quality_read
+from kpis.quality import quality_read
+from kpis.quality_look import Finding
 from kpis.rollup.refresh import refresh_tenant
 from kpis.sample_check import sample_check
 from tests.analytics.events import event, write

@@ -52,7 +52,7 @@ def shop(acme: Tenant, globex: Tenant, monkeypatch: pytest.MonkeyPatch, settings
         ("bob", "$pageview", HOUR, {"country": "DE"}),
         ("bob", "cart_updated", 5 * HOUR, {}),
         ("cyd", "$pageview", 6 * DAY, {"country": "FR"}),
-        ("cyd", "gift_wrapped", 6 * DAY, {}),
+        ("cyd", "gift_wrapped", 6 * DAY + timedelta(minutes=1), {}),
     )
     return acme
 

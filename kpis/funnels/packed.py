@@ -13,7 +13,7 @@ from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from functools import partial, reduce
-from itertools import accumulate, combinations, pairwise
+from itertools import accumulate, combinations, islice, pairwise
 from typing import TYPE_CHECKING, Any, Final
 
 import numpy as np
@@ -41,6 +41,8 @@ else:
 THREADS: Final = 4
 PART: Final = 1_500_000
 """Events of a part of the people, at most about."""
+AT_ONCE: Final = 4
+"""Parts that are held in the order of people at a time, 12 MB each."""
 ALONE: Final = 100_000
 """Events that are matched faster than shared out."""
 SPARSEST: Final = 64
@@ -184,14 +186,26 @@ def _parts(runs: list[Sorted]) -> Iterator[list[Sorted]]:
 
 def _matched(runs: list[Sorted], funnel: Funnel, through: int) -> tuple[Attempts, Ints]:
     """The attempt of each person, but for those people who have ties, who come second."""
-    count = len(funnel.steps)
+    parts, found, tied = _parts(runs), [], [np.zeros(0, dtype=np.int64)]
     with ThreadPoolExecutor(THREADS) as pool:
-        parts = [part for part in pool.map(partial(_spread, count=count), _parts(runs)) if part is not None]
-        edges = [0, *accumulate(part.entered for part in parts)]
-        at, rest = np.empty((count, edges[-1]), dtype=np.int64), np.empty((2, edges[-1]), dtype=np.int64)
-        places = [slice(*pair) for pair in pairwise(edges)]
-        match = partial(_match, funnel, through)
-        found = list(pool.map(match, parts, [at[:, place] for place in places], [rest[:, place] for place in places]))
+        while some := list(islice(parts, AT_ONCE)):  # so that few parts are spread at a time
+            attempts, people = _together(pool, some, funnel, through)
+            found.append(attempts)
+            tied += people
+    return _joined(found, len(funnel.steps)) if len(found) > 1 else found[0], np.concatenate(tied)
+
+
+def _together(
+    pool: ThreadPoolExecutor, some: list[list[Sorted]], funnel: Funnel, through: int
+) -> tuple[Attempts, list[Ints]]:
+    """Some of the parts, side by side."""
+    count = len(funnel.steps)
+    parts = [part for part in pool.map(partial(_spread, count=count), some) if part is not None]
+    edges = [0, *accumulate(part.entered for part in parts)]
+    at, rest = np.empty((count, edges[-1]), dtype=np.int64), np.empty((2, edges[-1]), dtype=np.int64)
+    places = [slice(*pair) for pair in pairwise(edges)]
+    match = partial(_match, funnel, through)
+    found = list(pool.map(match, parts, [at[:, place] for place in places], [rest[:, place] for place in places]))
     attempts = Attempts(
         person=rest[0],
         at=tuple(at),
@@ -200,10 +214,9 @@ def _matched(runs: list[Sorted], funnel: Funnel, through: int) -> tuple[Attempts
         excluded=np.zeros(edges[-1], dtype=bool),
     )
     if sum(found) < edges[-1]:  # people who entered too late, or are tied, leave gaps
-        kept = np.concatenate([np.arange(edge, edge + some) for edge, some in zip(edges, found, strict=False)])
+        kept = np.concatenate([np.arange(edge, edge + here) for edge, here in zip(edges, found, strict=False)])
         attempts = attempts.taken(kept)
-    tied = [np.flatnonzero(part.tied) + part.low for part in parts]
-    return attempts, np.concatenate([np.zeros(0, dtype=np.int64), *tied])
+    return attempts, [np.flatnonzero(part.tied) + part.low for part in parts]
 
 
 def _spread(part: list[Sorted], *, count: int) -> Spread | None:

@@ -27,7 +27,7 @@ SELECT e.start AT TIME ZONE 'UTC', e.person_id, e.id::text, e.is_bot, e.is_inter
   FROM bw_session e
  WHERE e.tenant_id = %(tenant)s AND e.start >= %({start})s AND e.start < %({end})s"""
 
-SPANS_AT_ONCE = 20
+SPANS_AT_ONCE = 12
 
 
 def read_events(plan: Plan, tenant_id: int, spans: Sequence[Span], *, using: str = "default") -> Block:

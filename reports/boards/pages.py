@@ -145,10 +145,11 @@ def preview(request: HttpRequest) -> HttpResponse:
     return render(request, "reports/boards/card.html", {"card": _numbered(card, index)})
 
 
-@require_POST
 @tenant_page(Scope.KPIS_WRITE)
 def new(request: HttpRequest) -> HttpResponse:
-    """Make a board: from a starter, or from a YAML file."""
+    """Make a board: from a starter, or from a YAML file. Who only typed the address is shown where boards are made."""
+    if request.method != "POST":
+        return redirect("dashboard:boards")
     tenant, now = tenant_of(request), timezone.now()
     metrics = frozenset(Catalogue(tenant.id))
     try:

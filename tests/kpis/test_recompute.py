@@ -50,6 +50,14 @@ def backfill(tenant: Tenant, *metrics: str) -> str:
     return out.getvalue()
 
 
+@pytest.mark.parametrize("dry_run", [True, False])
+def test_an_unknown_metric_is_refused_before_anything_is_said(shop: Tenant, globex: Tenant, dry_run: bool) -> None:
+    out = StringIO()
+    with pytest.raises(CommandError, match="gaming"):
+        call_command("backfill", tenant="acme", metrics=["gamming"], workers=1, dry_run=dry_run, stdout=out)
+    assert out.getvalue() == ""
+
+
 def test_only_what_the_metric_is_made_of_is_counted(shop: Tenant, globex: Tenant) -> None:
     before = spoiled(shop)
     assert {"orders.count", "gaming.stakes", "users.active"} <= before

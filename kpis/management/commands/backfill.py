@@ -18,7 +18,7 @@ from analytics.registry import UnknownName
 from analytics.tenancy import UnknownTenant, tenant_by_slug, tenant_context
 from kpis.rollup.backfill import Backfill, bounds, plan_parts
 from kpis.rollup.frozen import DaysGone, days_check
-from kpis.rollup.services import backfill_enqueue
+from kpis.rollup.services import backfill_enqueue, measures_behind
 
 
 class Command(BaseCommand):
@@ -45,7 +45,8 @@ class Command(BaseCommand):
             raise CommandError(str(error)) from None
         try:
             days_check(tenant_id=tenant_id, first=options["first"])
-        except DaysGone as error:
+            measures_behind(tenant_id=tenant_id, metrics=options["metrics"])
+        except (DaysGone, UnknownName) as error:
             raise CommandError(str(error)) from None
         span = bounds(tenant_id)
         if span is None:
@@ -59,17 +60,14 @@ class Command(BaseCommand):
         if options["dry_run"]:
             self.stdout.write(f"{events:,} events of {days} days would be counted, in {len(parts)} parts.")
             return
-        try:
-            job = backfill_enqueue(
-                tenant_id=tenant_id,
-                first=first,
-                end=end,
-                workers=options["workers"],
-                metrics=options["metrics"],
-                created_by="command",
-            )
-        except UnknownName as error:
-            raise CommandError(str(error)) from None
+        job = backfill_enqueue(
+            tenant_id=tenant_id,
+            first=first,
+            end=end,
+            workers=options["workers"],
+            metrics=options["metrics"],
+            created_by="command",
+        )
         with _bar(tenant_id, job):
             has_run = run_job(job.pk)
         self._report(tenant_id, job, has_run, f"{events:,} events of {days} days")

@@ -163,6 +163,7 @@ def test_a_board_on_a_wall_shows_the_next_one_after_a_while(shop: Story, api: Ca
 
 def test_making_changing_copying_and_deleting(shop: Story, teammate: Any) -> None:
     client = signed_in(teammate)
+    assert client.get("/boards/new/")["Location"] == "/boards/"  # typed, or loaded again: boards are made there
     path = client.post("/boards/new/", {"title": "Mine", "starter": "sales"})["Location"].removesuffix("edit/")
     assert client.get(path).content.decode().count('class="slot ') == 8
     assert client.post(f"{path}edit/", sent(1, title="Ours"))["Location"] == path

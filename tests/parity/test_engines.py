@@ -176,8 +176,10 @@ def test_a_lost_file_is_made_again_for_the_cluster_too(stocked: Tenant, spark_ur
 
 def _endless(store: EventStore) -> Any:
     numbers = store.events.select(a=store.events.line)
-    many = numbers.cross_join(numbers.select(b="a")).cross_join(numbers.select(c="a"))
-    return many.filter(ibis._.a + ibis._.b + ibis._.c == -1).count().name("n").as_table()
+    many = numbers
+    for name in "bcde":
+        many = many.cross_join(numbers.select(**{name: "a"}))
+    return many.filter(ibis._.a + ibis._.b + ibis._.c + ibis._.d + ibis._.e == -1).count().name("n").as_table()
 
 
 def test_a_question_to_the_cluster_ends_in_time(stocked: Tenant, spark_url: str) -> None:

@@ -57,6 +57,7 @@ class _Root:
         self._root = hashlib.blake2b(secret, digest_size=KEY_BYTES, person=b"bellwether").digest()
         self.id = hashlib.blake2b(b"id", key=self._root, digest_size=ID_BYTES).digest()
         self.wrapping = self.key("wrapping")
+        self.wrapper = AESGCM(self.wrapping)  # made once: every new subject's key is wrapped with it
         self._tenant_keys: dict[tuple[str, int], bytes] = {}
 
     def key(self, use: str) -> bytes:
@@ -101,7 +102,7 @@ class Keyring:
 
     def seal(self, tenant_id: int, plain: bytes, *, context: bytes) -> bytes:
         """Seal what belongs to no single subject, such as a held payload, under the tenant's key."""
-        return self._keyed(self._first.tenant_key(tenant_id, "seal"), plain, context)
+        return self._keyed(AESGCM(self._first.tenant_key(tenant_id, "seal")), plain, context)
 
     def unseal(self, tenant_id: int, sealed: bytes, *, context: bytes) -> bytes:
         """Open it. Raises `SealBroken`."""
@@ -109,11 +110,11 @@ class Keyring:
 
     def wrap(self, tenant_id: int, plain: bytes) -> bytes:
         """A subject's key as it is stored."""
-        return self._keyed(self._first.wrapping, plain, b"subject:%d" % tenant_id)
+        return self._keyed(self._first.wrapper, plain, b"subject:%d" % tenant_id)
 
-    def _keyed(self, key: bytes, plain: bytes, context: bytes) -> bytes:
+    def _keyed(self, cipher: AESGCM, plain: bytes, context: bytes) -> bytes:
         nonce = os.urandom(NONCE_BYTES)
-        return self.mark + nonce + AESGCM(key).encrypt(nonce, plain, context)
+        return self.mark + nonce + cipher.encrypt(nonce, plain, context)
 
     def _opened(self, sealed: bytes, context: bytes, key_of: Callable[[_Root], bytes]) -> bytes:
         if sealed[:1] == KEYED:

@@ -95,8 +95,26 @@ class GoalChangeList(ChangeList):
             row.view = by_id.get(row.pk)
 
 
+class ClosingAdmin(TenantAdmin):
+    """Of rows that are frozen when their period ends: those stay as they are, and none is deleted."""
+
+    def has_change_permission(self, request: HttpRequest, obj: Any = None) -> bool:
+        is_closed = obj is not None and obj.frozen_at is not None
+        return super().has_change_permission(request, obj) and not is_closed
+
+    def has_delete_permission(self, request: HttpRequest, obj: Any = None) -> bool:
+        return False
+
+
+def archive(row: Goal | Objective, form: Any) -> None:
+    """Keep whether the form archived the row, or brought it back."""
+    if "is_archived" in form.changed_data:
+        row.is_archived = form.cleaned_data["is_archived"]
+        row.save(update_fields=["is_archived"])
+
+
 @admin.register(Goal)
-class GoalAdmin(TenantAdmin):
+class GoalAdmin(ClosingAdmin):
     """Goals with value, pace and chance."""
 
     form = GoalForm
@@ -126,17 +144,8 @@ class GoalAdmin(TenantAdmin):
             names = [_DRAFTED.get(name, name) for name in form.changed_data if name in FIELDS]
             changed = {name: getattr(draft, name) for name in names}
             row = goal_change(tenant_id=tenant_id, goal_id=obj.pk, changes=changed, now=now)
-            if "is_archived" in form.changed_data:
-                row.is_archived = form.cleaned_data["is_archived"]
-                row.save(update_fields=["is_archived"])
+            archive(row, form)
         obj.__dict__.update(row.__dict__)
-
-    def has_change_permission(self, request: HttpRequest, obj: Any = None) -> bool:
-        is_closed = obj is not None and obj.frozen_at is not None
-        return super().has_change_permission(request, obj) and not is_closed
-
-    def has_delete_permission(self, request: HttpRequest, obj: Any = None) -> bool:
-        return False
 
     @admin.display(description="value")
     def value(self, row: Any) -> str:
@@ -186,7 +195,7 @@ class ObjectiveForm(forms.ModelForm):  # type: ignore[type-arg]
 
 
 @admin.register(Objective)
-class ObjectiveAdmin(TenantAdmin):
+class ObjectiveAdmin(ClosingAdmin):
     """What goals add up to; how they stand is on the page of goals."""
 
     form = ObjectiveForm
@@ -213,17 +222,8 @@ class ObjectiveAdmin(TenantAdmin):
         else:
             changed = {name: said[name] for name in form.changed_data if name in OBJECTIVE_FIELDS}
             row = objective_change(tenant_id=tenant_id, objective_id=obj.pk, changes=changed, now=now)
-            if "is_archived" in form.changed_data:
-                row.is_archived = form.cleaned_data["is_archived"]
-                row.save(update_fields=["is_archived"])
+            archive(row, form)
         obj.__dict__.update(row.__dict__)
-
-    def has_change_permission(self, request: HttpRequest, obj: Any = None) -> bool:
-        is_closed = obj is not None and obj.frozen_at is not None
-        return super().has_change_permission(request, obj) and not is_closed
-
-    def has_delete_permission(self, request: HttpRequest, obj: Any = None) -> bool:
-        return False
 
 
 @admin.register(CheckIn)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 import os
 import time
 import warnings
@@ -91,6 +92,13 @@ def _refuse_unbound_roles(**kwargs: Any) -> None:
     from config.boot import refuse_unbound_roles
 
     refuse_unbound_roles()
+
+
+@worker_init.connect
+def _freeze_what_is_loaded(**kwargs: Any) -> None:
+    """Looked through by no child again: a collection of garbage would copy every page shared with the parent."""
+    gc.collect()
+    gc.freeze()
 
 
 @worker_ready.connect

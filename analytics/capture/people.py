@@ -18,6 +18,7 @@ ILLEGAL_IDS: Final = frozenset(
         "true", "false", "null", "none", "nan", "0", "[object object]", "00000000-0000-0000-0000-000000000000",
     }
 )  # fmt: skip
+NIL: Final = str(UUID(int=0))
 COOKIELESS: Final = "$posthog_cookieless"
 NO_PERSON_EVENTS: Final = frozenset({"$exception", "$$heatmap"})
 LINKING: Final = {
@@ -82,13 +83,16 @@ def _link(kind: LinkKind, subject: str, other: Any) -> tuple[IdentityLink, ...]:
 
 def person_change(raw: Mapping[str, Any], properties: Mapping[str, Any]) -> PersonChange | None:
     """The changes of traits that a message carries, at its top or in its properties; the top wins."""
-    found = [_said(name, raw, properties) for name in CHANGES]
-    if not any(found):
+    said = [name for name in CHANGES if name in raw or name in properties]
+    if not said:
         return None
-    unset = found[2]
+    found = {name: _said(name, raw, properties) for name in said}
+    if not any(found.values()):
+        return None
+    unset = found.get("$unset")
     return PersonChange(
-        set=_traits("$set", found[0]),
-        set_once=_traits("$set_once", found[1]),
+        set=_traits("$set", found.get("$set")),
+        set_once=_traits("$set_once", found.get("$set_once")),
         unset=tuple(str(key) for key in unset) if isinstance(unset, dict | list) else (),
     )
 
@@ -119,4 +123,4 @@ def group_change(properties: Mapping[str, Any]) -> GroupChange | None:
 
 def usable_uuid(text: str) -> bool:
     """Whether a client's id can tell events apart; the nil UUID cannot."""
-    return bool(text) and text != str(UUID(int=0))
+    return bool(text) and text != NIL

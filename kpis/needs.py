@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
+from functools import lru_cache
 from typing import Any
 
 from analytics.periods import Calendar, Period
@@ -59,6 +60,7 @@ def needs_of(metric: Metric, asked: Asked) -> Iterator[Need]:
     yield from _NEEDS[type(metric.form)](metric.form, asked)
 
 
+@lru_cache(maxsize=4096)
 def windows_before(calendar: Calendar, end: datetime, days: int) -> Period:
     """The local days that end with the one holding the last instant before `end`."""
     last = calendar.local_date(end - timedelta(microseconds=1))

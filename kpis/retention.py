@@ -8,10 +8,11 @@ from __future__ import annotations
 from collections.abc import Sequence
 from datetime import datetime
 from decimal import Decimal
+from functools import lru_cache
 from itertools import accumulate, pairwise
 from typing import Literal
 
-from pyroaring import FrozenBitMap
+from pyroaring import BitMap, FrozenBitMap
 
 from analytics.periods import Calendar, Granularity, Period
 from analytics.tenancy import tenant_context
@@ -58,7 +59,10 @@ def retention_read(
     before = members(strips.shelf().strip(measure).merged(micros((history, edges[0])))) if history < edges[0] else EMPTY
     cohorts = cohorts_of(came[:periods], cohort, before)
     again = came if back == measure else active_in(strips, back, edges)
-    rows = tuple(_row(context, index, edges, people, again, mode, periods) for index, people in enumerate(cohorts))
+    rows = tuple(
+        _row(context, edges[index:], people, came[index], again[index:], mode, periods)
+        for index, people in enumerate(cohorts)
+    )
     return Retention(
         unit=granularity.value,
         mode=mode,
@@ -79,14 +83,15 @@ def _checked(unit: str, periods: int) -> Granularity:
     return Granularity(unit)
 
 
-def unit_edges(calendar: Calendar, start: datetime, unit: Granularity, count: int) -> list[datetime]:
+@lru_cache(maxsize=512)
+def unit_edges(calendar: Calendar, start: datetime, unit: Granularity, count: int) -> tuple[datetime, ...]:
     """The starts of `count` units from the one that holds `start`, and the end of the last."""
     period: Period = calendar.unit(start, unit)
     edges = [period.start]
     for _ in range(count):
         edges.append(period.end)
         period = calendar.unit(period.end, unit)
-    return edges
+    return tuple(edges)
 
 
 def active_in(strips: Strips, measure: str, edges: Sequence[datetime]) -> list[FrozenBitMap]:
@@ -99,29 +104,36 @@ def cohorts_of(came: Sequence[FrozenBitMap], cohort: str, before: FrozenBitMap) 
     """Whom each period's cohort holds: all who came, or only those who had never come before."""
     if cohort == "recurring":
         return list(came)
-    seen = accumulate(came, lambda left, right: left | right, initial=before if cohort == "first_ever" else EMPTY)
-    return [people - known for people, known in zip(came, seen, strict=False)]
+    seen = BitMap(before if cohort == "first_ever" else EMPTY)
+    found = []
+    for people in came:
+        found.append(people - seen)
+        seen |= people
+    return found
 
 
 def _row(
     context: Context,
-    index: int,
     edges: Sequence[datetime],
     people: FrozenBitMap,
+    came: FrozenBitMap,
     again: Sequence[FrozenBitMap],
     mode: str,
     periods: int,
 ) -> RetentionRow:
-    later = again[index : index + periods]
+    """The row of the cohort `people` out of all who `came`; `edges` and `again` begin with its own period."""
+    later = again[:periods]
     if mode == "on_or_after":
-        later = [*accumulate(reversed(again[index:]), lambda left, right: left | right)][::-1][:periods]
+        later = [*accumulate(reversed(again), lambda left, right: left | right)][::-1][:periods]
     cells = []
     for period, active in enumerate(later):
-        is_over = context.is_settled(edges[index], edges[index + period + 1])
-        returned = people.intersection_cardinality(active) if is_over else None
+        is_over = context.is_settled(edges[0], edges[period + 1])
+        returned = None
+        if is_over:
+            returned = len(people) if active is came else people.intersection_cardinality(active)
         value = share(Decimal(returned), Decimal(len(people))) if returned is not None else None
         cells.append(RetentionCell(period, returned, value, is_over))
-    return RetentionRow(edges[index], len(people), tuple(cells))
+    return RetentionRow(edges[0], len(people), tuple(cells))
 
 
 def _mean(rows: Sequence[RetentionRow], period: int) -> Number:

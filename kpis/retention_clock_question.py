@@ -71,7 +71,7 @@ class ClockRetention:
             raise QuestionError(f"include takes {', '.join(sorted(INCLUDABLE))}", "include")
 
     @property
-    def edges(self) -> list[datetime]:
+    def edges(self) -> tuple[datetime, ...]:
         """The units of the calendar: of the cohorts, and as many after."""
         return unit_edges(self.calendar, self.start, Granularity(self.unit), 2 * self.periods - 1)
 

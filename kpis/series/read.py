@@ -164,15 +164,24 @@ def weeks_in(calendar: Calendar, windows: Sequence[Window], now: datetime) -> tu
         if grain is not Grain.DAY or dimension or measures[measure].aggregate not in SETS:
             rest.append(window)
             continue
-        first = calendar.floor(start, Granularity.WEEK)
-        first = start if first == start else calendar.ceil(start, Granularity.WEEK)
-        last = first
-        while (until := calendar.ceil(last, Granularity.WEEK)) <= min(end, now):
-            weeks.append((measure, dimension, Grain.WEEK, last, until))
-            last = until
+        edges = [edge for edge in week_edges(calendar, start, end) if edge <= now]
+        weeks.extend((measure, dimension, Grain.WEEK, *week) for week in pairwise(edges))
+        first, last = (edges[0], edges[-1]) if edges else (end, end)
         around = ((start, min(first, end)), (last, end)) if last > first else ((start, end),)
         rest.extend((measure, dimension, grain, *span) for span in around if span[0] < span[1])
     return weeks, sorted(rest)
+
+
+@lru_cache(maxsize=512)
+def week_edges(calendar: Calendar, start: datetime, end: datetime) -> tuple[datetime, ...]:
+    """The starts of the tenant's weeks from `start` to `end`, both included."""
+    edge = calendar.floor(start, Granularity.WEEK)
+    edge = start if edge == start else calendar.ceil(start, Granularity.WEEK)
+    edges = []
+    while edge <= end:
+        edges.append(edge)
+        edge = calendar.ceil(edge, Granularity.WEEK)
+    return tuple(edges)
 
 
 def _days_of(week: Window) -> Window:

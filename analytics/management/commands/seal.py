@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import time
 from argparse import ArgumentParser
-from datetime import UTC, date, datetime, timedelta
+from datetime import UTC, date, datetime
 from typing import Any
 
 from django.core.management.base import BaseCommand, CommandError
@@ -15,12 +15,15 @@ from analytics.tenancy import UnknownTenant, tenant_by_slug, tenants
 
 
 class Command(BaseCommand):
-    help = "Seals marked hours into the lake. With --from and --to (UTC days) that range is sealed anew, marked or not."
+    help = (
+        "Seals marked hours into the lake. With --from and --to (UTC days, --to is not in it) that range is sealed "
+        "anew, marked or not."
+    )
 
     def add_arguments(self, parser: ArgumentParser) -> None:
         parser.add_argument("--tenant", help="slug; without it every tenant")
         parser.add_argument("--from", dest="first", type=day, help="first UTC day")
-        parser.add_argument("--to", dest="last", type=day, help="last UTC day")
+        parser.add_argument("--to", dest="end", type=day, help="the UTC day after the last")
         parser.add_argument("--workers", type=int, help="processes; default: ANALYTICS_SEAL_WORKERS")
         parser.add_argument("--dry-run", action="store_true", help="say what would be sealed")
 
@@ -28,7 +31,7 @@ class Command(BaseCommand):
         from analytics.lake.sealing import seal_tenant
         from analytics.lake.services import lake_due, lake_mark
 
-        span = _span(options["first"], options["last"])
+        span = _span(options["first"], options["end"])
         now = timezone.now()
         for tenant in _tenants(options["tenant"]):
             if options["dry_run"]:
@@ -54,10 +57,16 @@ def _tenants(slug: str | None) -> list[Any]:
         raise CommandError(str(error)) from error
 
 
-def _span(first: date | None, last: date | None) -> tuple[datetime, datetime] | None:
-    if first is None and last is None:
+def _span(first: date | None, end: date | None) -> tuple[datetime, datetime] | None:
+    if first is None and end is None:
         return None
-    if first is None or last is None or first > last:
-        raise CommandError("--from and --to belong together, and --from comes first: --from 2026-03-01 --to 2026-03-31")
-    start = datetime(first.year, first.month, first.day, tzinfo=UTC)
-    return start, datetime(last.year, last.month, last.day, tzinfo=UTC) + timedelta(days=1)
+    if first is None or end is None or first >= end:
+        raise CommandError(
+            "--from and --to belong together, and --to is the day after the last: March is --from 2026-03-01 "
+            "--to 2026-04-01"
+        )
+    return _midnight(first), _midnight(end)
+
+
+def _midnight(day: date) -> datetime:
+    return datetime(day.year, day.month, day.day, tzinfo=UTC)

@@ -83,14 +83,15 @@ def test_seal_takes_a_tenant_a_range_and_a_dry_run(acme: Tenant, globex: Tenant,
         "acme: 3 hours with 3 events would be sealed",
         "globex: 3 hours with 3 events would be sealed",
     ]
-    options = {"--from": "2026-03-02", "--to": "2026-03-03"}
+    options = {"--from": "2026-03-02", "--to": "2026-03-03"}  # as of every command, the end is not in the range
     told = command("seal", "--tenant", "acme", *[part for pair in options.items() for part in pair])
-    assert told.startswith("acme: 2 pieces, 2 events")
-    assert (len(pieces(acme)), len(pieces(globex))) == (2, 0)
-    assert "acme: 1 pieces" in command("seal", workers=1)
+    assert told.startswith("acme: 1 pieces, 1 events")
+    assert (len(pieces(acme)), len(pieces(globex))) == (1, 0)
+    assert "acme: 2 pieces" in command("seal", workers=1)
     with tenant_context(acme.pk):
         assert LakeMark.objects.count() == 0
-    with pytest.raises(CommandError, match="belong together"):
-        command("seal", "--from", "2026-03-02")
+    for wrong in (("--from", "2026-03-02"), ("--from", "2026-03-02", "--to", "2026-03-02")):
+        with pytest.raises(CommandError, match="--to is the day after the last"):
+            command("seal", *wrong)
     with pytest.raises(CommandError, match="no tenant 'nobody'"):
         command("seal", tenant="nobody")

@@ -11,6 +11,7 @@ from datetime import UTC, date, datetime, timedelta
 from typing import Any, Final
 from uuid import UUID
 
+from django.conf import settings
 from django.db import connections
 
 from analytics.failpoints import failpoint
@@ -71,6 +72,21 @@ DELETE FROM bw_event_key
 FIRST_KEY, LAST_KEY = UUID(int=0), UUID(int=2**128 - 1)
 BEGINNING: Final = datetime(1, 1, 1, tzinfo=UTC)
 
+# Traits of people of whom no event is kept, passed by id. Those written within the hour wait for the next time: the
+# event that they came with may still be on its way to COMMIT.
+QUIET: Final = timedelta(hours=1)
+NOBODYS: Final = """
+FROM bw_profile p
+ WHERE p.tenant_id = %(tenant)s AND p.id > %(since)s AND p.id <= %(until)s AND p.updated_at < %(quiet)s
+   AND NOT EXISTS (
+       SELECT FROM bw_subject s
+         JOIN bw_subject m ON m.tenant_id = s.tenant_id AND m.person_id = s.person_id
+         JOIN bw_event e ON e.tenant_id = m.tenant_id AND e.subject_id = m.id AND e.ts >= %(gone)s
+        WHERE s.tenant_id = p.tenant_id AND s.id = p.subject_id)"""
+PROFILE_EDGE: Final = """
+SELECT id FROM bw_profile WHERE tenant_id = %(tenant)s AND id > %(since)s ORDER BY id OFFSET %(batch)s LIMIT 1"""
+LAST_PROFILE: Final = 2**63 - 1
+
 
 @dataclass(frozen=True, slots=True)
 class Cleaned:
@@ -110,6 +126,10 @@ def retention_plan(*, tenant_id: int, now: datetime, using: str = "default") -> 
             ):
                 cursor.execute(f"SELECT count(*) FROM {table} WHERE tenant_id = %(tenant)s AND {which}", parameters)
                 rows[name] = cursor.fetchone()[0]
+            if settings.ANALYTICS_RETENTION_PROFILES:
+                passed = {"since": 0, "until": LAST_PROFILE, "quiet": now - QUIET}
+                cursor.execute(f"SELECT count(*) {NOBODYS}", parameters | passed)
+                rows["profiles"] = cursor.fetchone()[0]
         for name, days in rule.names.items():
             span = {"since": floors.gone_before or BEGINNING, "before": cut(calendar, days, now), "name": name}
             cursor.execute(f"SELECT count(*) {EVENTS.removeprefix('DELETE ')}{NAMED}", parameters | span)
@@ -153,6 +173,9 @@ def _removals(tenant_id: int, floors: Floors, now: datetime, using: str) -> Iter
         for count in _named(tenant_id, name, cut(calendar, days, now), floors, now, using):
             yield f"events: {name}", count
     failpoint("retention.after_events")
+    if settings.ANALYTICS_RETENTION_PROFILES and floors.kept_from is not None:
+        for count in _profiles(tenant_id, floors.gone_before or BEGINNING, now, using):
+            yield "profiles", count
     if floors.gone_before is None:
         return
     for count in _keys(tenant_id, floors.gone_before, using):
@@ -242,6 +265,21 @@ def _keys(tenant_id: int, gone_before: datetime, using: str) -> Iterator[int]:
             count = cursor.rowcount
         yield count
         is_there, parameters = edge is not None, parameters | {"since": edge[0] if edge else LAST_KEY}
+
+
+def _profiles(tenant_id: int, gone_before: datetime, now: datetime, using: str) -> Iterator[int]:
+    """Removes the traits of people of whom no event is left. Their ids stay: who comes back is the same person."""
+    since: int = 0
+    while since < LAST_PROFILE:
+        parameters: dict[str, Any] = {"tenant": tenant_id, "gone": gone_before, "quiet": now - QUIET, "batch": BATCH}
+        with tenant_context(tenant_id, using=using), connections[using].cursor() as cursor:
+            cursor.execute(PROFILE_EDGE, parameters | {"since": since})
+            edge = cursor.fetchone()
+            until = edge[0] if edge else LAST_PROFILE
+            cursor.execute(f"DELETE {NOBODYS}", parameters | {"since": since, "until": until})
+            count = cursor.rowcount
+        yield count
+        since = until
 
 
 def _removed(tenant_id: int, statement: str, parameters: Mapping[str, Any], using: str) -> int:

@@ -257,6 +257,7 @@ ANALYTICS_ENABLED = env.bool("ANALYTICS_ENABLED", default=True)
 ANALYTICS_TENANT = env.str("ANALYTICS_TENANT", default="")
 ANALYTICS_BATCH_SIZE = env.int("ANALYTICS_BATCH_SIZE", default=5000)
 ANALYTICS_RETENTION_DAYS = env.int("ANALYTICS_RETENTION_DAYS", default=0)
+ANALYTICS_RETENTION_PROFILES = env.bool("ANALYTICS_RETENTION_PROFILES", default=True)
 # The lake: a local folder or an address of fsspec such as s3://bucket/prefix; and who answers questions about it.
 ANALYTICS_LAKE_URL = env.str("ANALYTICS_LAKE_URL", default="") or str(BELLWETHER_HOME / "lake")
 ANALYTICS_LAKE_CACHE_BYTES = env.int("ANALYTICS_LAKE_CACHE_BYTES", default=10 * 1024**3)

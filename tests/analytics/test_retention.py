@@ -13,8 +13,9 @@ from django.core.management import CommandError, call_command
 from django.db import ProgrammingError, connections
 from django.utils import timezone
 
-from analytics.contracts import CapturedEvent
+from analytics.contracts import CapturedEvent, IdentityLink, LinkKind, PersonChange
 from analytics.due import due_instants, schedules
+from analytics.identity import person_of
 from analytics.jobs import enqueue, run_due
 from analytics.models import Calendar as CalendarRow
 from analytics.models import DirtyMark, EventRetention, Job, Outbox, Quarantine, Session, Tenant
@@ -136,6 +137,68 @@ def test_what_belongs_to_gone_events_goes_and_the_neighbours_stays(acme: Tenant,
     assert (days_kept(acme), len(live(acme)), len(live(globex))) == ([young.date()], 1, 2)
     assert retention_apply(tenant_id=acme.pk, now=NOW).rows == {}
     assert ledger(acme) == {"stored": 2}, "what was received stays in the ledger"
+
+
+def with_traits(tenant: Tenant) -> None:
+    """Ann was there long ago, Bob long ago and lately, Carol long ago and lately under the id she has since signed in
+    with; each has told an e-mail address."""
+    keep(tenant, 30)
+    old, young = NOW - 40 * DAY, NOW - 10 * DAY
+    for who in ("ann", "bob", "anonymous-carol"):
+        told = PersonChange(set={"email": f"{who}@example.org", "plan": "pro"})
+        write(tenant, [on(tenant, old, f"came_{who}", distinct_id=who, person=told)], now=old)
+    link = (IdentityLink(LinkKind.IDENTIFY, "anonymous-carol"),)
+    write(tenant, [on(tenant, young, "came_bob", distinct_id="bob")], now=young)
+    write(tenant, [on(tenant, young, "signed_in", distinct_id="carol", links=link)], now=young)
+    refresh_tenant(tenant.pk, now=NOW)
+
+
+@pytest.mark.django_db
+def test_traits_of_people_go_with_the_last_of_their_events(acme: Tenant, globex: Tenant) -> None:
+    for tenant in (acme, globex):
+        with_traits(tenant)
+    assert retention_plan(tenant_id=acme.pk, now=NOW).rows["profiles"] == 1
+
+    assert retention_apply(tenant_id=acme.pk, now=NOW).rows["profiles"] == 1
+
+    assert person_of(tenant_id=acme.pk, distinct_id="ann").traits == {}
+    assert person_of(tenant_id=acme.pk, distinct_id="bob").traits["email"] == "bob@example.org"
+    assert person_of(tenant_id=acme.pk, distinct_id="carol").traits["email"] == "anonymous-carol@example.org"
+    assert (count(acme, "bw_profile"), count(globex, "bw_profile")) == (2, 3)
+    assert count(acme, "bw_identity") == count(globex, "bw_identity"), "who comes back is the same person"
+
+
+@pytest.mark.django_db
+def test_traits_of_people_stay_where_the_operator_keeps_them(acme: Tenant, globex: Tenant, settings: Any) -> None:
+    settings.ANALYTICS_RETENTION_PROFILES = False
+    with_traits(acme)
+    assert "profiles" not in retention_plan(tenant_id=acme.pk, now=NOW).rows
+    assert "profiles" not in retention_apply(tenant_id=acme.pk, now=NOW).rows
+    assert count(acme, "bw_profile") == 3
+
+
+@pytest.mark.django_db
+def test_traits_of_this_hour_wait_because_their_event_may_not_be_committed_yet(acme: Tenant, globex: Tenant) -> None:
+    keep(acme, 30)
+    old = NOW - 40 * DAY
+    told = PersonChange(set={"plan": "pro"})
+    write(acme, [on(acme, old, distinct_id="ann", person=told)], now=NOW - timedelta(minutes=59))
+    refresh_tenant(acme.pk, now=NOW)
+    assert "profiles" not in retention_apply(tenant_id=acme.pk, now=NOW).rows
+    assert retention_apply(tenant_id=acme.pk, now=NOW + timedelta(minutes=2)).rows == {"profiles": 1}
+
+
+@pytest.mark.django_db
+def test_traits_are_passed_in_batches(acme: Tenant, globex: Tenant, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("analytics.retention_run.BATCH", 3)
+    keep(acme, 30)
+    old, told = NOW - 40 * DAY, PersonChange(set={"plan": "pro"})
+    people = [event(acme, f"e{n}", timestamp=old, received_at=old, distinct_id=f"p{n}", person=told) for n in range(8)]
+    write(acme, people, now=old)
+    write(acme, [on(acme, NOW, distinct_id="p4")], now=NOW)
+    refresh_tenant(acme.pk, now=NOW)
+    assert retention_apply(tenant_id=acme.pk, now=NOW).rows["profiles"] == 7
+    assert count(acme, "bw_profile") == 1
 
 
 @pytest.mark.django_db

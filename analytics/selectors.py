@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from uuid import UUID
+
 from django.db import connection
 from django.db.models import Q, QuerySet
 
@@ -16,7 +18,8 @@ from analytics.filters import (
     text_parameter,
 )
 from analytics.identity import UnknownSubject, person_subjects, subject_of
-from analytics.models import Event, Quarantine, Subject
+from analytics.models import Event, EventKey, Quarantine, Subject
+from analytics.writing.rows import dedupe_key
 
 
 def events_matching(*, tenant: TenantInfo, parameters: Parameters) -> QuerySet[Event]:
@@ -26,6 +29,21 @@ def events_matching(*, tenant: TenantInfo, parameters: Parameters) -> QuerySet[E
     if user := text_parameter(parameters, "user"):
         condition &= Q(subject_id__in=subjects_of_person(tenant_id=tenant.id, distinct_id=user))
     return Event.objects.filter(condition, tenant_id=tenant.id)
+
+
+def event_of(*, tenant_id: int, id_: str) -> Event | None:
+    """The event of that id: ours, else the one that it was sent with. Needs the tenant's context."""
+    events = Event.objects.filter(tenant_id=tenant_id)
+    try:
+        if (found := events.filter(pk=UUID(id_)).first()) is not None:
+            return found
+    except ValueError:
+        pass
+    key = UUID(bytes=dedupe_key(id_))
+    taken = EventKey.objects.filter(tenant_id=tenant_id, key=key).values_list("event_uuid", "ts").first()
+    found = events.filter(pk=taken[0], ts=taken[1]).first() if taken else None
+    # The event of somebody who was erased has another id, by which nobody comes from the former one.
+    return found if found is not None and dedupe_key(found.event_id) == key.bytes else None
 
 
 def subjects_of_person(*, tenant_id: int, distinct_id: str) -> list[int]:

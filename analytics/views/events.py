@@ -15,7 +15,7 @@ from rest_framework.response import Response
 from analytics import filters, selectors
 from analytics.access.api import TenantView
 from analytics.access.roles import Scope
-from analytics.models import Event, Quarantine
+from analytics.models import Quarantine
 from analytics.outcomes import outcomes_between
 from analytics.pagination import keyset_page
 from analytics.quarantine import quarantine_discard, quarantine_replay
@@ -71,11 +71,16 @@ class EventView(TenantView):
     """One event."""
 
     scopes: ClassVar = {"read": Scope.EVENTS_READ}
+    ID: ClassVar = OpenApiParameter(
+        "event_id",
+        location=OpenApiParameter.PATH,
+        description="the `id` of the event list, or the id that it was sent with, which the answer to `POST` repeats",
+    )
 
-    @extend_schema(responses=serializers.EventSerializer, operation_id="events_read")
-    def get(self, request: Request, event_id: UUID) -> Response:
-        """By our id (`id`); for your own use `events/?event_id=`."""
-        event = Event.objects.filter(tenant_id=self.tenant.id, pk=event_id).first()
+    @extend_schema(parameters=[ID], responses=serializers.EventSerializer, operation_id="events_read")
+    def get(self, request: Request, event_id: str) -> Response:
+        """By our id or by the one that it was sent with, which is `event_id` in the answer."""
+        event = selectors.event_of(tenant_id=self.tenant.id, id_=event_id)
         if event is None:
             raise NotFound
         context = {"base_currency": self.tenant.base_currency}

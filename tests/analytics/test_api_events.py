@@ -5,11 +5,13 @@ from __future__ import annotations
 import uuid
 from datetime import UTC, datetime
 from typing import Any
+from urllib.parse import quote
 
 import pytest
 
 from analytics.contracts import IdentityLink, LinkKind, Outcome, Refusal
 from analytics.models import Event, Quarantine, Tenant
+from analytics.privacy import erase_subject
 from analytics.tenancy import tenant_context
 from tests.analytics.events import NOON, event, write
 from tests.api import Caller, caller, problem
@@ -60,6 +62,32 @@ def test_an_event_is_told_in_full(api: Caller) -> None:
     assert row["properties"] == {"n": 0}
     assert row["timestamp"] == "2026-03-02T12:00:00Z"
     assert api.get(f"events/{row['id']}/").json() == row
+
+
+@pytest.mark.parametrize("id_", ["e0", "order/17 of 2026", "0198c9f0-aaaa-7bbb-8ccc-0123456789ab"])
+def test_an_event_is_found_by_the_id_that_it_was_sent_with(acme: Tenant, globex: Tenant, id_: str) -> None:
+    write(acme, [event(acme, id_, name="order_completed"), event(acme, "other")])
+    write(globex, [event(globex, id_, name="page_viewed")])
+    address = f"events/{quote(id_, safe='')}/"
+
+    found = caller(acme).get(address).json()
+
+    assert (found["event_id"], found["name"]) == (id_, "order_completed")
+    assert caller(acme).get(f"events/{found['id']}/").json() == found
+    assert caller(globex).get(address).json()["name"] == "page_viewed"
+    for missing in (caller(globex).get(f"events/{found['id']}/"), caller(acme).get("events/nobodys/")):
+        assert problem(missing)["code"] == "not_found"
+
+
+@pytest.mark.django_db(transaction=True, databases=["default", "owner", "ingest", "erasure"])
+def test_the_event_of_somebody_erased_is_not_found_by_its_former_id(acme: Tenant, globex: Tenant) -> None:
+    write(acme, [event(acme, "e0", distinct_id="ann")])
+    api = caller(acme)
+    own = api.get("events/e0/").json()["id"]
+    erase_subject(tenant_id=acme.pk, distinct_id="ann", now=NOON)
+
+    assert problem(api.get("events/e0/"))["code"] == "not_found"
+    assert api.get(f"events/{own}/").json()["event_id"] != "e0"
 
 
 def test_pages_follow_each_other_without_gaps_or_repeats(api: Caller) -> None:

@@ -19,6 +19,8 @@ MAX_INFLATED_BYTES: Final = 50 * 1024 * 1024
 MAX_RATIO: Final = 100
 RATIO_FREE_BYTES: Final = 1024 * 1024  # a small body may repeat itself as much as it likes
 CHUNK_BYTES: Final = 256 * 1024
+FED_BYTES: Final = 16 * 1024
+MAX_MEMBERS: Final = 10_000
 GZIP: Final = b"\x1f\x8b"
 ZSTD: Final = b"\x28\xb5\x2f\xfd"
 
@@ -66,20 +68,24 @@ def inflate(body: bytes) -> bytes:
 
 def _inflate_zlib(body: bytes) -> bytes:
     chunks: list[bytes] = []
-    total, rest = 0, body
-    while rest:  # gzip allows several members one after another
+    total = at = members = 0
+    while at < len(body):  # gzip allows several members one after another
+        members += 1
+        if members > MAX_MEMBERS:
+            raise TooLargeBody(f"the body has more than {MAX_MEMBERS} gzip members")
         inflater = zlib.decompressobj(wbits=47)
-        pending = rest
         while not inflater.eof:
-            chunk = inflater.decompress(pending, CHUNK_BYTES)
-            pending = inflater.unconsumed_tail
+            # Fed piece by piece: zlib hands back a copy of all that it did not use, after every chunk and member.
+            piece = inflater.unconsumed_tail or body[at : at + FED_BYTES]
+            at += 0 if inflater.unconsumed_tail else len(piece)
+            chunk = inflater.decompress(piece, CHUNK_BYTES)
             total += len(chunk)
-            _guard(total, len(body) - len(pending))
+            _guard(total, at - len(inflater.unconsumed_tail))
             chunks.append(chunk)
-            if not chunk and not pending and not inflater.eof:
+            if not piece and not chunk and not inflater.eof:
                 raise UnreadableBody("the compressed body ends too early")
-        rest = inflater.unused_data
-        if not rest.startswith(GZIP):
+        at -= len(inflater.unused_data)
+        if not body.startswith(GZIP, at):
             break
     return chunks[0] if len(chunks) == 1 else b"".join(chunks)
 

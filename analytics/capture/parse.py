@@ -21,7 +21,9 @@ MAX_VALUES: Final = 2_000_000
 COUNTED_BYTES: Final = 1024 * 1024  # smaller text cannot hold enough values to hurt
 KEPT_DEPTH: Final = MAX_DEPTH + 8  # envelope levels, and enough to be seen as too deep
 BAD_CHARACTERS: Final = re.compile("[\x00\ud800-\udfff]")
-TOKENS: Final = re.compile(r'"[^"\\]*(?:\\.[^"\\]*)*"|[\[\]{}]', re.DOTALL)
+# Possessive, and a string that never ends reaches to the end of the text: each character is looked at once, whatever
+# is written. Trying again at every quote would take minutes for some kilobytes.
+TOKENS: Final = re.compile(r'"[^"\\]*+(?:\\.[^"\\]*+)*+(?:"|\\?\Z)|[\[\]{}]', re.DOTALL)
 INT64: Final = 2**63
 
 
@@ -109,5 +111,7 @@ def _flattened(text: str) -> str:
                 pieces.append('"…"')
                 kept_from = token.end()
             depth -= 1
+            if depth < 0:
+                break  # this closes what nobody opened: it is no JSON, whatever follows
     pieces.append(text[kept_from:])
     return "".join(pieces)

@@ -11,7 +11,8 @@ from typing import Any, Final
 
 WORDS: Final = re.compile(r"[^a-z0-9]+")
 CAMEL: Final = re.compile(r"(?<=[a-z0-9])(?=[A-Z])")
-EMAIL: Final = re.compile(r"[\w.+'-]{1,64}(?:@|%40)[A-Za-z0-9-]{1,63}(?:\.[A-Za-z0-9-]{1,63}){1,4}")
+# Told from its sign on: from its beginning on, every letter of a long text would be tried as one.
+EMAIL: Final = re.compile(r"(?<=[\w.+'-])(?:@|%40)[A-Za-z0-9-]{1,63}(?:\.[A-Za-z0-9-]{1,63}){1,4}")
 
 EXACT: Final = frozenset(
     {

@@ -165,7 +165,7 @@ class CaptureApp:
             sent_at=instant(delivery.sent) if delivery.sent is not None else None,
             sent_text=posthog.sent_text(delivery),
             agent=headers.get("user-agent", ""),
-            address=client_address(request.peer, headers.get("x-forwarded-for", ""), self._proxies),
+            address=client_address(request.peer, request.forwarded_for if self._proxies else "", self._proxies),
             host=headers.get("host", ""),
             secret=self._intake.secret,
             is_prefetch=bots.is_prefetch(headers),

@@ -85,15 +85,16 @@ TITLES: Final = {
 class Request:
     """A request on a capture path. Header names are lower case, values cut at 1 KiB."""
 
-    __slots__ = ("_query", "headers", "method", "path", "peer", "query_text", "scheme")
+    __slots__ = ("_query", "_raw", "headers", "method", "path", "peer", "query_text", "scheme")
 
     def __init__(self, scope: Scope) -> None:
         self.method: str = scope["method"]
         self.path: str = scope["path"]
         self.scheme: str = scope.get("scheme", "http")
         self.query_text: bytes = scope.get("query_string", b"")
+        self._raw: list[tuple[bytes, bytes]] = scope["headers"]
         self.headers = {
-            name.decode("latin-1").lower(): value[:MAX_HEADER].decode("latin-1") for name, value in scope["headers"]
+            name.decode("latin-1").lower(): value[:MAX_HEADER].decode("latin-1") for name, value in self._raw
         }
         self.peer: str = (scope.get("client") or ("", 0))[0]
         self._query: dict[str, str] | None = None
@@ -108,6 +109,14 @@ class Request:
             except ValueError:
                 self._query = {}
         return self._query
+
+    @property
+    def forwarded_for(self) -> str:
+        """The end of `X-Forwarded-For`, all its lines together: proxies append, so what a client wrote to push their
+        words out stands before them, and is what a long one loses."""
+        whole = b",".join(value for name, value in self._raw if name.lower() == b"x-forwarded-for")
+        kept = whole if len(whole) <= MAX_HEADER else whole[-MAX_HEADER:].partition(b",")[2]
+        return kept.decode("latin-1")
 
     @property
     def bearer(self) -> str:

@@ -53,6 +53,7 @@ UNUSABLE: list[tuple[str, bytes, str]] = [
     ("cut.csv.gz", gzipped(HEADER + GOOD % 1 * 5000, 60), "cut off"),
     ("noise.csv.gz", gzipped(HEADER + GOOD % 1 * 5000)[:40] + b"\xff" * 40, "damaged"),
     ("tail.csv.gz", gzipped(HEADER + GOOD % 1) + b"garbage", "damaged"),
+    ("members.csv.gz", gzipped(b"") * 5_000 + gzipped(HEADER + GOOD % 1), "1,000 empty parts one after another"),
     ("twice.csv.gz", gzipped(gzipped(HEADER + GOOD % 1)), "gzipped twice"),
     (
         "other.csv",

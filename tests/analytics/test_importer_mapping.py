@@ -281,6 +281,9 @@ def test_a_mistake_in_a_mapping_is_answered_with_line_field_and_remedy(
 def test_a_mapping_cannot_run_code_or_grow() -> None:
     with pytest.raises(ImportProblem):
         plan_of("version: 1\nrows: !!python/object/apply:os.system ['true']")
+    for number in ("0x" + "f" * 5_000, "-" + "9" * 5_000, "1" + ":59" * 30_000):
+        with pytest.raises(ImportProblem, match="too large a number"):
+            plan_of(f"version: {number}\nrows: []")
     with pytest.raises(ImportProblem, match="nested too deep"):
         plan_of("version: 1\nrows: " + "[" * 50 + "]" * 50)
     with pytest.raises(ImportProblem):

@@ -16,6 +16,9 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
 
 CHUNK = 256 * 1024
+# Of packed bytes at once: zlib copies what it did not use after every member, and a file may be nothing but members.
+PACKED_CHUNK = 16 * 1024
+MAX_EMPTY_MEMBERS = 1_000
 GZIP_MAGIC = b"\x1f\x8b"
 # A ratio says nothing about a small file: the first 64 MiB are always read.
 FREE_BYTES = 64 * 1024**2
@@ -53,7 +56,7 @@ class GzipBytes(io.RawIOBase):
         self._raw, self._max_bytes, self._max_ratio = raw, max_bytes, max_ratio
         self._member = zlib.decompressobj(wbits=31)
         self._pending = b""
-        self._packed = self._unpacked = 0
+        self._packed = self._unpacked = self._empty_members = 0
 
     def readable(self) -> bool:
         return True
@@ -78,6 +81,7 @@ class GzipBytes(io.RawIOBase):
                 if not self._pending:
                     continue
                 self._member = zlib.decompressobj(wbits=31)
+                self._count_member()
             try:
                 data = self._member.decompress(self._pending, limit)
             except zlib.error as error:
@@ -85,11 +89,12 @@ class GzipBytes(io.RawIOBase):
                 raise ImportProblem(message, remedy="fetch the file again; check it with gzip -t FILE") from None
             self._pending = self._member.unused_data if self._member.eof else self._member.unconsumed_tail
             if data:
+                self._empty_members = 0
                 self._count(len(data))
                 return data
 
     def _refill(self) -> bool:
-        self._pending = self._raw.read(CHUNK)
+        self._pending = self._raw.read(PACKED_CHUNK)
         self._packed += len(self._pending)
         if self._pending or (self._member.eof or not self._packed):
             return bool(self._pending)
@@ -97,6 +102,14 @@ class GzipBytes(io.RawIOBase):
             f"the gzip file is cut off after {self._unpacked:,} bytes of text",
             remedy="fetch the file again; check it with gzip -t FILE",
         )
+
+    def _count_member(self) -> None:
+        self._empty_members += 1
+        if self._empty_members > MAX_EMPTY_MEMBERS:
+            raise ImportProblem(
+                f"the gzip file has {MAX_EMPTY_MEMBERS:,} empty parts one after another",
+                remedy="unpack it with gunzip and import the plain file",
+            )
 
     def _count(self, length: int) -> None:
         self._unpacked += length

@@ -17,6 +17,7 @@ import yaml
 from .problems import ImportProblem, nearest
 
 MAX_MAPPING_BYTES = 256 * 1024
+LARGEST = 2**63
 PATH_STEP = re.compile(r"\[(\d+|\.\.\.)\]|\.([^.\[\]]+)")
 UNKNOWN_FIELD = re.compile(r"unknown field `(?P<name>[^`]*)`")
 ERROR_PATH = re.compile(r" - at `(?P<key>key in )?`?\$(?P<path>[^`]*)`$")
@@ -154,7 +155,20 @@ class StrictLoader(yaml.SafeLoader):
             raise ImportProblem("references (*name) are not allowed", remedy="write it out", line=mark.line + 1)
         return super().compose_node(parent, index)
 
+    def whole_number(self, node: yaml.ScalarNode) -> int:
+        """A number that databases hold; Python does not even print some of those that fit into a mapping."""
+        try:
+            number: int = self.construct_yaml_int(node)
+        except ValueError:
+            number = LARGEST
+        if abs(number) >= LARGEST:
+            mark = node.start_mark
+            message = f"{node.value[:20]}… is too large a number"
+            raise ImportProblem(message, remedy="write it in quotes, as text", line=mark.line + 1)
+        return number
 
+
+StrictLoader.add_constructor("tag:yaml.org,2002:int", StrictLoader.whole_number)
 # Dates and yes/no of YAML 1.1 surprise people (a column called `No`); numbers, null, true and false stay.
 StrictLoader.yaml_implicit_resolvers = {
     first: [(tag, pattern) for tag, pattern in resolvers if not tag.endswith(("timestamp", "bool", "merge"))]

@@ -18,8 +18,9 @@ UNSEEN: Final = (
     "\u00ad\u034f\u061c\u115f\u1160\u17b4\u17b5\u180b-\u180f\u200b-\u200f\u202a-\u202e\u2060-\u206f\u2800\u3164"
     "\ufe00-\ufe0f\ufeff\uffa0\ufff0-\ufffc\U0001bca0-\U0001bca3\U0001d173-\U0001d17a\U000e0000-\U000e0fff"
 )
-# A spreadsheet of a country that separates by semicolons cuts the line there, whatever the quotes say.
-FORMULA: Final = re.compile(rf"(^[\s\";{UNSEEN}]*|;[\s\";{UNSEEN}]*)(?=[{STARTERS}])")
+SKIPPED: Final = rf"\s\";{UNSEEN}"
+# Each run of what is skipped is looked at once, as a whole.
+AHEAD: Final = re.compile(rf"(?<![{SKIPPED}])[{SKIPPED}]*+(?=[{STARTERS}])")
 BREAKS: Final = re.compile(r"[\x00-\x1f\x7f\x85\u2028\u2029]+")
 BYTE_ORDER_MARK: Final = "\ufeff"
 
@@ -33,7 +34,13 @@ def csv_lines(sheet: Sheet) -> Iterator[bytes]:
 
 def harmless(text: str) -> str:
     """The text as a cell that no spreadsheet computes: breaks and tabs become blanks, formulas get an apostrophe."""
-    return FORMULA.sub(r"\1'", BREAKS.sub(" ", text))
+    return AHEAD.sub(_guarded, BREAKS.sub(" ", text))
+
+
+def _guarded(ahead: re.Match[str]) -> str:
+    """A spreadsheet of a country that separates by semicolons cuts the line there, whatever the quotes say."""
+    begins_cell = not ahead.start() or ";" in ahead[0]
+    return f"{ahead[0]}'" if begins_cell else ahead[0]
 
 
 def _line(cells: tuple[Cell, ...]) -> str:

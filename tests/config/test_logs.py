@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import logging
 import sys
+import time
 from typing import Any
 
 import pytest
@@ -40,6 +41,24 @@ CANARIES = {
 @pytest.mark.parametrize(("text", "wanted"), CANARIES.items(), ids=range(len(CANARIES)))
 def test_secrets_are_taken_out_and_the_rest_stays(text: str, wanted: str | None) -> None:
     assert redacted(text) == (text if wanted is None else wanted)
+
+
+@pytest.mark.parametrize(
+    "unit",
+    ["a", "-", "1", "eyJ", "-eyJ", "token", "password-", "://a", "://a:", "a@", "a@a.", "f:", "1.", "4 ", "bearer "],
+)
+def test_a_line_made_to_be_slow_is_not(unit: str) -> None:
+    """The path of a request that is not found is logged, and may be this."""
+    begun = time.perf_counter()
+    redacted(unit * 20_000)
+
+    assert time.perf_counter() - begun < 1
+
+
+def test_long_tokens_are_taken_out_whole() -> None:
+    token = f"eyJ{'a' * 600}.{'b' * 3_000}.{'c' * 400}"
+
+    assert redacted(f"with {token} in it") == "with [redacted] in it"
 
 
 def line(formatter: logging.Formatter, message: str, args: tuple[Any, ...], **more: Any) -> str:

@@ -21,6 +21,7 @@ MAX_DEPTH: Final = 8
 MAX_NODES: Final = 5000
 PLAIN: Final = "tag:yaml.org,2002:"
 CONSTRUCTED: Final = {f"{PLAIN}{name}" for name in ("int", "float", "bool", "null")}
+LARGEST: Final = 2**63
 HALF: Final = re.compile(r"[\ud800-\udfff]")
 FIRST: Final = ("kind", "title", "metric", "goal", "text", "query")
 
@@ -154,9 +155,13 @@ def _scalar(node: yaml.Node) -> Any:
         return node.value
     construct: Callable[[yaml.Node], Any] = yaml.SafeLoader("").construct_object
     try:
-        return construct(node)
+        found = construct(node)
     except (ValueError, OverflowError, yaml.YAMLError):
         raise YamlError(_line(node.start_mark), f"{node.value[:40]!r} is no number: put it in quotes.") from None
+    if isinstance(found, int) and abs(found) >= LARGEST:
+        # Python does not even print some of them: 0xffff… may have as many digits as the file has room for.
+        raise YamlError(_line(node.start_mark), f"{node.value[:40]!r} is too large a number: put it in quotes.")
+    return found
 
 
 def _check_text(node: yaml.Node) -> None:

@@ -9,6 +9,7 @@ from uuid import UUID
 
 import msgspec
 from django.contrib import messages
+from django.db import transaction
 from django.http import Http404, HttpRequest, HttpResponse, JsonResponse
 from django.shortcuts import redirect, render
 from django.urls import reverse
@@ -186,10 +187,23 @@ def imported(request: HttpRequest) -> HttpResponse:
     for text in problems[:10]:
         messages.error(request, text)
     if not problems:
-        for draft in drafts:
-            row, is_new = services.board_import(visitor=visitor_of(request), draft=draft, now=now)
-            messages.success(request, f"{'Made' if is_new else 'Changed'}: {row.title}.")
+        for text in _boards_kept(request, drafts, now):
+            messages.success(request, text)
     return redirect("dashboard:boards")
+
+
+def _boards_kept(request: HttpRequest, drafts: list[Draft], now: datetime) -> list[str]:
+    """What became of the boards of a file. When one cannot be kept it is told which, and none is."""
+    done: list[str] = []
+    try:
+        with transaction.atomic():
+            for draft in drafts:
+                row, is_new = services.board_import(visitor=visitor_of(request), draft=draft, now=now)
+                done.append(f"{'Made' if is_new else 'Changed'}: {row.title}.")
+    except (services.BoardError, services.BoardChanged) as error:
+        messages.error(request, f"{draft.title}: {error} Nothing of the file was kept.")
+        return []
+    return done
 
 
 @require_GET

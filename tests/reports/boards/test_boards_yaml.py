@@ -142,6 +142,9 @@ BOMB = "a: &a [x,x,x,x,x,x,x,x,x]\n" + "".join(
         ("title: \x07", "This is no YAML"),
         ("title: 0o99999999999999999999x\nbellwether_board: 2", "Format 2 is not known"),
         ("bellwether_board: " + "9" * 5000, "is no number: put it in quotes"),
+        ("bellwether_board: 0x" + "f" * 5000, "Line 1: '0xfff"),
+        ("cards:\n  - x: -0x" + "f" * 5000, "is too large a number: put it in quotes"),
+        ("title: 1" + ":59" * 30_000, "is too large a number: put it in quotes"),
         ("title: x\n%YAML 3.0\n---", "This is no YAML"),
     ],
 )
@@ -197,6 +200,25 @@ def test_the_page_imports_a_file_and_tells_its_mistakes(acme: Tenant, globex: Te
     assert "Made: Sales." in page.content.decode()
     assert boards_of(acme) == [("Sales", 1)]
     assert boards_of(globex) == []
+
+
+def test_a_file_of_which_one_board_cannot_be_kept_changes_none(
+    api: Caller, acme: Tenant, owner_user: Any, teammate: Any
+) -> None:
+    """The second board is another member's: making it private would take it away from everybody else."""
+    owner = Client()
+    owner.force_login(owner_user)
+    owner.post("/boards/import/", {"yaml": BOARD})
+    client = Client()
+    client.force_login(teammate)
+
+    file = f"title: First\n---{BOARD}visibility: private\n"
+    page = client.post("/boards/import/", {"yaml": file}, follow=True)
+
+    told = "Sales: Only the owner of a board can make it private. Nothing of the file was kept."
+    assert page.status_code == 200
+    assert told in page.content.decode()
+    assert boards_of(acme) == [("Sales", 1)]
 
 
 def test_an_unknown_tenant_or_file_is_told(acme: Tenant) -> None:

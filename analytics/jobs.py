@@ -17,7 +17,7 @@ from functools import partial
 from typing import Any
 
 import psycopg
-from django.db import IntegrityError, InterfaceError, OperationalError, connections, transaction
+from django.db import DatabaseError, IntegrityError, InterfaceError, OperationalError, connections, transaction
 from django.db.models import F
 from django.utils import timezone
 from django.utils.module_loading import autodiscover_modules
@@ -273,9 +273,18 @@ def run_claimed(job: RunningJob) -> None:
             later = timezone.now() + BACKOFF
             _settle(job, state=Job.State.QUEUED, error=str(error), run_at=later, attempts=F("attempts") - 1)
             return
-        _fail(job, f"{type(error).__name__}: {error}")
+        _fail(job, failure_told(error))
     else:
         _finish(job, state=Job.State.DONE, result=result or {}, error="")
+
+
+def failure_told(error: BaseException) -> str:
+    """What went wrong, for members to read. The lines after PostgreSQL's first one quote the row, which may be a
+    person's.
+    """
+    text = str(error)
+    told = text.partition("\n")[0] if isinstance(error, DatabaseError | psycopg.Error) else text
+    return f"{type(error).__name__}: {told}"
 
 
 def is_server_gone(error: BaseException) -> bool:

@@ -13,7 +13,7 @@ from typing import Any
 import psycopg
 import pytest
 from django.core.management import call_command
-from django.db import connections
+from django.db import connections, transaction
 from django.utils import timezone
 
 from analytics import jobs
@@ -48,6 +48,15 @@ def fail(job: RunningJob) -> None:
     raise ValueError("the disk is full")
 
 
+def clash(job: RunningJob) -> None:
+    """Fails as a statement does whose row is not wanted: PostgreSQL quotes it, line after line."""
+    with transaction.atomic(), connections["default"].cursor() as cursor:
+        cursor.execute(
+            "DO $$ BEGIN RAISE unique_violation USING MESSAGE = 'duplicate key', "
+            "DETAIL = 'Key (email)=(ann@example.org) already exists.'; END $$"
+        )
+
+
 def refuse(job: RunningJob) -> None:
     raise PermanentFailure("Give it a tenant.")
 
@@ -70,6 +79,7 @@ def count_to_five(job: RunningJob) -> dict[str, Any]:
 for _name, _handler in (
     ("test.note", note),
     ("test.fail", fail),
+    ("test.clash", clash),
     ("test.refuse", refuse),
     ("test.count", count_to_five),
     ("test.sever", sever),
@@ -158,6 +168,14 @@ def test_a_job_whose_database_went_away_waits_and_loses_no_attempt(acme: Tenant)
         assert (fresh(job).state, fresh(job).attempts) == ("queued", 0)
         change(job, run_at=timezone.now())
     assert "terminating connection" in fresh(job).error
+
+
+def test_a_failure_is_told_without_the_row_that_caused_it(acme: Tenant) -> None:
+    job = enqueue(kind="test.clash", tenant_id=acme.pk, max_attempts=1)
+
+    run_job(job.pk)
+
+    assert (fresh(job).state, fresh(job).error) == ("failed", "IntegrityError: duplicate key")
 
 
 def test_a_job_may_lose_three_times_as_many_workers_as_it_may_fail(acme: Tenant) -> None:

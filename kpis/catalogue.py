@@ -74,17 +74,34 @@ def _described(declaration: Form | Measure) -> str:
     return _canonical(declaration)
 
 
+@dataclass(frozen=True, slots=True)
+class Extent:
+    """A metric with everything it is made of written out, as it is computed: how many parts, and how deep."""
+
+    parts: int = 1
+    depth: int = 1
+
+
 def closure(metric: Metric, catalogue: Mapping[str, Metric]) -> frozenset[str]:
     """The metric's id and the ids of all metrics it is made of. ValueError when it is made of itself."""
-    return frozenset(_walk(metric, catalogue, ()))
+    return frozenset(extents(metric, catalogue))
 
 
-def _walk(metric: Metric, catalogue: Mapping[str, Metric], above: tuple[str, ...]) -> Iterator[str]:
+def extents(metric: Metric, catalogue: Mapping[str, Metric]) -> dict[str, Extent]:
+    """Of the metric and of all it is made of, by id; each is looked at once. Raises MetricCycle."""
+    found: dict[str, Extent] = {}
+    _walk(metric, catalogue, (), found)
+    return found
+
+
+def _walk(metric: Metric, catalogue: Mapping[str, Metric], above: tuple[str, ...], found: dict[str, Extent]) -> Extent:
     if metric.id in above:
         raise MetricCycle((*above[above.index(metric.id) :], metric.id))
-    yield metric.id
-    for part in parts_of(metric):
-        yield from _walk(catalogue[part], catalogue, (*above, metric.id))
+    if metric.id not in found:
+        below = [_walk(catalogue[part], catalogue, (*above, metric.id), found) for part in parts_of(metric)]
+        depth = max((part.depth for part in below), default=0)
+        found[metric.id] = Extent(1 + sum(part.parts for part in below), 1 + depth)
+    return found[metric.id]
 
 
 class MetricCycle(ValueError):

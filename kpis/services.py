@@ -3,19 +3,31 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Mapping
+from contextlib import suppress
 from dataclasses import dataclass
 from datetime import datetime
 from difflib import get_close_matches
+from typing import Final
+
+from django.db import connection
 
 from analytics.cache import DEFINITIONS, drop_after_commit
 from analytics.registry import UnknownName
 from analytics.tenancy import tenant_context
 from kpis import formula
 from kpis.base import Formula, Kind, Metric, Unit, check_id, metrics
-from kpis.catalogue import Catalogue, MetricCycle, closure
+from kpis.catalogue import Catalogue, MetricCycle, closure, extents
 from kpis.models import MetricDefinition
 
 MAX_DEFINITIONS = 500
+MAX_PARTS: Final = 1_000
+MAX_DEPTH: Final = 20
+"""Of a metric with everything it is made of written out: each use of a part is computed, and doubling a part on every
+one of thirty levels would be a billion of them."""
+
+DEFINING: Final = 0x42570003
+"""Marks the advisory lock of a tenant's definitions: what is checked holds until it is saved."""
 
 
 class DefinitionError(ValueError):
@@ -45,6 +57,7 @@ class Definition:
 def metric_define(*, tenant_id: int, definition: Definition, now: datetime) -> MetricDefinition:
     """Make the metric, or change it (its version rises with its formula). Raises DefinitionError."""
     with tenant_context(tenant_id):
+        _one_at_a_time(tenant_id)
         definition_check(tenant_id=tenant_id, definition=definition)
         row = MetricDefinition.objects.select_for_update().filter(tenant_id=tenant_id, metric=definition.metric).first()
         if row is None:
@@ -61,6 +74,7 @@ def metric_define(*, tenant_id: int, definition: Definition, now: datetime) -> M
 def metric_archive(*, tenant_id: int, metric: str) -> None:
     """Take a metric out of use. Raises DefinitionError while another one is made of it."""
     with tenant_context(tenant_id):
+        _one_at_a_time(tenant_id)
         catalogue = Catalogue(tenant_id)
         users = sorted(
             other.id for other in catalogue.own().values() if other.id != metric and metric in closure(other, catalogue)
@@ -85,14 +99,34 @@ def definition_check(*, tenant_id: int, definition: Definition) -> None:
         in_words=definition.formula,
         form=Formula(definition.formula),
     )
+    every = {**{name: catalogue[name] for name in catalogue}, metric.id: metric}
     try:
-        closure(metric, {**{name: catalogue[name] for name in catalogue}, metric.id: metric})
+        _check_extents(metric, every)
     except formula.FormulaError as error:
         raise DefinitionError(error.pointed(), "formula", error.position) from None
     except MetricCycle as error:
         raise DefinitionError(str(error), "formula") from None
     except LookupError as error:
         raise _unknown(error, catalogue, definition) from None
+
+
+def _one_at_a_time(tenant_id: int) -> None:
+    """Two definitions that are fine alone may be made of each other."""
+    with connection.cursor() as cursor:
+        cursor.execute("SELECT pg_advisory_xact_lock(%s, %s)", [DEFINING, tenant_id])
+
+
+def _check_extents(metric: Metric, every: Mapping[str, Metric]) -> None:
+    """Neither the metric nor one that is made of it may grow beyond what can be computed."""
+    found = extents(metric, every)
+    for other in every.values():
+        if other.id not in metrics:
+            with suppress(LookupError, ValueError):  # one that is broken is no reason to refuse this one
+                found |= extents(other, every)
+    for name, extent in found.items():
+        if extent.parts > MAX_PARTS or extent.depth > MAX_DEPTH:
+            told = f"{name} would have {extent.parts:,} parts on {extent.depth} levels with all of them written out"
+            raise DefinitionError(f"{told}; {MAX_PARTS:,} on {MAX_DEPTH} can be computed", "formula")
 
 
 def _check_words(definition: Definition) -> None:

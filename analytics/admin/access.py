@@ -6,6 +6,7 @@ from typing import Any
 
 from django import forms
 from django.contrib import admin, messages
+from django.contrib.auth import get_user_model
 from django.db.models import QuerySet
 from django.http import HttpRequest, HttpResponse
 from django.template.response import TemplateResponse
@@ -13,7 +14,7 @@ from django.utils import timezone
 
 from analytics.access import services
 from analytics.access.roles import EVERY_SCOPE
-from analytics.admin.base import WRITERS, ReadOnlyAdmin, TenantAdmin
+from analytics.admin.base import KEEPERS, WRITERS, ReadOnlyAdmin, TenantAdmin
 from analytics.models import ApiKey, Calendar, EventRetention, Membership, Tenant
 
 
@@ -49,12 +50,45 @@ class CalendarAdmin(ReadOnlyAdmin):
     ordering = ("-version",)
 
 
+class MemberForm(forms.ModelForm):  # type: ignore[type-arg]
+    """A person is named, not chosen from a list: that would show the accounts of every tenant."""
+
+    username = forms.CharField(
+        max_length=150, help_text="The exact name of the account; <code>manage.py create_user</code> makes one."
+    )
+
+    class Meta:
+        model = Membership
+        fields = ("role",)
+
+    def clean_username(self) -> str:
+        name: str = self.cleaned_data["username"]
+        user = get_user_model().objects.filter(username=name).first()
+        if user is None:
+            raise forms.ValidationError("There is no account of that name.")
+        if Membership.objects.filter(user=user).exists():
+            raise forms.ValidationError("This person has a role here already: change that.")
+        self.instance.user = user
+        return name
+
+
 @admin.register(Membership)
 class MembershipAdmin(TenantAdmin):
+    """Who may do what here. Owners alone say so, as they alone hand out keys."""
+
     list_display = ("user", "role", "created_at")
     list_select_related = ("user",)
-    exclude = ("tenant", "created_at")
     readers = WRITERS
+    writers = KEEPERS
+
+    def get_form(self, request: HttpRequest, obj: Any = None, change: bool = False, **kwargs: Any) -> Any:
+        return super().get_form(request, obj, change=change, **(kwargs if change else {**kwargs, "form": MemberForm}))
+
+    def get_fields(self, request: HttpRequest, obj: Any = None) -> tuple[str, ...]:
+        return ("username", "role") if obj is None else ("user", "role")
+
+    def get_readonly_fields(self, request: HttpRequest, obj: Any = None) -> tuple[str, ...]:
+        return () if obj is None else ("user",)
 
 
 class ApiKeyForm(forms.ModelForm):  # type: ignore[type-arg]
@@ -85,6 +119,7 @@ class ApiKeyAdmin(TenantAdmin):
     list_filter = ("kind",)
     ordering = ("-created_at",)
     readers = WRITERS
+    writers = KEEPERS
     actions = ("rotate", "revoke")
 
     @admin.display(description="state")

@@ -9,18 +9,32 @@ from typing import TYPE_CHECKING, Any, ClassVar
 
 from django.contrib import admin
 from django.contrib.admin.views.main import ChangeList
+from django.core.exceptions import ValidationError
 from django.core.paginator import Page, Paginator
 from django.db.models import Model, Q, QuerySet
 from django.http import HttpRequest
+
+from analytics.access.roles import ROLE_SCOPES, Scope
 
 if TYPE_CHECKING:
     Admin = admin.ModelAdmin[Model]
 else:
     Admin = admin.ModelAdmin
 
-WRITERS = frozenset({"owner", "admin"})
-READERS = WRITERS | {"analyst", "viewer"}
 CURSOR = "before"
+
+
+def roles_with(scope: Scope) -> frozenset[str]:
+    """The roles that grant a scope, so that the admin never shows or does what the API refuses."""
+    return frozenset(role for role, scopes in ROLE_SCOPES.items() if scope in scopes)
+
+
+READERS = roles_with(Scope.KPIS_READ)
+EVENT_READERS = roles_with(Scope.EVENTS_READ)
+JOB_READERS = roles_with(Scope.JOBS_READ)
+WRITERS = roles_with(Scope.JOBS_WRITE)
+KEEPERS = roles_with(Scope.ACCESS_WRITE)
+"""Who hands out access."""
 
 
 def role_of(request: HttpRequest) -> str:
@@ -35,11 +49,12 @@ def tenant_id_of(request: HttpRequest) -> int:
 
 
 class TenantAdmin(Admin):
-    """Rights follow from the role in the tenant: owners and admins change, everybody else looks."""
+    """Rights follow from the role in the tenant: `readers` look, `writers` change."""
 
     show_full_result_count = False
     list_per_page = 50
     readers: ClassVar[frozenset[str]] = READERS
+    writers: ClassVar[frozenset[str]] = WRITERS
 
     def has_module_permission(self, request: HttpRequest) -> bool:
         return self.has_view_permission(request)
@@ -51,7 +66,7 @@ class TenantAdmin(Admin):
         return self.has_change_permission(request)
 
     def has_change_permission(self, request: HttpRequest, obj: Any = None) -> bool:
-        return request.user.is_active and role_of(request) in WRITERS
+        return request.user.is_active and role_of(request) in self.writers
 
     def has_delete_permission(self, request: HttpRequest, obj: Any = None) -> bool:
         return self.has_change_permission(request)
@@ -76,7 +91,7 @@ class ReadOnlyAdmin(TenantAdmin):
 
     def may_act(self, request: HttpRequest) -> bool:
         """Whether the person may run this page's actions."""
-        return request.user.is_active and role_of(request) in WRITERS
+        return request.user.is_active and role_of(request) in self.writers
 
 
 class Uncounted(Paginator):  # type: ignore[type-arg]
@@ -96,9 +111,9 @@ class KeysetChangeList(ChangeList):
     time_field = "ts"
     older: str = ""
 
-    def __init__(self, request: HttpRequest, *args: Any, **kwargs: Any) -> None:
-        self.cursor = cursor_read(request.GET.get(CURSOR, ""))
-        super().__init__(request, *args, **kwargs)
+    def __init__(self, request: HttpRequest, model: type[Model], *args: Any, **kwargs: Any) -> None:
+        self.cursor = cursor_read(request.GET.get(CURSOR, ""), model)
+        super().__init__(request, model, *args, **kwargs)
 
     def get_filters_params(self, params: Any = None) -> dict[str, Any]:
         found: dict[str, Any] = super().get_filters_params(params)
@@ -140,13 +155,14 @@ def cursor_write(row: Any, time_field: str) -> str:
     return base64.urlsafe_b64encode(text.encode()).decode().rstrip("=")
 
 
-def cursor_read(text: str) -> tuple[datetime, str] | None:
-    """The inverse of cursor_write; anything else means the first page."""
+def cursor_read(text: str, model: type[Model]) -> tuple[datetime, Any] | None:
+    """The inverse of cursor_write for rows of the model; anything else means the first page."""
     try:
         decoded = base64.urlsafe_b64decode(text + "=" * (-len(text) % 4)).decode()
         at, _, key = decoded.partition("|")
-        return (datetime.fromisoformat(at), key) if key else None
-    except (binascii.Error, ValueError):
+        instant = datetime.fromisoformat(at)
+        return (instant, model._meta.pk.to_python(key)) if key and instant.tzinfo else None
+    except (binascii.Error, ValueError, ValidationError):
         return None
 
 

@@ -11,7 +11,7 @@ from django.template.response import TemplateResponse
 from django.utils import timezone
 
 from analytics import identity, quarantine
-from analytics.admin.base import KeysetAdmin, ReadOnlyAdmin, TenantAdmin, tenant_id_of
+from analytics.admin.base import EVENT_READERS, KeysetAdmin, ReadOnlyAdmin, TenantAdmin, tenant_id_of
 from analytics.contracts import Source
 from analytics.models import Event, EventKey, ExchangeRate, Outbox, OutcomeCount, Quarantine
 
@@ -52,6 +52,7 @@ class TrafficFilter(admin.SimpleListFilter):
 class EventAdmin(KeysetAdmin):
     """Search takes an event name, an object id, or a user's id as the SDK sent it."""
 
+    readers = EVENT_READERS
     list_display = ("ts", "name", "person", "source", "platform", "country", "money", "is_bot")
     list_filter = (SourceFilter, TrafficFilter)
     search_fields = ("name",)
@@ -81,6 +82,7 @@ class EventAdmin(KeysetAdmin):
 
 @admin.register(EventKey)
 class EventKeyAdmin(ReadOnlyAdmin):
+    readers = EVENT_READERS
     list_display = ("key", "event_uuid", "ts")
     search_fields = ("=key",)
 
@@ -91,6 +93,7 @@ class EventKeyAdmin(ReadOnlyAdmin):
 
 @admin.register(OutcomeCount)
 class OutcomeCountAdmin(ReadOnlyAdmin):
+    readers = EVENT_READERS
     list_display = ("hour", "outcome", "reason", "n")
     list_filter = ("outcome",)
     ordering = ("-hour", "outcome")
@@ -98,6 +101,7 @@ class OutcomeCountAdmin(ReadOnlyAdmin):
 
 @admin.register(Quarantine)
 class QuarantineAdmin(KeysetAdmin):
+    readers = EVENT_READERS
     time_field = "received_at"
     list_display = ("received_at", "name", "outcome", "reason", "detail", "state")
     list_filter = ("state", "outcome")
@@ -146,6 +150,7 @@ class ExchangeRateAdmin(TenantAdmin):
 
 @admin.register(Outbox)
 class OutboxAdmin(ReadOnlyAdmin):
+    readers = EVENT_READERS
     list_display = ("id", "destination", "state", "attempts", "next_at", "error")
     list_filter = ("state", "destination")
     ordering = ("-next_at",)

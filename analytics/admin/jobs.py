@@ -14,7 +14,7 @@ from django.utils import timezone
 from django.views.decorators.http import require_http_methods
 
 from analytics import jobs
-from analytics.admin.base import READERS, WRITERS, role_of, tenant_id_of
+from analytics.admin.base import JOB_READERS, WRITERS, role_of, tenant_id_of
 from analytics.models import Job
 
 REFRESH_SECONDS: Final = 3
@@ -46,7 +46,7 @@ def jobs_page(request: HttpRequest) -> HttpResponse:
 
 
 def _rows(request: HttpRequest) -> list[Job]:
-    if role_of(request) not in READERS:
+    if role_of(request) not in JOB_READERS:
         return []
     rows = Job.objects.filter(tenant_id=tenant_id_of(request)).order_by("-created_at", "-id")
     active = list(rows.filter(state__in=jobs.ACTIVE)[:SHOWN])

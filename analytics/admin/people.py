@@ -8,12 +8,13 @@ from django.http import HttpRequest
 from django.utils import timezone
 
 from analytics import identity
-from analytics.admin.base import KeysetAdmin, ReadOnlyAdmin
+from analytics.admin.base import EVENT_READERS, KeysetAdmin, ReadOnlyAdmin
 from analytics.models import Group, Identity, IdentityEdge, Profile, Session, Subject, Suppression
 
 
 @admin.register(Subject)
 class SubjectAdmin(ReadOnlyAdmin):
+    readers = EVENT_READERS
     list_display = ("id", "person_id", "is_identified", "first_seen_at", "erased_at")
     list_filter = ("is_identified",)
     search_fields = ("=id", "=person_id")
@@ -23,6 +24,7 @@ class SubjectAdmin(ReadOnlyAdmin):
 
 @admin.register(Identity)
 class IdentityAdmin(ReadOnlyAdmin):
+    readers = EVENT_READERS
     list_display = ("subject_id", "first_seen_at")
     search_fields = ("=subject_id",)
     exclude = ("sealed_id", "digest")
@@ -31,6 +33,7 @@ class IdentityAdmin(ReadOnlyAdmin):
 
 @admin.register(IdentityEdge)
 class IdentityEdgeAdmin(KeysetAdmin):
+    readers = EVENT_READERS
     list_display = ("ts", "left_subject", "right_subject", "kind", "verdict", "actor", "undone_at")
     list_filter = ("kind", "verdict")
     search_fields = ("=left_subject", "=right_subject")
@@ -56,6 +59,7 @@ class IdentityEdgeAdmin(KeysetAdmin):
 
 @admin.register(Profile)
 class ProfileAdmin(ReadOnlyAdmin):
+    readers = EVENT_READERS
     list_display = ("subject_id", "updated_at")
     search_fields = ("=subject_id",)
     exclude = ("sealed_traits",)
@@ -64,6 +68,7 @@ class ProfileAdmin(ReadOnlyAdmin):
 
 @admin.register(Group)
 class GroupAdmin(ReadOnlyAdmin):
+    readers = EVENT_READERS
     list_display = ("type", "key", "updated_at")
     list_filter = ("type",)
     search_fields = ("key",)
@@ -72,6 +77,7 @@ class GroupAdmin(ReadOnlyAdmin):
 
 @admin.register(Session)
 class SessionAdmin(KeysetAdmin):
+    readers = EVENT_READERS
     time_field = "start"
     list_display = ("start", "end", "person_id", "events", "pageviews", "platform", "country", "channel")
     search_fields = ("=person_id",)
@@ -79,5 +85,6 @@ class SessionAdmin(KeysetAdmin):
 
 @admin.register(Suppression)
 class SuppressionAdmin(ReadOnlyAdmin):
+    readers = EVENT_READERS
     list_display = ("digest", "created_at")
     ordering = ("-created_at",)

@@ -15,7 +15,7 @@ from django.utils import timezone
 from django.views.decorators.http import require_http_methods
 
 from analytics import due, schedules
-from analytics.admin.base import READERS, WRITERS, role_of, tenant_id_of
+from analytics.admin.base import JOB_READERS, WRITERS, role_of, tenant_id_of
 from analytics.registry import UnknownName
 
 
@@ -36,7 +36,7 @@ def scheduler(request: HttpRequest) -> HttpResponse:
         "title": "Scheduler",
         "status": status,
         "entries": entries,
-        "standings": due.standings(tenant_id=tenant_id_of(request), now=now) if role_of(request) in READERS else [],
+        "standings": due.standings(tenant_id=tenant_id_of(request), now=now) if role_of(request) in JOB_READERS else [],
         "may_operate": _may_operate(request),
         "may_change": role_of(request) in WRITERS,
         "now": now,

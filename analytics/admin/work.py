@@ -9,12 +9,13 @@ from django.utils import timezone
 from django.utils.html import format_html
 
 from analytics import jobs
-from analytics.admin.base import ReadOnlyAdmin
+from analytics.admin.base import JOB_READERS, ReadOnlyAdmin
 from analytics.models import DirtyMark, DuePeriod, IdempotentAnswer, Job, ScheduleChoice
 
 
 @admin.register(Job)
 class JobAdmin(ReadOnlyAdmin):
+    readers = JOB_READERS
     list_display = ("created_at", "kind", "state", "progress", "attempts", "run_at", "finished_at", "error")
     list_filter = ("state", "kind")
     ordering = ("-created_at",)
@@ -48,6 +49,7 @@ class JobAdmin(ReadOnlyAdmin):
 
 @admin.register(DuePeriod)
 class DuePeriodAdmin(ReadOnlyAdmin):
+    readers = JOB_READERS
     list_display = ("schedule", "due_at", "state", "job_id")
     list_filter = ("schedule",)
     ordering = ("-due_at",)
@@ -57,6 +59,7 @@ class DuePeriodAdmin(ReadOnlyAdmin):
 class ScheduleChoiceAdmin(ReadOnlyAdmin):
     """What was chosen on the scheduler's page."""
 
+    readers = JOB_READERS
     list_display = ("schedule", "is_paused", "at", "changed_at", "changed_by")
     ordering = ("schedule",)
 
@@ -65,6 +68,7 @@ class ScheduleChoiceAdmin(ReadOnlyAdmin):
 class IdempotentAnswerAdmin(ReadOnlyAdmin):
     """Requests of the last day that act once; their content is sealed."""
 
+    readers = JOB_READERS
     list_display = ("created_at", "actor", "status")
     list_filter = ("status",)
     ordering = ("-created_at",)
@@ -73,5 +77,6 @@ class IdempotentAnswerAdmin(ReadOnlyAdmin):
 
 @admin.register(DirtyMark)
 class DirtyMarkAdmin(ReadOnlyAdmin):
+    readers = JOB_READERS
     list_display = ("created_at", "minute", "subject_id", "reason")
     ordering = ("-id",)

@@ -7,8 +7,11 @@ from typing import Any
 from django.contrib import admin
 from django.http import HttpRequest
 
-from analytics.admin.base import ReadOnlyAdmin
+from analytics.access.roles import Scope
+from analytics.admin.base import ReadOnlyAdmin, role_of, roles_with
 from kpis.models import PeopleSegment
+
+ANALYSTS = roles_with(Scope.KPIS_WRITE)
 
 
 @admin.register(PeopleSegment)
@@ -19,4 +22,4 @@ class PeopleSegmentAdmin(ReadOnlyAdmin):
     ordering = ("name",)
 
     def has_delete_permission(self, request: HttpRequest, obj: Any = None) -> bool:
-        return True
+        return request.user.is_active and role_of(request) in ANALYSTS

@@ -11,7 +11,7 @@ from django.utils import timezone
 from django.utils.html import format_html
 from django.utils.safestring import SafeString
 
-from analytics.admin.base import WRITERS, ReadOnlyAdmin, role_of
+from analytics.admin.base import WRITERS, ReadOnlyAdmin
 from reports.boards.models import Board, ShareLink
 from reports.boards.shares import state_of
 
@@ -28,7 +28,7 @@ class BoardAdmin(ReadOnlyAdmin):
     readers = WRITERS
 
     def has_delete_permission(self, request: HttpRequest, obj: Any = None) -> bool:
-        return request.user.is_active and role_of(request) in WRITERS
+        return self.may_act(request)
 
     @admin.display(description="cards")
     def cards(self, board: Board) -> int:

@@ -30,7 +30,7 @@ from analytics.aggregates import (
 )
 from analytics.columns import Block, Numbers, Rows, Texts
 from kpis.base import Condition, Measure
-from kpis.rollup.cells import Cell, cap
+from kpis.rollup.cells import Cell, cap, new_cell
 from kpis.rollup.keys import COHORTS, KEYS_PER_BUCKET, NONE_KEY, key_hash, stored_dimension
 from kpis.rollup.plan import Plan, Selection
 from kpis.rollup.prices import prices
@@ -106,7 +106,7 @@ class _Grouping:
         width, keys = self._keys(dimension)
         stored = stored_dimension(dimension, self._cohort)
         cells = [
-            Cell(measure.id, stored, keys[number % width], self._edges[number // width], *encoded)
+            new_cell((measure.id, stored, keys[number % width], self._edges[number // width], *encoded))
             for number, encoded in zip(groups.ids.tolist(), self._states(measure, groups), strict=True)
             if encoded[0]
         ]

@@ -14,7 +14,7 @@ from django.db.backends.utils import CursorWrapper
 
 from analytics.contracts import Grain
 from analytics.periods import from_micros, to_micros
-from kpis.rollup.cells import Cell
+from kpis.rollup.cells import Cell, new_cell
 
 STAGE = """
 CREATE TEMPORARY TABLE IF NOT EXISTS bw_bucket_stage (
@@ -47,6 +47,25 @@ SELECT b.measure, b.dimension, b.key, date_part('epoch', b.start)::int8, b.n, b.
   FROM unnest(%(measures)s::text[], %(dimensions)s::text[]) AS pair (measure, dimension)
   JOIN bw_bucket b ON b.tenant_id = %(tenant)s AND b.calendar_id = %(calendar)s AND b.measure = pair.measure
    AND b.dimension = pair.dimension AND b.grain = %(grain)s AND b.start >= %(first)s AND b.start < %(end)s"""
+
+
+LINES_A_WRITE = 5_000
+NULL, HEX = "\\N", "\\\\x"
+ESCAPES = str.maketrans({"\\": "\\\\", "\t": "\\t", "\n": "\\n", "\r": "\\r"})
+
+
+def copy_lines(cells: Sequence[Cell]) -> str:
+    """The rows in COPY's text format: a fifth of the time of `write_row`, which counts for a million of them."""
+    instants = {start: from_micros(start).isoformat() for start in {cell.start for cell in cells}}
+    distinct = {cell.measure for cell in cells} | {cell.dimension for cell in cells} | {cell.key for cell in cells}
+    texts = {text: text.translate(ESCAPES) for text in distinct}
+    return "".join(
+        [
+            f"{texts[measure]}\t{texts[dimension]}\t{texts[key]}\t{instants[start]}\t{n}\t"
+            f"{NULL if total is None else total}\t{NULL if state is None else HEX + state.hex()}\n"
+            for measure, dimension, key, start, n, total, state in cells
+        ]
+    )
 
 
 @dataclass(frozen=True, slots=True)
@@ -89,12 +108,11 @@ class Store:
     def _staged(self, query: str, cells: Sequence[Cell], params: dict[str, Any]) -> None:
         if not cells:
             return
-        instants = {start: from_micros(start) for start in {cell.start for cell in cells}}
         with self._cursor() as cursor:
             cursor.execute(STAGE)
             with cursor.copy(COPY) as copy:
-                for measure, dimension, key, start, n, total, state in cells:
-                    copy.write_row((measure, dimension, key, instants[start], n, total, state))
+                for at in range(0, len(cells), LINES_A_WRITE):
+                    copy.write(copy_lines(cells[at : at + LINES_A_WRITE]))
             cursor.execute(query, params)
             cursor.execute("DELETE FROM bw_bucket_stage")
 
@@ -104,7 +122,9 @@ class Store:
         with self._cursor() as cursor:
             cursor.execute(READ, params | {"first": from_micros(start), "end": from_micros(end)})
             return [
-                Cell(measure, dimension, key, second * 1_000_000, n, total, None if state is None else bytes(state))
+                new_cell(
+                    (measure, dimension, key, second * 1_000_000, n, total, None if state is None else bytes(state))
+                )
                 for measure, dimension, key, second, n, total, state in cursor.fetchall()
             ]
 

@@ -163,3 +163,22 @@ def test_counting_again_writes_nothing(acme: Tenant, globex: Tenant, t0: datetim
     refresh_tenant(acme.pk, now=t0 + LATER + timedelta(hours=1))
     with tenant_context(acme.pk):
         assert set(Bucket.objects.values_list("computed_at", flat=True)) == {t0 + LATER}
+
+
+def test_a_value_is_its_own_bucket_whatever_characters_it_holds(acme: Tenant, globex: Tenant, t0: datetime) -> None:
+    """The signs of COPY (tab, line break, backslash, its word for null) are text like any other."""
+    hostile = ["a\tb", "a\nb", "a\r\nb", "\\N", "\\", "a\\tb", "\\x41", "\\.", "q\"'; --", "ünï 🦄"]
+    for tenant, times in ((acme, 1), (globex, 2)):
+        store(
+            *(
+                event(tenant, "order_completed", t0 + timedelta(minutes=minute), "ann", country=country)
+                for minute in range(times)
+                for country in hostile
+            )
+        )
+        refresh_tenant(tenant.pk, now=t0 + LATER)
+
+    for tenant, times in ((acme, 1), (globex, 2)):
+        for grain in (Grain.HOUR, Grain.DAY):
+            counted = {key: n for _, key, n, _ in rows(tenant, "orders.count", grain, "country")}
+            assert counted == dict.fromkeys(hostile, times)

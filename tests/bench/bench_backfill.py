@@ -7,6 +7,7 @@ from __future__ import annotations
 import argparse
 import json
 import os
+import re
 import sys
 import threading
 import time
@@ -18,6 +19,10 @@ sys.path.insert(0, str(Path(__file__).resolve().parents[2]))
 from tests.bench.stage import prepare
 
 NOW = datetime(2026, 11, 5, tzinfo=UTC)
+
+
+SERVERS = re.compile("postgres|redis|config.embedded")
+"""What runs beside the backfill and is no part of it: the embedded servers and their keeper."""
 
 
 class Memory:
@@ -43,7 +48,7 @@ class Memory:
             total = 0
             for process in [own, *own.children(recursive=True)]:
                 try:
-                    if "postgres" not in process.name() and "redis" not in process.name():
+                    if not SERVERS.search(" ".join(process.cmdline())):
                         total += process.memory_full_info().pss
                 except psutil.Error:
                     continue

@@ -11,10 +11,11 @@ from django.core.wsgi import get_wsgi_application
 
 django_app = get_wsgi_application()
 
-from config.boot import refuse_unbound_roles  # noqa: E402 — models need the apps that the line above has set up
+from config.boot import allow_many_sockets, refuse_unbound_roles  # noqa: E402 — they need the apps of the line above
 from config.port import port  # noqa: E402
 
 refuse_unbound_roles()
+allow_many_sockets()
 application = port(django_app)
 
 # The code and models loaded so far never become garbage, and looking through all of them again took a tenth of a second

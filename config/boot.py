@@ -1,9 +1,10 @@
-"""The product does not run with a database role that could look past row-level security."""
+"""What a web process sees to first: a database role that cannot look past row-level security, and room for sockets."""
 
 from __future__ import annotations
 
 import logging
 import os
+import resource
 import threading
 import time
 from concurrent.futures import ThreadPoolExecutor
@@ -18,6 +19,15 @@ logger = logging.getLogger("bellwether.boot")
 ALIASES: Final = ("default", "ingest", "erasure")
 AGAIN_SECONDS: Final = 2.0
 EX_CONFIG: Final = 78  # sysexits.h
+MOST_FILES: Final = 65_536
+
+
+def allow_many_sockets() -> None:
+    """Raise this process's own limit of open files to what it may have: by default a thousand idle sockets are all."""
+    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    wanted = MOST_FILES if hard == resource.RLIM_INFINITY else min(hard, MOST_FILES)
+    if soft != resource.RLIM_INFINITY and soft < wanted:
+        resource.setrlimit(resource.RLIMIT_NOFILE, (wanted, hard))
 
 
 def refuse_unbound_roles() -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from datetime import UTC, datetime
 
 from django.conf import settings
@@ -13,11 +14,26 @@ from django.template.response import TemplateResponse
 from django.utils import timezone
 from django.views.decorators.http import require_http_methods
 
+from analytics.access.throttles import gcra, login_limits
 from analytics.admin.base import READERS, WRITERS, role_of, tenant_id_of
 from analytics.schedules import may_operate
 from config.queries import slow_queries, slow_queries_forget
 from kpis.quality import quality_read
 from kpis.series import NoCalendar
+from reports.dashboard.problems import problem_page
+
+
+def admin_login(request: HttpRequest) -> HttpResponse:
+    """The admin's own sign-in. Guesses are limited by address and by name, together with those at `/login/`."""
+    if request.method == "POST":
+        decision = gcra().take(login_limits(request, request.POST.get("username", "")))
+        if not decision.is_allowed:
+            seconds = math.ceil(decision.wait)
+            told = f"Too many tries to sign in. Try again in {seconds} seconds."
+            answer = problem_page(request, status=429, title="Wait a moment", message=told)
+            answer["Retry-After"] = str(seconds)
+            return answer
+    return admin.site.login(request)
 
 
 @staff_member_required

@@ -7,14 +7,16 @@ thread.
 from __future__ import annotations
 
 import logging
-from collections.abc import Awaitable, Callable
+from collections.abc import Callable, Sequence
 from typing import Any, Final, cast
+from urllib.parse import quote_from_bytes
 
 from a2wsgi import WSGIMiddleware
 from django.conf import settings
 from django.db import close_old_connections
 from django.utils import timezone
 
+from analytics.access.addresses import Network, is_trusted, networks_parse
 from analytics.access.authentication import key_ring
 from analytics.access.tokens import resolve_jwt
 from analytics.capture.asgi import CaptureApp, route_of
@@ -22,12 +24,17 @@ from analytics.capture.http import Receive, Scope, Send
 from analytics.capture.intake import Intake
 from analytics.capture.watch import watch_of
 from analytics.writer import EventWriter
+from config.patience import Application, Patience
 from config.telemetry import capture_counted, socket_counted
 from reports.live.app import LiveSockets
 
 logger = logging.getLogger("bellwether.web")
-Application = Callable[[Scope, Receive, Send], Awaitable[None]]
 NO_SOCKET: Final = 4404
+VISIBLE: Final = "".join(map(chr, range(33, 127)))
+WAITING_ANSWERS: Final = 256
+"""Pieces of an answer that wait for their client, so that the thread which made them need not."""
+SCHEMES: Final = {b"http": ("http", "ws"), b"https": ("https", "wss"), b"ws": ("http", "ws"), b"wss": ("https", "wss")}
+"""What `X-Forwarded-Proto` may say, and what that is for requests and for sockets."""
 
 
 class OwnWriter:
@@ -61,7 +68,9 @@ class Port:
         live: LiveSockets,
         start: Callable[[], Any],
         stop: Callable[[], None],
+        trusted_proxies: tuple[str, ...] = (),
     ) -> None:
+        self._proxies = networks_parse(trusted_proxies)
         self._capture = capture
         self._django = django_app
         self._live = live
@@ -70,10 +79,12 @@ class Port:
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         kind = scope["type"]
+        if self._proxies and kind != "lifespan":
+            scope["scheme"] = scheme_told(scope, self._proxies)
         if kind == "http":
             found = route_of(scope)
             if found is None:
-                await self._django(scope, receive, send)
+                await self._django(for_wsgi(scope), receive, send)
             else:
                 await self._capture(scope, receive, capture_counted(found.door.name.lower(), send), found)
         elif kind == "websocket":
@@ -103,6 +114,29 @@ class Port:
         except Exception:
             # PostgreSQL may come up after us; until then capture answers 503 and tries again.
             logger.exception("the event writer could not start yet")
+
+
+def scheme_told(scope: Scope, proxies: Sequence[Network]) -> str:
+    """The scheme that the visitor sees: what a proxy of ours says, else that of the connection.
+
+    The server itself is told to believe nobody (`--no-proxy-headers`): it would take every word from this machine for
+    true, also that of a proxy here which hands on what strangers wrote.
+    """
+    own: str = scope.get("scheme", "http")
+    said = [value.strip().lower() for name, value in scope["headers"] if name == b"x-forwarded-proto"]
+    if not said or said[-1] not in SCHEMES or not is_trusted((scope.get("client") or ("",))[0], proxies):
+        return own
+    return SCHEMES[said[-1]][scope["type"] == "websocket"]
+
+
+def for_wsgi(scope: Scope) -> Scope:
+    """The request as WSGI can carry it: there `X_Forwarded_For` passes for `X-Forwarded-For`, and a query is ASCII."""
+    query = scope.get("query_string", b"")
+    return {
+        **scope,
+        "headers": [(name, value) for name, value in scope["headers"] if b"_" not in name],
+        "query_string": query if query.isascii() else quote_from_bytes(query, safe=VISIBLE).encode(),
+    }
 
 
 async def no_socket(_scope: Scope, receive: Receive, send: Send) -> None:
@@ -136,8 +170,14 @@ def port(django_app: Any) -> Port:
                 per_minute=settings.ANALYTICS_BOT_EVENTS_PER_MINUTE, networks_file=settings.ANALYTICS_BOT_NETWORKS
             ),
         ),
-        django_app=cast(Application, WSGIMiddleware(django_app, workers=settings.WEB_THREADS)),
+        django_app=Patience(
+            cast(
+                Application,
+                WSGIMiddleware(django_app, workers=settings.WEB_THREADS, send_queue_size=WAITING_ANSWERS),
+            )
+        ),
         live=LiveSockets(),
         start=writer.get,
         stop=stop,
+        trusted_proxies=tuple(settings.TRUSTED_PROXIES),
     )

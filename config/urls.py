@@ -8,7 +8,7 @@ from drf_spectacular.views import SpectacularAPIView, SpectacularSwaggerSplitVie
 
 from analytics.admin.switch import tenant_switch
 from config.health import metrics
-from config.pages import quality_page, slow_queries_page
+from config.pages import admin_login, quality_page, slow_queries_page
 
 handler400 = "config.problems.bad_request"
 handler403 = "config.problems.permission_denied"
@@ -17,6 +17,7 @@ handler500 = "config.problems.server_error"
 
 urlpatterns = [
     path("", include("reports.urls")),
+    path("admin/login/", admin_login),
     path("admin/tenant/", tenant_switch, name="tenant-choose"),
     path("admin/operation/quality/", quality_page, name="operation-quality"),
     path("admin/operation/slow-queries/", slow_queries_page, name="operation-slow-queries"),

@@ -33,6 +33,12 @@ def client_address(peer: str, forwarded_for: str, trusted: Sequence[Network]) ->
     return str(client)
 
 
+def is_trusted(peer: str, trusted: Sequence[Network]) -> bool:
+    """Whether the peer is one of our proxies, whose words about the client are believed."""
+    address = _address(peer)
+    return address is not None and _trusted(address, trusted)
+
+
 def _trusted(address: Address, networks: Sequence[Network]) -> bool:
     return any(address.version == network.version and address in network for network in networks)
 

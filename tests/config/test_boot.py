@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import resource
 import subprocess
 import sys
 from pathlib import Path
@@ -34,6 +35,25 @@ def test_the_check_command_names_a_role_that_is_not_bound(database_urls: dict[st
     good, bad = check(database_urls), check({**database_urls, "DATABASE_URL": database_urls["DATABASE_OWNER_URL"]})
     assert (good.returncode, bad.returncode) == (0, 1), good.stderr
     assert "analytics.E001" in bad.stderr
+
+
+LIMITED = """
+import resource
+resource.setrlimit(resource.RLIMIT_NOFILE, (256, resource.getrlimit(resource.RLIMIT_NOFILE)[1]))
+import config.asgi
+print(resource.getrlimit(resource.RLIMIT_NOFILE))
+"""
+
+
+def test_a_web_process_takes_all_the_files_it_may_have(database_urls: dict[str, str]) -> None:
+    environment = {**os.environ, **database_urls, "DJANGO_SETTINGS_MODULE": "config.settings"}
+    done = subprocess.run(
+        [sys.executable, "-c", LIMITED], cwd=ROOT, env=environment, capture_output=True, text=True, check=False
+    )
+    hard = resource.getrlimit(resource.RLIMIT_NOFILE)[1]
+    most = boot.MOST_FILES if hard == resource.RLIM_INFINITY else min(hard, boot.MOST_FILES)
+
+    assert done.stdout.strip() == str((most, hard)), done.stderr
 
 
 START_IN_LOOP = "import asyncio\nasync def main():\n    import config.asgi\nasyncio.run(main())"

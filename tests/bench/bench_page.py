@@ -17,7 +17,7 @@ from pathlib import Path
 from typing import Any
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[2]))
-from tests.bench.stocked import END, percentile, stock
+from tests.bench.stocked import END, percentile, stock, stock_by_month
 
 DAYS = 120
 RANGES = 50
@@ -112,9 +112,11 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--events", type=int, default=10_000_000)
     parser.add_argument("--users", type=int, default=500_000)
+    parser.add_argument("--by-month", action="store_true", help="let go of each month's events once they are counted")
     parser.add_argument("--rounds", type=int, default=20, help="of visits in the browser")
     chosen = parser.parse_args()
-    tenant_id = stock(events=chosen.events, users=chosen.users, days=DAYS)
+    stocked = stock_by_month if chosen.by_month else stock
+    tenant_id = stocked(events=chosen.events, users=chosen.users, days=DAYS)
     answers, session = server(tenant_id)
     print(json.dumps({"bench": "page", "events": chosen.events, **answers}), flush=True)
     print(json.dumps({"bench": "page in a browser", **painted(session, chosen.rounds)}), flush=True)

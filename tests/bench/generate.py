@@ -61,9 +61,20 @@ SELECT gen_random_uuid(), %(tenant)s, at, at + interval '1 second', md5(visit::t
 
 
 def generate(
-    *, slug: str, events: int, users: int, days: int, end: date, zone: str = "Europe/Paris", workers: int = 4
+    *,
+    slug: str,
+    events: int,
+    users: int,
+    days: int,
+    end: date,
+    zone: str = "Europe/Paris",
+    workers: int = 4,
+    only: range | None = None,
 ) -> int:
-    """Fill the tenant of that slug (made if it is missing) with about `events` events before `end`; its id."""
+    """Fill the tenant of that slug (made if it is missing) with about `events` events before `end`; its id.
+
+    `only` limits it to some of the days, which are numbered from 0.
+    """
     from django.db import connections
 
     from analytics.access.services import tenant_create
@@ -84,7 +95,8 @@ def generate(
     connections.close_all()
     visits = max(1, events // days // 5)
     with ProcessPoolExecutor(workers) as pool:
-        for future in [pool.submit(_day, tenant_id, first + timedelta(days=n), n, visits, users) for n in range(days)]:
+        numbers = only if only is not None else range(days)
+        for future in [pool.submit(_day, tenant_id, first + timedelta(days=n), n, visits, users) for n in numbers]:
             future.result()
     with connections["owner"].cursor() as cursor:
         cursor.execute("ANALYZE bw_event, bw_subject")

@@ -2,12 +2,15 @@
 
 Blocks of BLOCK consecutive days are drawn, each beginning on the weekday that it fills, so that weeks keep their
 rhythm and neighbouring days their likeness (moving-block bootstrap: Künsch 1989, "The jackknife and the bootstrap for
-general stationary observations", with starts bound to the weekday). Nothing is extrapolated: a metric that grows is
-drawn from days on which it was smaller, and the words say so. Forecasts are the business of `insights`.
+general stationary observations", with starts bound to the weekday). They come out of an urn: a week that was drawn goes
+back with another like it (Pólya's urn, which is Rubin's Bayesian bootstrap, 1981), because a few weeks of the past are
+not all that can happen. Nothing is extrapolated: a metric that grows is drawn from days on which it was smaller, and
+the words say so. Forecasts are the business of `insights`.
 
 People of a period count once in it, so their days do not add up. What adds up is how the count grew: day 20 of a
 period brings those whom its first 19 days did not. Earlier periods of the same length that began on the same weekday
-say how much that was, place by place; blocks of places are drawn, each from a period of its own (`Growths`).
+say how much that was, place by place; blocks of places are drawn, each from a period of its own (`Growths`). Of
+periods that began with more people than others, fewer are left to come: `leaning` says how much fewer.
 
 A quantile does not add up either, but its sketches do: days are drawn with the counts of all their bins (`Bins`).
 """
@@ -31,6 +34,8 @@ MIN_HISTORY = 28
 MIN_PERIODS = 8
 """Of a count of people so many earlier periods are needed; a week apart, so 79 whole days for a month of 30."""
 BOUNDS = (10, 50, 90)
+LEAN = 0.5
+"""How much of the slope from a period's beginning to its growth ahead is believed (`leaning`)."""
 
 Floats = npt.NDArray[np.float64]
 
@@ -45,7 +50,8 @@ WORDS: dict[Method, str] = {
     "last {days} days and added to the level of today.",
     "growth": "How the count grew from this day of a period to its end is drawn {paths} times, in blocks of {block} "
     "days, from {periods} earlier periods of the same length that began on the same weekday within the last {days} "
-    "days; whoever came before in a period is not counted again. No trend is assumed.",
+    "days; whoever came before in a period is not counted again, and where periods that began like this one grew more "
+    "or less than others, half of that is taken over. No trend is assumed.",
     "quantile": "Days are drawn with all their values (sketches of ±1 %), {paths} times in blocks of {block} from the "
     "last {days} days, and put to those of the period so far; the quantile is that of the whole. No trend is assumed.",
     "settled": "Nothing is left to draw: the outcome is known.",
@@ -109,33 +115,68 @@ def settled_chance(is_reached: bool, value: Number) -> Chance:
     return Chance(float(is_reached), 0.0, 0, 0, "settled", WORDS["settled"], value, value, value)
 
 
-def drawn(past: Past, rest: Rest, *, seed: int, paths: int = PATHS, block: int = BLOCK) -> Floats:
-    """(paths, days, columns): values for the days to come. Every possible start of a block is equally likely.
-
-    ValueError when the past has no block that begins on the weekday it has to fill.
+def urn(source: np.random.Generator, balls: int, *, paths: int, draws: int) -> npt.NDArray[np.int64]:
+    """(paths, draws): numbers of balls; each drawn one goes back with another of its number (Blackwell & MacQueen 1973,
+    "Ferguson distributions via Pólya urn schemes"), so that paths differ in what is usual, too.
     """
+    chosen = np.empty((paths, draws), dtype=np.int64)
+    for place in range(draws):
+        ball = source.integers(balls + place, size=paths)
+        again = np.flatnonzero(ball >= balls)
+        chosen[:, place] = ball
+        chosen[again, place] = chosen[again, ball[again] - balls]
+    return chosen
+
+
+def drawn(past: Past, rest: Rest, *, seed: int, paths: int = PATHS) -> Floats:
+    """(paths, days, columns): values for the days to come, in blocks that begin on the weekday that they fill.
+
+    ValueError when the past has no such block.
+    """
+    starts, lengths = _weeks(past, rest)
     source = np.random.Generator(np.random.PCG64(seed))
-    parts = []
-    for at in range(0, rest.days, block):
-        length = min(block, rest.days - at)
-        chosen = source.choice(starts_of(past, rest.weekday + at, length), size=paths)
-        parts.append(past.rows[chosen[:, None] + np.arange(length)[None, :]])
+    chosen = starts[urn(source, len(starts), paths=paths, draws=len(lengths))]
+    parts = [past.rows[chosen[:, n, None] + np.arange(length)[None, :]] for n, length in enumerate(lengths)]
     found = np.concatenate(parts, axis=1) if parts else np.zeros((paths, 0, past.rows.shape[1]))
     if rest.days:
         found[:, 0] = found[:, 0] * rest.first_share
     return found
 
 
-def drawn_growths(growths: Growths, rest: Rest, *, seed: int, paths: int = PATHS, block: int = BLOCK) -> Floats:
+def drawn_growths(growths: Growths, rest: Rest, *, seed: int, paths: int = PATHS) -> Floats:
     """(paths, days, columns): the last `rest.days` places of the periods, each block of them from one drawn period."""
     source = np.random.Generator(np.random.PCG64(seed))
     ahead = growths.rows[:, growths.rows.shape[1] - rest.days :]
     parts = []
-    for at in range(0, rest.days, block):
+    for at in range(0, rest.days, BLOCK):
         chosen = source.integers(growths.periods, size=paths)
-        parts.append(ahead[chosen, at : at + block])
+        parts.append(ahead[chosen, at : at + BLOCK])
     found = np.concatenate(parts, axis=1)
     found[:, 0] = found[:, 0] * rest.first_share
+    return found
+
+
+def leaning(growths: Growths, rest: Rest, so_far: Floats) -> Floats:
+    """By what to multiply the growth ahead, column by column, now that a period has begun with `so_far`.
+
+    Least squares over the earlier periods: growth ahead against growth until here. Half of its slope is taken (a shrunk
+    estimate: James & Stein 1961, "Estimation with quadratic loss"), because half a year holds six months that do not
+    overlap; and no beginning counts as further out than those that were seen.
+    """
+    begun_days = growths.rows.shape[1] - rest.days
+    ahead = growths.rows[:, begun_days:].copy()
+    ahead[:, 0] *= rest.first_share
+    begun = growths.rows[:, :begun_days].sum(axis=1) + growths.rows[:, begun_days] * (1 - rest.first_share)
+    grown = ahead.sum(axis=1)
+    apart = begun - begun.mean(axis=0)
+    slope = _divided((apart * grown).sum(axis=0), (apart**2).sum(axis=0), 0.0)
+    here = np.clip(so_far, begun.min(axis=0), begun.max(axis=0)) - begun.mean(axis=0)
+    usual = grown.mean(axis=0)
+    return np.clip(_divided(usual + LEAN * slope * here, usual, 1.0), 0.0, None)
+
+
+def _divided(over: Floats, under: Floats, otherwise: float) -> Floats:
+    found: Floats = np.divide(over, under, out=np.full(np.shape(over), otherwise), where=under > 0)
     return found
 
 
@@ -176,12 +217,12 @@ def simulate(
     return _ended(draws, wish, value_of, method, words, past.days)
 
 
-def simulate_growth(growths: Growths, rest: Rest, wish: Wish, *, value_of: ValueOf) -> Simulated:
-    """The same for what counts once in a period: the growth from here to its end is drawn."""
+def simulate_growth(growths: Growths, rest: Rest, wish: Wish, *, value_of: ValueOf, so_far: Floats) -> Simulated:
+    """The same for what counts once in a period: the growth from here, where it has `so_far`, to its end is drawn."""
     if growths.periods < MIN_PERIODS:
         return Simulated(no_chance(_too_few(growths), growths.days))
     _must_be_ahead(rest)
-    draws = drawn_growths(growths, rest, seed=wish.seed, paths=wish.paths)
+    draws = drawn_growths(growths, rest, seed=wish.seed, paths=wish.paths) * leaning(growths, rest, so_far)
     words = WORDS["growth"].format(paths=wish.paths, block=BLOCK, days=growths.days, periods=growths.periods)
     return _ended(draws, wish, value_of, "growth", words, growths.days)
 
@@ -194,12 +235,11 @@ def simulate_quantile(bins: Bins, rest: Rest, wish: Wish) -> Simulated:
     source = np.random.Generator(np.random.PCG64(wish.seed))
     before = np.concatenate((np.zeros((1, bins.past.rows.shape[1])), np.cumsum(bins.past.rows, axis=0)))
     counts = np.tile(bins.base.astype(np.float64), (wish.paths, 1))
-    for at in range(0, rest.days, BLOCK):
-        length = min(BLOCK, rest.days - at)
-        chosen = source.choice(starts_of(bins.past, rest.weekday + at, length), size=wish.paths)
-        counts += before[chosen + length] - before[chosen]
-        if at == 0:
-            counts -= bins.past.rows[chosen] * (1 - rest.first_share)
+    starts, lengths = _weeks(bins.past, rest)
+    weeks = starts[urn(source, len(starts), paths=wish.paths, draws=len(lengths))]
+    for place, length in enumerate(lengths):
+        counts += before[weeks[:, place] + length] - before[weeks[:, place]]
+    counts -= bins.past.rows[weeks[:, 0]] * (1 - rest.first_share)
     words = WORDS["quantile"].format(paths=wish.paths, block=BLOCK, days=bins.past.days)
     return Simulated(_chance(quantiles(counts, bins.values, bins.q), wish, "quantile", words, bins.past.days))
 
@@ -221,6 +261,12 @@ def starts_of(past: Past, weekday: int, length: int) -> npt.NDArray[np.int64]:
     if not len(starts):
         raise ValueError(f"a past of {past.days} days has no block of {length} days from that weekday")
     return starts
+
+
+def _weeks(past: Past, rest: Rest) -> tuple[npt.NDArray[np.int64], list[int]]:
+    """Where blocks may start, and how long each block of the rest is: whole weeks, so all begin on one weekday."""
+    lengths = [min(BLOCK, rest.days - at) for at in range(0, rest.days, BLOCK)]
+    return starts_of(past, rest.weekday, lengths[0] if lengths else 1), lengths
 
 
 def _must_be_ahead(rest: Rest) -> None:

@@ -119,7 +119,8 @@ class Paths:
 
         rest = self._rest(is_partial=parts.method in ("sum", "ratio", "growth"))
         if parts.method == "growth":
-            return chances.simulate_growth(self.growths(parts, self.timing.today), rest, quick, value_of=finished)
+            earlier, so_far = self.growths(parts, self.timing.today), self._so_far(parts)
+            return chances.simulate_growth(earlier, rest, quick, value_of=finished, so_far=so_far)
         days, rows = self._rows(parts)
         past = Past(days[0].weekday() if days else 0, rows)
         return chances.simulate(past, rest, quick, method=cast(Drawn, parts.method), value_of=finished)
@@ -145,7 +146,7 @@ class Paths:
         return (days[1:], np.diff(found, axis=0)) if parts.method == "level" else (days, found)
 
     def _value_of(self, parts: Parts) -> chances.ValueOf:
-        timing, reading = self.timing, self.reading
+        timing = self.timing
         if parts.method == "level":
             today = _float(self.of_day(timing.today))
             return lambda sums, days: today + sums[..., 0]
@@ -154,11 +155,16 @@ class Paths:
             known = [value for day in over if (value := self.of_day(day)) is not None]
             total = float(sum(known, Decimal(0)))
             return lambda sums, days: (total + sums[..., 0]) / (len(known) + days)
-        base = np.zeros(len(parts.leaves))
-        if timing.has_begun:
-            base = np.array([_float(leaf.of_range(reading, timing.start, timing.until)) for leaf in parts.leaves])
-        base = np.nan_to_num(base)
+        base = self._so_far(parts)
         return lambda sums, days: parts.combine(base + sums)
+
+    def _so_far(self, parts: Parts) -> Floats:
+        """Each part over what has passed of the period."""
+        if not self.timing.has_begun:
+            return np.zeros(len(parts.leaves))
+        spans = (self.timing.start, self.timing.until)
+        found = np.array([_float(leaf.of_range(self.reading, *spans)) for leaf in parts.leaves], dtype=np.float64)
+        return np.where(np.isfinite(found), found, 0.0)
 
     def _quantile(self, spectrum: Spectrum, wish: Wish) -> Simulated:
         days = self.past_days(self.timing.today)

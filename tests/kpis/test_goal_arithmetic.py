@@ -178,9 +178,11 @@ def chance_of(rest: Rest, target: float, *, base: float = 0, better: Any = "up",
     ("days_left", "target", "exact"),
     [
         (7, 70, 3 / 8),  # the one week that is drawn is one of tens
-        (14, 70, 1 - (5 / 8) ** 2),  # at least one of two
-        (14, 140, (3 / 8) ** 2),  # both
-        (10, 100, (3 / 8) ** 2),  # both, the second cut after three days
+        # Of two weeks the second comes out of an urn with nine: the eight, and once more the one that was drawn.
+        (14, 70, 1 - (5 / 8) * (6 / 9)),  # at least one of two
+        (14, 140, (3 / 8) * (4 / 9)),  # both
+        (10, 100, (3 / 8) * (4 / 9)),  # both, the second cut after three days
+        (21, 210, (3 / 8) * (4 / 9) * (5 / 10)),  # all three
     ],
 )
 def test_a_chance_that_can_be_worked_out_is_met_within_its_error(
@@ -238,7 +240,7 @@ def test_a_ratio_draws_both_of_its_numbers_together() -> None:
         return found
 
     found = simulate(past_of(0, rows), Rest(0, 14), Wish(0.7, "up", 1), method="ratio", value_of=value_of)
-    exact = (5 / 8) ** 2
+    exact = (5 / 8) * (6 / 9)
     assert found.chance.probability is not None
     assert abs(found.chance.probability - exact) < 4 * sqrt(exact * (1 - exact) / PATHS)
     assert (found.chance.low, found.chance.high) == (Decimal("0.5"), Decimal("0.75"))
@@ -320,5 +322,6 @@ def test_every_pair_of_starts_is_possible() -> None:
     counts = {pair: int((found == pair).all(axis=1).sum()) for pair in itertools.product((0.0, 1.0), repeat=2)}
 
     for pair, count in counts.items():
-        exact = float(np.prod([3 / 8 if week else 5 / 8 for week in pair]))
+        first, second = ((3, 5)[week == 0] for week in pair)
+        exact = first / 8 * (second + (pair[0] == pair[1])) / 9
         assert abs(count / PATHS - exact) < 4 * sqrt(exact * (1 - exact) / PATHS)

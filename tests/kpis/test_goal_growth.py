@@ -17,6 +17,7 @@ from kpis.goals.chance import (
     Rest,
     Wish,
     drawn_growths,
+    leaning,
     past_of,
     quantiles,
     simulate_growth,
@@ -27,6 +28,8 @@ from tests.kpis.test_goal_arithmetic import MARCH
 
 # Eight periods of fourteen days: everybody comes in the first week of three of them, in the second of two others.
 FIRST, SECOND = (1, 0, 0, 1, 0, 0, 1, 0), (0, 1, 0, 0, 0, 1, 0, 0)
+# The same second weeks after first weeks that were all alike, so that a beginning tells nothing of the rest.
+EVEN = Growths(np.array([[[0.0]] * 7 + [[10.0 * second]] * 7 for second in SECOND]), 63)
 GROWTHS = Growths(
     np.array([[[10.0 * first]] * 7 + [[10.0 * second]] * 7 for first, second in zip(FIRST, SECOND, strict=True)]), 63
 )
@@ -46,20 +49,63 @@ def counted(base: float) -> Any:
         (7, 70, 0, 2 / 8),  # two of eight second weeks brought anybody
         (7, 100, 30, 2 / 8),
         (7, 101, 30, 0),
-        (14, 70, 0, 1 - (5 / 8) * (6 / 8)),  # either week
-        (14, 140, 0, (3 / 8) * (2 / 8)),  # both, each out of a period of its own
     ],
 )
 def test_the_chance_is_the_share_of_earlier_periods_that_grew_so_much(
     days_left: int, target: float, base: float, exact: float
 ) -> None:
     """Four standard errors."""
-    found = simulate_growth(GROWTHS, Rest(0, days_left), Wish(target, "up", 5), value_of=counted(base)).chance
+    so_far = np.array([float(base)])
+    wish = Wish(target, "up", 5)
+    found = simulate_growth(EVEN, Rest(0, days_left), wish, value_of=counted(base), so_far=so_far).chance
 
     assert found.probability is not None
     assert abs(found.probability - exact) <= 4 * sqrt(exact * (1 - exact) / PATHS)
     assert (found.method, found.paths, found.history_days) == ("growth", PATHS, 63)
     assert "from 8 earlier periods of the same length" in found.words
+
+
+@pytest.mark.parametrize(("target", "exact"), [(70, 1 - (5 / 8) * (6 / 8)), (140, (3 / 8) * (2 / 8))])
+def test_each_week_of_a_period_comes_from_a_period_of_its_own(target: float, exact: float) -> None:
+    """Either week, and both."""
+    wish = Wish(target, "up", 5)
+    found = simulate_growth(GROWTHS, Rest(0, 14), wish, value_of=counted(0), so_far=np.zeros(1)).chance
+
+    assert found.probability is not None
+    assert abs(found.probability - exact) <= 4 * sqrt(exact * (1 - exact) / PATHS)
+
+
+# Eight periods of two days: the first day brings 10, 20 … 80 people, the second as many fewer: 80, 70 … 10.
+FALLING = Growths(np.array([[[10.0 * n], [90.0 - 10 * n]] for n in range(1, 9)]), 63)
+
+
+@pytest.mark.parametrize(
+    ("so_far", "factor"),
+    [
+        (45, 1),  # as usual: 45 are to come
+        (65, (45 - 10) / 45),  # 20 more than usual: the slope is -1, half of it is believed
+        (25, (45 + 10) / 45),
+        (500, (45 - 17.5) / 45),  # no further out than the 80 that were seen
+        (0, (45 + 17.5) / 45),
+    ],
+)
+def test_who_came_early_does_not_come_again(so_far: float, factor: float) -> None:
+    found = leaning(FALLING, Rest(1, 1), np.array([float(so_far)]))
+
+    assert found.tolist() == [pytest.approx(factor)]
+
+
+def test_a_beginning_that_tells_nothing_changes_nothing() -> None:
+    assert leaning(EVEN, Rest(0, 7), np.array([30.0])).tolist() == [1]
+    assert leaning(FALLING, Rest(0, 2), np.zeros(1)).tolist() == [1]  # not begun yet
+
+
+def test_the_part_of_today_that_is_over_belongs_to_the_beginning() -> None:
+    """Half of the first day is over: 5, 10 … 40 came so far; 40 more than the least, 5 + 80 … 40 + 10 are to come."""
+    found = leaning(FALLING, Rest(0, 2, 0.5), np.array([22.5]))
+    assert found.tolist() == [1]
+    # The slope of 85, 80 … 50 on 5, 10 … 40 is -1: 10 above the usual 22.5 take half of 10 off the usual 67.5.
+    assert leaning(FALLING, Rest(0, 2, 0.5), np.array([32.5])).tolist() == [pytest.approx(62.5 / 67.5)]
 
 
 def test_each_place_of_a_period_is_drawn_from_its_own_place() -> None:
@@ -71,8 +117,9 @@ def test_each_place_of_a_period_is_drawn_from_its_own_place() -> None:
 
 
 def test_seven_earlier_periods_are_too_few_and_it_is_said() -> None:
-    few = Growths(GROWTHS.rows[:7], 56)
-    found = simulate_growth(few, Rest(0, 7), Wish(70, "up", 5), value_of=counted(0)).chance
+    few = Growths(EVEN.rows[:7], 56)
+    wish = Wish(70, "up", 5)
+    found = simulate_growth(few, Rest(0, 7), wish, value_of=counted(0), so_far=np.zeros(1)).chance
 
     assert (found.probability, found.method) == (None, "none")
     assert found.words == (
@@ -108,8 +155,8 @@ def climbed(days: np.ndarray[Any, np.dtype[np.bool_]]) -> Floats:
     return found
 
 
-def world(number: int) -> tuple[float, bool]:
-    """What was said of a goal ten days into a period of 28, and whether it was reached.
+def world(number: int) -> tuple[float, float, bool]:
+    """What was said of a goal ten days into a period of 28, what would be without `leaning`, and if it was reached.
 
     The target is where another period of the same people ended, so that every probability turns up.
     """
@@ -121,9 +168,11 @@ def world(number: int) -> tuple[float, bool]:
     truth, target = climbed(days_of(source, habits, LENGTH)), climbed(days_of(source, habits, LENGTH))[-1]
     wish = Wish(float(target), "up", number, paths=500, with_days=False)
     rest = Rest(ELAPSED % 7, LENGTH - ELAPSED)
-    said = simulate_growth(growths, rest, wish, value_of=counted(truth[ELAPSED - 1])).chance.probability
+    here = np.array([truth[ELAPSED - 1]])
+    said = simulate_growth(growths, rest, wish, value_of=counted(here[0]), so_far=here).chance.probability
+    plainly = here[0] + drawn_growths(growths, rest, seed=number, paths=500)[..., 0].sum(axis=1)
     assert said is not None
-    return said, bool(truth[-1] >= target)
+    return said, float(np.mean(plainly >= target)), bool(truth[-1] >= target)
 
 
 def test_of_goals_said_to_have_seventy_percent_about_seventy_are_reached() -> None:
@@ -131,9 +180,11 @@ def test_of_goals_said_to_have_seventy_percent_about_seventy_are_reached() -> No
     found = np.array([world(number) for number in range(800)])
     for low in (0.0, 0.2, 0.4, 0.6, 0.8):
         told = found[(found[:, 0] >= low) & (found[:, 0] < low + 0.2 + (low == 0.8))]
-        said, came = told.mean(axis=0)
+        said, _, came = told.mean(axis=0)
         error = sqrt(said * (1 - said) / len(told))
         assert abs(said - came) < 3 * error + 0.02
+    leaning_score, plain_score = (float(np.mean((found[:, way] - found[:, 2]) ** 2)) for way in (0, 1))
+    assert leaning_score < 0.98 * plain_score  # Brier: the beginning of a period tells something of its rest
 
 
 # --- Quantiles --------------------------------------------------------------------------------------------------------

@@ -19,6 +19,7 @@ import psycopg
 from django.db import connections, transaction
 
 from analytics.answers import answers_mentioning
+from analytics.audit import COMMAND, audit_record
 from analytics.imports import uploads_forget
 from analytics.jobs import enqueue
 from analytics.models import Identity, LakePiece, Quarantine, Subject
@@ -238,6 +239,7 @@ def erase_subject(
     settle_seconds: float = SETTLE_SECONDS,
     using: str = "erasure",
     is_repeated: bool = False,
+    actor: str = COMMAND,
 ) -> Receipt:
     """Erase the person of a distinct id or subject, with all its distinct ids. A dry run tells what it would do.
 
@@ -260,6 +262,8 @@ def erase_subject(
             found: dict[str, int] = changed if isinstance(changed, dict) else {"buckets": changed}
             rows |= {part: rows.get(part, 0) + count for part, count in found.items() if count}
         left = {store: _scan(cursor, statement, parameters) for store, statement in VERIFY}
+        if not is_repeated:
+            _note(tenant_id, traces.subjects, actor, now, using)
         transaction.set_rollback(dry_run, using=using)
     rows["lake"], left["lake"] = _erase_lake(tenant_id, traces.subjects, now, dry_run, using)
     rows["spool"] = 0 if dry_run else _forget_spool(tenant_id, traces.names)
@@ -283,6 +287,12 @@ def erasure_repeat(*, tenant_id: int, subject_id: int) -> None:
     """Have a job erase the person once more, until every part has let go of it."""
     key = f"subject:{subject_id}"
     enqueue(kind=REPEAT, tenant_id=tenant_id, params={"subject_id": subject_id}, dedupe_key=key, max_attempts=20)
+
+
+def _note(tenant_id: int, subjects: list[int], actor: str, now: datetime, using: str) -> None:
+    """Numbers that lead to nobody any more: enough to tell when somebody was forgotten, and on whose word."""
+    what = ", ".join(map(str, subjects))
+    audit_record(tenant_id=tenant_id, actor=actor, action="subject.erased", what=what, at=now, using=using)
 
 
 def _tell(tenant_id: int, subjects: list[int]) -> tuple[str, ...]:

@@ -110,10 +110,12 @@ class Cleaned:
         }
 
 
-def retention_plan(*, tenant_id: int, now: datetime, using: str = "default") -> Cleaned:
-    """What a clean-up would remove; changes nothing. `months` go as a whole if no other tenant keeps them."""
+def retention_plan(*, tenant_id: int, now: datetime, using: str = "default", rule: Rule | None = None) -> Cleaned:
+    """What a clean-up by the rule (the tenant's own) would remove; changes nothing. `months` go as a whole if no other
+    tenant keeps them.
+    """
     with tenant_context(tenant_id, using=using), connections[using].cursor() as cursor:
-        rule = rule_read(tenant_id, using=using)
+        rule = rule or rule_read(tenant_id, using=using)
         calendar = calendar_live(tenant_id, using=using)
         floors = floors_read(tenant_id, using=using).risen(floors_due(rule, calendar, now))
         parameters: dict[str, Any] = {"tenant": tenant_id, "gone": floors.gone_before}

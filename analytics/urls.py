@@ -4,12 +4,14 @@ from __future__ import annotations
 
 from django.urls import path
 
-from analytics.views import access, cache, events, imports, jobs, people
+from analytics.views import access, cache, events, imports, jobs, people, retention
 
 urlpatterns = [
     path("auth/token/", access.TokenView.as_view(), name="token"),
     path("auth/token/refresh/", access.TokenRefreshView.as_view(), name="token-refresh"),
     path("tenant/", access.TenantDetailView.as_view(), name="tenant"),
+    path("tenant/retention/", retention.RetentionView.as_view(), name="retention"),
+    path("audit/", retention.AuditView.as_view(), name="audit"),
     path("members/", access.MembersView.as_view(), name="members"),
     path("keys/", access.KeysView.as_view(), name="keys"),
     path("keys/<uuid:key_id>/", access.KeyView.as_view(), name="key"),

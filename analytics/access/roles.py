@@ -23,6 +23,7 @@ class Scope(StrEnum):
     QUARANTINE_READ = "quarantine:read"
     QUARANTINE_WRITE = "quarantine:write"
     SUBJECTS_WRITE = "subjects:write"
+    SETTINGS_WRITE = "settings:write"
     ACCESS_READ = "access:read"
     ACCESS_WRITE = "access:write"
 

@@ -16,6 +16,7 @@ from django.utils import timezone
 
 from analytics.access.keys import TOUCH, token_digest, token_mint, token_prefix
 from analytics.access.roles import EVERY_SCOPE, PUBLISHABLE_SCOPES, SECRET_SCOPES
+from analytics.audit import COMMAND, actor_of, audit_record
 from analytics.models import ApiKey, Membership, Tenant
 from analytics.tenancy import tenant_context
 
@@ -45,7 +46,7 @@ def tenant_create(*, slug: str, name: str, zone: str, base_currency: str, week_s
         return Tenant.objects.get(pk=tenant_id)
 
 
-def membership_set(*, tenant_id: int, user: AbstractBaseUser, role: str) -> Membership:
+def membership_set(*, tenant_id: int, user: AbstractBaseUser, role: str, actor: str = COMMAND) -> Membership:
     """Give a person a role in a tenant, or change it."""
     if role not in Membership.Role.values:
         raise AccessError("role", f"Unknown role {role!r}: choose one of {', '.join(Membership.Role.values)}.")
@@ -53,13 +54,16 @@ def membership_set(*, tenant_id: int, user: AbstractBaseUser, role: str) -> Memb
         membership, _ = Membership.objects.update_or_create(
             tenant_id=tenant_id, user_id=user.pk, defaults={"role": role}
         )
+        _note(tenant_id, actor, "member.set", f"user:{user.pk}", role=role)
     return membership
 
 
-def membership_remove(*, tenant_id: int, user: AbstractBaseUser) -> bool:
+def membership_remove(*, tenant_id: int, user: AbstractBaseUser, actor: str = COMMAND) -> bool:
     """Take a person out of a tenant; False when they were not in it."""
     with tenant_context(tenant_id):
         deleted, _ = Membership.objects.filter(tenant_id=tenant_id, user_id=user.pk).delete()
+        if deleted:
+            _note(tenant_id, actor, "member.removed", f"user:{user.pk}")
     return deleted > 0
 
 
@@ -80,6 +84,7 @@ def api_key_create(
     """
     granted = _granted(kind, scopes)
     token = token_mint(kind)
+    user_id = created_by.pk if created_by is not None else created_by_id
     with tenant_context(tenant_id):
         key = ApiKey.objects.create(
             tenant_id=tenant_id,
@@ -89,9 +94,11 @@ def api_key_create(
             digest=token_digest(token),
             scopes=sorted(granted),
             expires_at=expires_at,
-            created_by_id=created_by.pk if created_by is not None else created_by_id,
+            created_by_id=user_id,
             rotated_from=rotated_from,
         )
+        before = {"rotated_from": rotated_from.prefix} if rotated_from is not None else {}
+        _note(tenant_id, actor_of(user_id), "key.added", key.prefix, name=key.name, scopes=key.scopes, **before)
     return key, token
 
 
@@ -123,18 +130,25 @@ def api_key_rotate(
     return new, token
 
 
-def api_key_revoke(*, tenant_id: int, key_id: UUID, now: datetime) -> bool:
+def api_key_revoke(*, tenant_id: int, key_id: UUID, now: datetime, actor: str = COMMAND) -> bool:
     """End a key; False when there is no such live key. Every process follows within five seconds."""
     with tenant_context(tenant_id):
-        return bool(
-            ApiKey.objects.filter(pk=key_id, tenant_id=tenant_id, revoked_at__isnull=True).update(revoked_at=now)
-        )
+        live = ApiKey.objects.filter(pk=key_id, tenant_id=tenant_id, revoked_at__isnull=True)
+        prefix = live.values_list("prefix", flat=True).first()
+        is_ended = bool(live.update(revoked_at=now))
+        if is_ended:
+            _note(tenant_id, actor, "key.revoked", prefix or "")
+    return is_ended
 
 
 def api_keys_touch(key_ids: Sequence[UUID]) -> None:
     """Note that keys were used just now."""
     with connections["default"].cursor() as cursor:
         cursor.execute(TOUCH, [list(key_ids), timezone.now()])
+
+
+def _note(tenant_id: int, actor: str, action: str, what: str, **detail: Any) -> None:
+    audit_record(tenant_id=tenant_id, actor=actor, action=action, what=what, detail=detail, at=timezone.now())
 
 
 def _life_again(old: ApiKey, now: datetime) -> datetime | None:

@@ -14,14 +14,16 @@ from django.utils import timezone
 
 from analytics.access import services
 from analytics.access.roles import EVERY_SCOPE
-from analytics.admin.base import KEEPERS, WRITERS, ReadOnlyAdmin, TenantAdmin
-from analytics.models import ApiKey, Calendar, EventRetention, Membership, Tenant
+from analytics.admin.base import KEEPERS, WRITERS, AuditedAdmin, KeysetAdmin, ReadOnlyAdmin, TenantAdmin
+from analytics.audit import actor_of
+from analytics.models import ApiKey, AuditEntry, Calendar, EventRetention, Membership, Tenant
 
 
 @admin.register(Tenant)
-class TenantRowAdmin(TenantAdmin):
+class TenantRowAdmin(AuditedAdmin):
     """The chosen tenant. Its zone, week and currency are changed by a new calendar version, not here."""
 
+    audited = "tenant"
     list_display = ("slug", "name", "zone", "base_currency")
     readonly_fields = (
         "slug", "zone", "base_currency", "week_start", "created_at", "events_gone_before", "events_kept_from",
@@ -35,9 +37,10 @@ class TenantRowAdmin(TenantAdmin):
 
 
 @admin.register(EventRetention)
-class EventRetentionAdmin(TenantAdmin):
+class EventRetentionAdmin(AuditedAdmin):
     """Events that go sooner than the others, from the next clean-up on (Sunday 03:00, or `manage.py retention`)."""
 
+    audited = "retention"
     list_display = ("name", "days", "gone_before")
     ordering = ("name",)
     exclude = ("tenant",)
@@ -73,9 +76,11 @@ class MemberForm(forms.ModelForm):  # type: ignore[type-arg]
 
 
 @admin.register(Membership)
-class MembershipAdmin(TenantAdmin):
+class MembershipAdmin(AuditedAdmin):
     """Who may do what here. Owners alone say so, as they alone hand out keys."""
 
+    audited = "member"
+    untold = ("username",)
     list_display = ("user", "role", "created_at")
     list_select_related = ("user",)
     readers = WRITERS
@@ -89,6 +94,17 @@ class MembershipAdmin(TenantAdmin):
 
     def get_readonly_fields(self, request: HttpRequest, obj: Any = None) -> tuple[str, ...]:
         return () if obj is None else ("user",)
+
+
+@admin.register(AuditEntry)
+class AuditEntryAdmin(KeysetAdmin):
+    """Who changed access, settings and people. Nothing here can be changed, not even by the database's own role."""
+
+    time_field = "at"
+    readers = WRITERS
+    list_display = ("at", "actor", "action", "what", "detail")
+    list_filter = ("action",)
+    search_fields = ("=actor", "=what")
 
 
 class ApiKeyForm(forms.ModelForm):  # type: ignore[type-arg]
@@ -163,7 +179,10 @@ class ApiKeyAdmin(TenantAdmin):
     @admin.action(description="Revoke", permissions=["add"])
     def revoke(self, request: HttpRequest, queryset: QuerySet[ApiKey]) -> None:
         now = timezone.now()
-        ended = [services.api_key_revoke(tenant_id=key.tenant_id, key_id=key.id, now=now) for key in queryset]
+        actor = actor_of(request.user.pk)
+        ended = [
+            services.api_key_revoke(tenant_id=key.tenant_id, key_id=key.id, now=now, actor=actor) for key in queryset
+        ]
         messages.success(request, f"Revoked {sum(ended)} keys. Every process follows within five seconds.")
 
     def _show(self, request: HttpRequest, pairs: list[tuple[ApiKey, str]]) -> HttpResponse:

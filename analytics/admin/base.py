@@ -13,8 +13,10 @@ from django.core.exceptions import ValidationError
 from django.core.paginator import Page, Paginator
 from django.db.models import Model, Q, QuerySet
 from django.http import HttpRequest
+from django.utils import timezone
 
 from analytics.access.roles import ROLE_SCOPES, Scope
+from analytics.audit import actor_of, audit_record
 
 if TYPE_CHECKING:
     Admin = admin.ModelAdmin[Model]
@@ -75,6 +77,49 @@ class TenantAdmin(Admin):
         if getattr(obj, "tenant_id", 0) is None:
             obj.tenant_id = request.tenant.id  # type: ignore[attr-defined]
         super().save_model(request, obj, form, change)
+
+
+class AuditedAdmin(TenantAdmin):
+    """A page whose changes are written down: `audited` is what they are of, as `member` in `member.added`, `untold` are
+    fields that are personal.
+    """
+
+    audited: ClassVar[str] = ""
+    untold: ClassVar[tuple[str, ...]] = ()
+
+    def save_model(self, request: HttpRequest, obj: Any, form: Any, change: bool) -> None:
+        super().save_model(request, obj, form, change)
+        before = form.initial if change else {}
+        told = [name for name in form.changed_data if name not in self.untold]
+        pairs = {name: [_plain(before.get(name)), _plain(form.cleaned_data[name])] for name in told}
+        detail = {name: pair for name, pair in pairs.items() if pair[0] != pair[1]}
+        self._note(request, "changed" if change else "added", obj, detail)
+
+    def delete_model(self, request: HttpRequest, obj: Any) -> None:
+        self._note(request, "removed", obj)
+        super().delete_model(request, obj)
+
+    def delete_queryset(self, request: HttpRequest, queryset: QuerySet[Any]) -> None:
+        for row in queryset:
+            self._note(request, "removed", row)
+        super().delete_queryset(request, queryset)
+
+    def _note(self, request: HttpRequest, verb: str, row: Any, detail: dict[str, Any] | None = None) -> None:
+        audit_record(
+            tenant_id=tenant_id_of(request),
+            actor=actor_of(request.user.pk),
+            action=f"{self.audited}.{verb}",
+            what=str(row),
+            detail=detail,
+            at=timezone.now(),
+        )
+
+
+def _plain(value: Any) -> Any:
+    """A value of a form as JSON has it; rows by their number."""
+    if isinstance(value, Model):
+        return value.pk
+    return value if isinstance(value, int | float | str | bool | None) else str(value)
 
 
 class ReadOnlyAdmin(TenantAdmin):

@@ -1,6 +1,7 @@
 """The tables of what is recorded, by theme. Import models from here."""
 
 from analytics.models.answers import IdempotentAnswer
+from analytics.models.audit import AuditEntry
 from analytics.models.events import Event, EventKey, ExchangeRate, Outbox, OutcomeCount, Quarantine
 from analytics.models.lake import LakeMark, LakePiece
 from analytics.models.people import Group, Identity, IdentityEdge, Profile, Session, Subject, Suppression
@@ -9,6 +10,7 @@ from analytics.models.work import DirtyMark, DuePeriod, Job, ScheduleChoice
 
 __all__ = [
     "ApiKey",
+    "AuditEntry",
     "Calendar",
     "DirtyMark",
     "DuePeriod",

@@ -34,14 +34,14 @@ class MergeSerializer(serializers.Serializer[Any]):
 
     distinct_id = serializers.CharField(max_length=400)
     other = serializers.CharField(max_length=400)
-    reason = serializers.CharField(max_length=400, required=False, default="")
+    reason = serializers.CharField(max_length=400, required=False, default="", allow_blank=True)
 
 
 class UnmergeSerializer(serializers.Serializer[Any]):
     """Take back one merge, by the id of its edge."""
 
     edge = serializers.UUIDField()
-    reason = serializers.CharField(max_length=400, required=False, default="")
+    reason = serializers.CharField(max_length=400, required=False, default="", allow_blank=True)
 
 
 class PersonSerializer(serializers.Serializer[Any]):

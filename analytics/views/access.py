@@ -34,7 +34,12 @@ class TokenView(APIView):
     permission_classes = []
     throttle_classes = [LoginThrottle]
 
-    @extend_schema(request=serializers.LoginSerializer, responses=serializers.TokensSerializer, auth=[])
+    @extend_schema(
+        request=serializers.LoginSerializer,
+        responses=serializers.TokensSerializer,
+        auth=[],
+        operation_id="token_create",
+    )
     def post(self, request: Request) -> Response:
         """An access and a refresh token for one tenant of the person."""
         login = body(serializers.LoginSerializer, request.data)
@@ -54,7 +59,12 @@ class TokenRefreshView(TokenView):
 
     throttle_classes = [RenewalThrottle]
 
-    @extend_schema(request=serializers.RefreshSerializer, responses=serializers.AccessTokenSerializer, auth=[])
+    @extend_schema(
+        request=serializers.RefreshSerializer,
+        responses=serializers.AccessTokenSerializer,
+        auth=[],
+        operation_id="token_refresh",
+    )
     def post(self, request: Request) -> Response:
         """A new access token, as long as the account and its membership are unchanged."""
         access = access_renew(body(serializers.RefreshSerializer, request.data)["refresh"])
@@ -68,7 +78,7 @@ class TenantDetailView(TenantView):
 
     scopes: ClassVar = {"read": Scope.KPIS_READ}
 
-    @extend_schema(responses=serializers.TenantSerializer)
+    @extend_schema(responses=serializers.TenantSerializer, operation_id="tenant_read")
     def get(self, request: Request) -> Response:
         """How this tenant cuts time and counts money."""
         return Response(serializers.TenantSerializer(Tenant.objects.get(pk=self.tenant.id)).data)
@@ -83,7 +93,7 @@ class MembersView(TenantView):
     def get(self, request: Request) -> Response:
         """Everybody with a role here."""
         members = Membership.objects.filter(tenant_id=self.tenant.id).select_related("user").order_by("user__username")
-        return paged(self, request, members, serializers.MembershipSerializer)
+        return paged(request, members, serializers.MembershipSerializer)
 
 
 class KeysView(TenantView):
@@ -95,9 +105,13 @@ class KeysView(TenantView):
     def get(self, request: Request) -> Response:
         """All keys, newest first, without their secrets."""
         keys = ApiKey.objects.filter(tenant_id=self.tenant.id).order_by("-created_at", "-id")
-        return paged(self, request, keys, serializers.ApiKeySerializer)
+        return paged(request, keys, serializers.ApiKeySerializer)
 
-    @extend_schema(request=serializers.ApiKeyRequestSerializer, responses={201: serializers.NewApiKeySerializer})
+    @extend_schema(
+        request=serializers.ApiKeyRequestSerializer,
+        responses={201: serializers.NewApiKeySerializer},
+        operation_id="keys_create",
+    )
     def post(self, request: Request) -> Response:
         """A new key; its token is in this answer and never again."""
         wanted = body(serializers.ApiKeyRequestSerializer, request.data)
@@ -115,16 +129,17 @@ class KeyView(TenantView):
 
     scopes: ClassVar = {"read": Scope.ACCESS_READ, "write": Scope.ACCESS_WRITE}
 
-    @extend_schema(responses=serializers.ApiKeySerializer)
+    @extend_schema(responses=serializers.ApiKeySerializer, operation_id="keys_read")
     def get(self, request: Request, key_id: UUID) -> Response:
         """The key, without its secret."""
         return Response(serializers.ApiKeySerializer(_key(self.tenant.id, key_id)).data)
 
-    @extend_schema(responses={204: None})
+    @extend_schema(responses={204: None}, operation_id="keys_revoke")
     def delete(self, request: Request, key_id: UUID) -> Response:
         """Revoke the key: within five seconds no process takes it any more."""
         _key(self.tenant.id, key_id)
-        services.api_key_revoke(tenant_id=self.tenant.id, key_id=key_id, now=timezone.now())
+        actor = self.credential.actor
+        services.api_key_revoke(tenant_id=self.tenant.id, key_id=key_id, now=timezone.now(), actor=actor)
         return Response(status=status.HTTP_204_NO_CONTENT)
 
 
@@ -133,7 +148,7 @@ class KeyRotateView(TenantView):
 
     scopes: ClassVar = {"write": Scope.ACCESS_WRITE}
 
-    @extend_schema(request=None, responses={201: serializers.NewApiKeySerializer})
+    @extend_schema(request=None, responses={201: serializers.NewApiKeySerializer}, operation_id="keys_rotate")
     def post(self, request: Request, key_id: UUID) -> Response:
         """A successor with the same rights; the old key works on for 24 hours."""
         _key(self.tenant.id, key_id)

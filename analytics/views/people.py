@@ -23,7 +23,7 @@ class IdentitiesView(TenantView):
     scopes: ClassVar = {"read": Scope.SUBJECTS_WRITE}
 
     @extend_schema(
-        parameters=[OpenApiParameter("distinct_id", required=True)],
+        parameters=[OpenApiParameter("distinct_id", required=True, description="An id of the person, as you sent it.")],
         responses=serializers.PersonSerializer,
         operation_id="identities_read",
     )
@@ -53,7 +53,11 @@ class MergeView(TenantView):
 
     scopes: ClassVar = {"write": Scope.SUBJECTS_WRITE}
 
-    @extend_schema(request=serializers.MergeSerializer, responses={201: serializers.EdgeSerializer})
+    @extend_schema(
+        request=serializers.MergeSerializer,
+        responses={201: serializers.EdgeSerializer},
+        operation_id="identities_merge",
+    )
     def post(self, request: Request) -> Response:
         """Say that two distinct ids are one person. The days of both are counted again; `unmerge/` undoes it."""
         wanted = filters.body(serializers.MergeSerializer, request.data)
@@ -82,7 +86,11 @@ class UnmergeView(TenantView):
 
     scopes: ClassVar = {"write": Scope.SUBJECTS_WRITE}
 
-    @extend_schema(request=serializers.UnmergeSerializer, responses=serializers.EdgeSerializer)
+    @extend_schema(
+        request=serializers.UnmergeSerializer,
+        responses=serializers.EdgeSerializer,
+        operation_id="identities_unmerge",
+    )
     def post(self, request: Request) -> Response:
         """Undo one claim by the id of its edge, whoever made it."""
         wanted = filters.body(serializers.UnmergeSerializer, request.data)
@@ -105,13 +113,21 @@ class EraseView(TenantView):
     scopes: ClassVar = {"write": Scope.SUBJECTS_WRITE}
     is_atomic: ClassVar = False  # it waits until every transaction that could miss it has ended, this one too
 
-    @extend_schema(request=serializers.EraseSerializer, responses=serializers.ReceiptSerializer)
+    @extend_schema(
+        request=serializers.EraseSerializer,
+        responses=serializers.ReceiptSerializer,
+        operation_id="subjects_erase",
+    )
     def post(self, request: Request, subject: int) -> Response:
         """Erase the person of a subject from every store, with all its ids; its late events are refused from now on."""
         wanted = filters.body(serializers.EraseSerializer, request.data)
         self._must_exist(subject)
         receipt = erase_subject(
-            tenant_id=self.tenant.id, subject_id=subject, now=timezone.now(), dry_run=wanted["dry_run"]
+            tenant_id=self.tenant.id,
+            subject_id=subject,
+            now=timezone.now(),
+            dry_run=wanted["dry_run"],
+            actor=self.credential.actor,
         )
         return Response(_shown(receipt.as_dict()))
 

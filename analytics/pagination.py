@@ -13,16 +13,16 @@ from urllib.parse import urlencode
 
 from django.db.models import Model, Q, QuerySet
 from drf_spectacular.utils import OpenApiParameter
-from rest_framework.pagination import LimitOffsetPagination
 from rest_framework.request import Request
 from rest_framework.response import Response
-from rest_framework.views import APIView
+from rest_framework.utils.urls import remove_query_param, replace_query_param
 
 from analytics.filters import Parameters, number_parameter, refuse
 from analytics.periods import from_micros, to_micros
 
 DEFAULT_LIMIT: Final = 100
 MAX_LIMIT: Final = 1000
+MOST_ROWS: Final = 10_000_000
 
 COUNTED: Final = [
     OpenApiParameter("limit", int, description="Rows of a page: 1 to 1000, 100 when left out."),
@@ -84,17 +84,46 @@ def _decode(text: str) -> tuple[datetime, uuid.UUID]:
         refuse("cursor", "invalid_cursor", "Take the cursor from `next` of the page before, or leave it out.")
 
 
-class CountedPages(LimitOffsetPagination):
-    """Paging of short lists, with their count: `limit` (100, at most 1000) and `offset`."""
+@dataclass(frozen=True, slots=True)
+class Window:
+    """The rows of a list with a count that are asked for, and where the list lies."""
 
-    default_limit = DEFAULT_LIMIT
-    max_limit = MAX_LIMIT
+    address: str
+    limit: int
+    offset: int
+
+    def of(self, rows: Sequence[Any] | QuerySet[Any]) -> Any:
+        """Those of all rows."""
+        return rows[self.offset : self.offset + self.limit]
+
+    def holds(self, count: int) -> bool:
+        """Whether a list of so many rows is on this page as a whole."""
+        return not self.offset and count <= self.limit
+
+    def body(self, count: int, results: Any) -> dict[str, Any]:
+        """The answer around serialised rows."""
+        after, before = self.offset + self.limit, max(self.offset - self.limit, 0)
+        return {
+            "count": count,
+            "next": self._at(after) if after < count else None,
+            "previous": self._at(before) if self.offset else None,
+            "results": results,
+        }
+
+    def _at(self, offset: int) -> str:
+        address = replace_query_param(self.address, "limit", self.limit)
+        return replace_query_param(address, "offset", offset) if offset else remove_query_param(address, "offset")
 
 
-def paged(view: APIView, request: Request, queryset: QuerySet[Any], serializer: Any) -> Response:
+def window_of(request: Request, *, default: int = DEFAULT_LIMIT) -> Window:
+    """`limit` and `offset` of a list with a count."""
+    limit = number_parameter(request.query_params, "limit", default=default, most=MAX_LIMIT)
+    offset = number_parameter(request.query_params, "offset", default=0, least=0, most=MOST_ROWS)
+    return Window(request.build_absolute_uri(), limit, offset)
+
+
+def paged(request: Request, queryset: QuerySet[Any], serializer: Any) -> Response:
     """A page of a short list, with its count."""
-    number_parameter(request.query_params, "limit", default=DEFAULT_LIMIT, most=MAX_LIMIT)
-    number_parameter(request.query_params, "offset", default=0, least=0, most=1_000_000)
-    pages = CountedPages()
-    rows = pages.paginate_queryset(queryset, request, view=view)
-    return pages.get_paginated_response(serializer(rows, many=True).data)
+    window, count = window_of(request), queryset.count()
+    rows = window.of(queryset) if count > window.offset else ()
+    return Response(window.body(count, serializer(rows, many=True).data))

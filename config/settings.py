@@ -204,7 +204,7 @@ REST_FRAMEWORK: dict[str, Any] = {
     "DEFAULT_PERMISSION_CLASSES": ["analytics.access.permissions.TenantPermission"],
     "DEFAULT_RENDERER_CLASSES": ["rest_framework.renderers.JSONRenderer"],
     "DEFAULT_PARSER_CLASSES": ["analytics.access.parsers.StrictJSONParser"],
-    "DEFAULT_SCHEMA_CLASS": "drf_spectacular.openapi.AutoSchema",
+    "DEFAULT_SCHEMA_CLASS": "config.api_schema.Operation",
     "DEFAULT_FILTER_BACKENDS": ["django_filters.rest_framework.DjangoFilterBackend"],
     "DEFAULT_THROTTLE_CLASSES": ["analytics.access.throttles.TenantThrottle"],
     "EXCEPTION_HANDLER": "config.problems.problem_response",
@@ -222,8 +222,7 @@ SIMPLE_JWT: dict[str, Any] = {
 }
 SPECTACULAR_SETTINGS: dict[str, Any] = {
     "TITLE": "Bellwether",
-    "DESCRIPTION": "Business analytics that a team runs itself.",
-    "VERSION": "v1",
+    "VERSION": "v1",  # of the paths; its words, areas and examples are in config/api_words.py and api_examples.py
     "OAS_VERSION": "3.1.0",
     "SERVE_INCLUDE_SCHEMA": False,
     "SWAGGER_UI_DIST": "SIDECAR",
@@ -233,9 +232,18 @@ SPECTACULAR_SETTINGS: dict[str, Any] = {
     "SERVE_AUTHENTICATION": [],  # the description of the API is no secret
     "POSTPROCESSING_HOOKS": [
         "drf_spectacular.hooks.postprocess_schema_enums",
-        "config.api_schema.describe_problems",
+        "config.api_schema.describe_api",
         "config.api_schema.describe_keys",
+        "config.api_schema.describe_examples",
+        "config.api_schema.describe_problems",
     ],
+    "SWAGGER_UI_SETTINGS": {
+        "deepLinking": True,
+        "docExpansion": "none",
+        "filter": True,
+        "persistAuthorization": True,
+        "tryItOutEnabled": True,
+    },
     "ENUM_NAME_OVERRIDES": {
         "MetricKindEnum": [("kpi", "kpi"), ("kri", "kri"), ("kr", "kr")],
         "ApiKeyKindEnum": "analytics.models.tenants.ApiKey.Kind",

@@ -7,6 +7,7 @@ from django.urls import include, path
 from drf_spectacular.views import SpectacularAPIView, SpectacularSwaggerSplitView
 
 from analytics.admin.switch import tenant_switch
+from config.api_root import RootView
 from config.health import metrics
 from config.pages import admin_login, quality_page, slow_queries_page
 
@@ -25,6 +26,7 @@ urlpatterns = [
     path("admin/", admin.site.urls),
     path("health/", include("config.health")),
     path("metrics", metrics, name="metrics"),
+    path("api/v1/", RootView.as_view(), name="root"),
     path("api/v1/", include("analytics.urls")),
     path("api/v1/", include("kpis.urls")),
     path("api/v1/", include("insights.urls")),

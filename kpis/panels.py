@@ -19,6 +19,8 @@ from kpis.contracts import Series, plain, written
 from kpis.parameters import Ask
 from kpis.selectors import MetricInfo, metric_info
 from kpis.series import QuestionError, metric_series, metrics_series
+from kpis.series.question import TOTAL
+from kpis.stamps import stamp_of
 
 WEEKDAYS = 7
 HOURS = 24
@@ -85,11 +87,13 @@ def metric_plain(info: MetricInfo) -> dict[str, Any]:
 def catalogue_plain(
     tenant: TenantInfo, chosen: Sequence[MetricInfo], ask: Ask, *, with_values: bool = True
 ) -> dict[str, Any]:
-    """The metrics with their values over the question's range."""
+    """The metrics with their values over the question's range, and their points when it has a granularity."""
     found = _totals(tenant, [info.metric.id for info in chosen], ask) if with_values else {}
     return {
         **_range(ask, tenant),
-        "data_through": next((series.data_through.isoformat() for series in found.values()), None),
+        "granularity": ask.grain,
+        "computed_at": ask.now.isoformat(),
+        **(stamp_of(found.values()) if found else {"data_through": None}),
         "results": [{**metric_plain(info), **_value(found.get(info.metric.id), info.metric)} for info in chosen],
     }
 
@@ -99,7 +103,7 @@ def overview_plain(tenant: TenantInfo, names: Sequence[str], ask: Ask) -> dict[s
     found = metrics_series(tenant_id=tenant.id, metrics=names, **ask.arguments())
     catalogue = Catalogue(tenant.id)
     items = [_item(series, catalogue[series.metric]) for series in found]
-    return {**_range(ask, tenant), "computed_at": ask.now.isoformat(), "items": items}
+    return {**_range(ask, tenant), **stamp_of(found), "items": items}
 
 
 def peak_times(tenant: TenantInfo, metric: str, ask: Ask) -> dict[str, Any]:
@@ -117,9 +121,9 @@ def peak_times(tenant: TenantInfo, metric: str, ask: Ask) -> dict[str, Any]:
     return {
         "metric": metric,
         **_range(ask, tenant),
+        **stamp_of([series]),
         "peak": peak if peak and peak["mean"] else None,
         "hours": hours,
-        "computed_at": ask.now.isoformat(),
     }
 
 
@@ -168,7 +172,9 @@ def _value(series: Series | None, metric: Metric) -> dict[str, Any]:
         return {"value": None, "change": None, "status": "unknown", "is_complete": False}
     shown = plain(series)
     comparison = shown["comparison"]
+    over_time = {} if series.granularity == TOTAL else {"points": shown["points"]}
     return {
+        **over_time,
         "value": shown["total"],
         "change": comparison["change"] if comparison else None,
         "status": status_of(series.total, metric),

@@ -13,7 +13,7 @@ SOLD: Final = ("item_purchased",)
 ACCESSED: Final = ("product_viewed", "event_viewed", "listing_viewed", "event_joined", "stream_started")
 
 # A person is the smallest subject of all its ids, so that a merge counts at once.
-_CUSTOMERS: Final = """
+CUSTOMERS: Final = """
 SELECT s.person_id, count(*), coalesce(sum(e.amount_base), 0), min(e.ts), max(e.ts)
   FROM bw_event e JOIN bw_subject s ON s.tenant_id = e.tenant_id AND s.id = e.subject_id
  WHERE e.tenant_id = %(tenant)s AND e.ts >= %(start)s AND e.ts < %(end)s AND e.name = ANY(%(names)s)
@@ -23,7 +23,7 @@ SELECT s.person_id, count(*), coalesce(sum(e.amount_base), 0), min(e.ts), max(e.
  LIMIT %(limit)s
 """
 
-_RESOURCES: Final = """
+RESOURCES: Final = """
 SELECT coalesce(object_type, ''), object_id,
        count(*) FILTER (WHERE name = ANY(%(accessed)s)),
        count(*) FILTER (WHERE name = ANY(%(sold)s)),
@@ -62,12 +62,12 @@ class Resource:
 def customers_top(*, tenant_id: int, start: datetime, end: datetime, limit: int) -> list[Customer]:
     """The people who paid most in [start, end)."""
     names = {"names": SETTLED}
-    rows, _ = rows_named(tenant_id=tenant_id, query=_CUSTOMERS, names=names, start=start, end=end, limit=limit)
+    rows, _ = rows_named(tenant_id=tenant_id, query=CUSTOMERS, names=names, start=start, end=end, limit=limit)
     return [Customer(person, payments, int(volume), first, last) for person, payments, volume, first, last in rows]
 
 
 def resources_top(*, tenant_id: int, start: datetime, end: datetime, limit: int) -> list[Resource]:
     """What sold for most in [start, end), then what was opened most."""
     names = {"accessed": ACCESSED, "sold": SOLD}
-    rows, _ = rows_named(tenant_id=tenant_id, query=_RESOURCES, names=names, start=start, end=end, limit=limit)
+    rows, _ = rows_named(tenant_id=tenant_id, query=RESOURCES, names=names, start=start, end=end, limit=limit)
     return [Resource(type_, id_, accesses, sold, int(revenue)) for type_, id_, accesses, sold, revenue in rows]

@@ -7,6 +7,7 @@ from typing import Any
 from drf_spectacular.utils import extend_schema_field
 from rest_framework import serializers
 
+from analytics.serializers.paging import Counted
 from kpis.base import Kind, Unit
 from kpis.models import MetricDefinition
 from kpis.parameters import GRANULARITIES
@@ -129,14 +130,43 @@ class ValueSerializer(MetricSerializer):
     change = ChangeSerializer(allow_null=True)
     status = serializers.ChoiceField(choices=["ok", "warning", "critical", "unknown"])
     is_complete = serializers.BooleanField()
+    points = PointSerializer(many=True, required=False, help_text="there when a granularity was asked for")
 
 
-class CatalogueSerializer(Ranged):
-    """The metrics of the tenant."""
+class StampSerializer(serializers.Serializer[Any]):
+    """What an answer carries so that it can be trusted: as complete as the least complete number in it."""
+
+    filters = ConditionSerializer(many=True)
+    include = serializers.ListField(child=serializers.CharField())
+    definition_version = serializers.CharField()
+    data_through = serializers.DateTimeField()
+    is_complete = serializers.BooleanField()
+    is_partial = serializers.BooleanField(help_text="money without an exchange rate is missing")
+    computed_at = serializers.DateTimeField()
+    executor = serializers.ChoiceField(choices=["rollup", "events"])
+
+
+class PanelSerializer(Ranged, StampSerializer):
+    """An answer made of several numbers over one range."""
 
     timezone = serializers.CharField()
     currency = serializers.CharField()
+
+
+class CatalogueSerializer(Ranged, Counted):
+    """A page of the tenant's metrics. What tells of values is there when there are any (`values=false`: none)."""
+
+    timezone = serializers.CharField()
+    currency = serializers.CharField()
+    granularity = serializers.ChoiceField(choices=GRANULARITIES)
+    filters = ConditionSerializer(many=True, required=False)
+    include = serializers.ListField(child=serializers.CharField(), required=False)
+    definition_version = serializers.CharField(required=False)
     data_through = serializers.DateTimeField(allow_null=True)
+    is_complete = serializers.BooleanField(required=False)
+    is_partial = serializers.BooleanField(required=False)
+    computed_at = serializers.DateTimeField()
+    executor = serializers.ChoiceField(choices=["rollup", "events"], required=False)
     results = ValueSerializer(many=True)
 
 
@@ -149,12 +179,9 @@ class OverviewItemSerializer(SeriesSerializer):
     status = serializers.ChoiceField(choices=["ok", "warning", "critical", "unknown"])
 
 
-class OverviewSerializer(Ranged):
+class OverviewSerializer(PanelSerializer):
     """Several metrics over one range."""
 
-    timezone = serializers.CharField()
-    currency = serializers.CharField()
-    computed_at = serializers.DateTimeField()
     items = OverviewItemSerializer(many=True)
 
 
@@ -167,15 +194,12 @@ class HourSerializer(serializers.Serializer[Any]):
     mean = serializers.FloatField(allow_null=True, help_text="per such hour of the range")
 
 
-class PeakTimesSerializer(Ranged):
+class PeakTimesSerializer(PanelSerializer):
     """When it is busy."""
 
     metric = serializers.CharField()
-    timezone = serializers.CharField()
-    currency = serializers.CharField()
     peak = HourSerializer(allow_null=True)
     hours = HourSerializer(many=True)
-    computed_at = serializers.DateTimeField()
 
 
 class CalculateSerializer(serializers.Serializer[Any]):
@@ -218,11 +242,9 @@ class LatestPaymentSerializer(serializers.Serializer[Any]):
     duration_ms = serializers.FloatField(allow_null=True)
 
 
-class PaymentsSerializer(Ranged):
+class PaymentsSerializer(PanelSerializer):
     """Payments at a glance: what they became in the range, where those of the range stand now, the latest."""
 
-    timezone = serializers.CharField()
-    currency = serializers.CharField()
     statuses = serializers.DictField(child=NumberField())
     now = serializers.DictField(child=serializers.IntegerField())
     volume = NumberField()
@@ -249,24 +271,83 @@ class LatencySerializer(serializers.Serializer[Any]):
     p99 = SeriesSerializer()
 
 
-class FailuresSerializer(Ranged):
+class FailureReasonSerializer(serializers.Serializer[Any]):
+    """How many payments failed for a reason; empty is none given, `__other__` what the limit left out."""
+
+    reason = serializers.CharField()
+    failed = NumberField()
+
+
+class FailureHourSerializer(serializers.Serializer[Any]):
+    """How many payments failed in a local hour of the day."""
+
+    hour = serializers.IntegerField()
+    failed = serializers.IntegerField()
+
+
+class RetriesSerializer(serializers.Serializer[Any]):
+    """How many purchases took so many tries, and how many of them were settled in the end."""
+
+    tries = serializers.IntegerField()
+    purchases = serializers.IntegerField()
+    settled = serializers.IntegerField()
+
+
+class FailuresSerializer(PanelSerializer):
     """Failed payments."""
 
-    timezone = serializers.CharField()
-    currency = serializers.CharField()
     failed = SeriesSerializer()
     failure_rate = SeriesSerializer()
-    reasons = serializers.ListField(child=serializers.DictField())
-    hours = serializers.ListField(child=serializers.DictField())
-    retries = serializers.ListField(child=serializers.DictField())
+    reasons = FailureReasonSerializer(many=True)
+    hours = FailureHourSerializer(many=True)
+    retries = RetriesSerializer(many=True)
 
 
-class RankingSerializer(Ranged):
-    """Rows from the highest to the lowest."""
+class MethodSerializer(serializers.Serializer[Any]):
+    """A payment method over the range."""
 
-    timezone = serializers.CharField()
-    currency = serializers.CharField()
-    results = serializers.ListField(child=serializers.DictField())
+    method = serializers.CharField()
+    settled = NumberField()
+    volume = NumberField()
+    success_rate = NumberField()
+
+
+class MethodsSerializer(PanelSerializer):
+    """Payment methods, those with most settled payments first."""
+
+    results = MethodSerializer(many=True)
+
+
+class ResourceSerializer(serializers.Serializer[Any]):
+    """A thing that people open and buy."""
+
+    type = serializers.CharField()
+    id = serializers.CharField()
+    accesses = serializers.IntegerField()
+    sold = serializers.IntegerField()
+    revenue = NumberField()
+
+
+class ResourcesSerializer(PanelSerializer):
+    """What sold for most first, then what was opened most."""
+
+    results = ResourceSerializer(many=True)
+
+
+class PayerSerializer(serializers.Serializer[Any]):
+    """A person's settled payments in the range."""
+
+    person = serializers.IntegerField()
+    payments = serializers.IntegerField()
+    volume = NumberField()
+    first_at = serializers.DateTimeField()
+    last_at = serializers.DateTimeField()
+
+
+class PayersSerializer(PanelSerializer):
+    """Who paid most first."""
+
+    results = PayerSerializer(many=True)
 
 
 class DefinitionSerializer(serializers.ModelSerializer[MetricDefinition]):
@@ -359,11 +440,22 @@ class MappingPreviewSerializer(serializers.Serializer[Any]):
     last_at = serializers.DateTimeField(allow_null=True)
 
 
-class WebhooksSerializer(Ranged):
+class WebhookTypeSerializer(serializers.Serializer[Any]):
+    """Deliveries of one type of event."""
+
+    event_type = serializers.CharField()
+    total = NumberField()
+    successful = NumberField()
+    failed = NumberField()
+    pending = NumberField()
+    success_rate = NumberField()
+    mean_time = NumberField(help_text="milliseconds")
+    p95_time = NumberField(help_text="milliseconds")
+
+
+class WebhooksSerializer(PanelSerializer):
     """Deliveries of webhooks: the range as a whole, by type of event, and what waits now."""
 
-    timezone = serializers.CharField()
-    currency = serializers.CharField()
     total = NumberField()
     successful = NumberField()
     failed = NumberField()
@@ -372,5 +464,5 @@ class WebhooksSerializer(Ranged):
     mean_time = NumberField(help_text="milliseconds")
     p95_time = NumberField(help_text="milliseconds")
     pending_now = serializers.IntegerField(help_text="ordered in the range and not come to an end since")
-    by_event_type = serializers.ListField(child=serializers.DictField())
+    by_event_type = WebhookTypeSerializer(many=True)
     series = serializers.DictField(child=SeriesSerializer())

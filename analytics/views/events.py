@@ -20,7 +20,7 @@ from analytics.outcomes import outcomes_between
 from analytics.pagination import keyset_page
 from analytics.quarantine import quarantine_discard, quarantine_replay
 from analytics.serializers import events as serializers
-from analytics.views.parameters import CURSOR, EVENTS, SPAN
+from analytics.views.parameters import CURSOR, EVENTS, SPAN, listed
 
 LIST_SECONDS = 5
 EARLIEST = datetime(1970, 1, 1, tzinfo=UTC)
@@ -92,7 +92,7 @@ class OutcomesView(TenantView):
 
     scopes: ClassVar = {"read": Scope.EVENTS_READ}
 
-    @extend_schema(parameters=SPAN, responses=serializers.OutcomesSerializer)
+    @extend_schema(parameters=SPAN, responses=serializers.OutcomesSerializer, operation_id="outcomes_read")
     def get(self, request: Request) -> Response:
         """Received events by what became of them, by the hour (UTC) of receipt; `from` is taken down to its hour."""
         filters.only_known(request.query_params, [parameter.name for parameter in SPAN])
@@ -111,7 +111,7 @@ class QuarantineListView(TenantView):
     PARAMETERS: ClassVar = [
         *SPAN,
         OpenApiParameter("state", enum=Quarantine.State.values, description="held when left out; `any` for all"),
-        OpenApiParameter("reason", description="a reason code, or several separated by commas"),
+        listed("reason", "Codes of reasons."),
         *CURSOR,
     ]
 
@@ -146,7 +146,11 @@ class ReplayView(TenantView):
     scopes: ClassVar = {"write": Scope.QUARANTINE_WRITE}
     is_atomic: ClassVar = False  # it commits chunk by chunk
 
-    @extend_schema(request=serializers.ReplaySerializer, responses=serializers.ReplayedSerializer)
+    @extend_schema(
+        request=serializers.ReplaySerializer,
+        responses=serializers.ReplayedSerializer,
+        operation_id="quarantine_replay",
+    )
     def post(self, request: Request) -> Response:
         """Send held events through their door again: these ids, all of a reason, or (with neither) all."""
         wanted = filters.body(serializers.ReplaySerializer, request.data)
@@ -165,7 +169,11 @@ class DiscardView(TenantView):
 
     scopes: ClassVar = {"write": Scope.QUARANTINE_WRITE}
 
-    @extend_schema(request=serializers.DiscardSerializer, responses=serializers.DiscardedSerializer)
+    @extend_schema(
+        request=serializers.DiscardSerializer,
+        responses=serializers.DiscardedSerializer,
+        operation_id="quarantine_discard",
+    )
     def post(self, request: Request) -> Response:
         """Delete the content of held events for good; that they came stays counted."""
         ids = filters.body(serializers.DiscardSerializer, request.data)["ids"]

@@ -53,7 +53,11 @@ class ImportsView(TenantView):
         parts = {name: _digest(part) for name, part in form.items()}
         return msgspec.json.encode(parts, order="sorted")
 
-    @extend_schema(request={"multipart/form-data": ImportSerializer}, responses={202: JobSerializer})
+    @extend_schema(
+        request={"multipart/form-data": ImportSerializer},
+        responses={202: JobSerializer},
+        operation_id="imports_start",
+    )
     def post(self, request: Request) -> Response:
         """Import a file of events. The answer comes when the file has arrived; `Location` tells how far the job is
         and, in `result`, what the rows came to. Sent again, stored rows are duplicates.

@@ -29,8 +29,8 @@ class JobsView(TenantView):
 
     scopes: ClassVar = {"read": Scope.JOBS_READ, "write": Scope.JOBS_WRITE}
     PARAMETERS: ClassVar = [
-        OpenApiParameter("state", enum=Job.State.values),
-        OpenApiParameter("kind", description="for example rollup.backfill"),
+        OpenApiParameter("state", enum=Job.State.values, description="Jobs in this state."),
+        OpenApiParameter("kind", description="Jobs of this kind."),
         *COUNTED,
     ]
 
@@ -44,7 +44,7 @@ class JobsView(TenantView):
             found = found.filter(state=state)
         if kind := filters.text_parameter(parameters, "kind"):
             found = found.filter(kind=kind)
-        return paged(self, request, found, serializers.JobSerializer)
+        return paged(request, found, serializers.JobSerializer)
 
     @extend_schema(
         request=serializers.JobRequestSerializer,
@@ -116,7 +116,9 @@ class SchedulerSwitchView(TenantView):
     @extend_schema(
         request=None,
         responses=serializers.SchedulerSerializer,
-        parameters=[OpenApiParameter("action", location="path", enum=list(schedules.ACTIONS))],
+        parameters=[
+            OpenApiParameter("action", location="path", enum=list(schedules.ACTIONS), description="What to do.")
+        ],
         operation_id="scheduler_switch",
     )
     def post(self, request: Request, action: str) -> Response:
@@ -133,7 +135,11 @@ class RatesView(TenantView):
     """Exchange rates by day."""
 
     scopes: ClassVar = {"read": Scope.KPIS_READ, "write": Scope.KPIS_WRITE}
-    PARAMETERS: ClassVar = [*SPAN, OpenApiParameter("currency", description="ISO 4217"), *COUNTED]
+    PARAMETERS: ClassVar = [
+        *SPAN,
+        OpenApiParameter("currency", description="Rates of this currency (ISO 4217)."),
+        *COUNTED,
+    ]
 
     @extend_schema(parameters=PARAMETERS, responses=serializers.RatePageSerializer, operation_id="rates_list")
     def get(self, request: Request) -> Response:
@@ -149,9 +155,13 @@ class RatesView(TenantView):
             found = found.filter(day__gte=calendar.local_date(span.start))
         if span.end:
             found = found.filter(day__lt=calendar.local_date(span.end))
-        return paged(self, request, found, serializers.ExchangeRateSerializer)
+        return paged(request, found, serializers.ExchangeRateSerializer)
 
-    @extend_schema(request=serializers.RatesSerializer, responses=serializers.RatesImportedSerializer)
+    @extend_schema(
+        request=serializers.RatesSerializer,
+        responses=serializers.RatesImportedSerializer,
+        operation_id="rates_import",
+    )
     def post(self, request: Request) -> Response:
         """Store rates; events of their days get their worth in the base currency, and are counted again."""
         wanted = filters.body(serializers.RatesSerializer, request.data)

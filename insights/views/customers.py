@@ -43,7 +43,12 @@ class SegmentsView(TenantView):
     scopes: ClassVar = {"read": Scope.KPIS_READ}
 
     @extend_schema(
-        parameters=[OpenApiParameter("taken_on"), OpenApiParameter("compare")],
+        parameters=[
+            OpenApiParameter("taken_on", date, description="The day of a snapshot; the newest when left out."),
+            OpenApiParameter(
+                "compare", date, description="The day of an earlier one; about four weeks before when left out."
+            ),
+        ],
         responses=serializers.SnapshotSerializer,
         operation_id="customers_segments",
     )
@@ -104,7 +109,10 @@ class LifetimeView(TenantView):
     scopes: ClassVar = {"read": Scope.KPIS_READ}
 
     @extend_schema(
-        parameters=[OpenApiParameter("unit", enum=list(selectors.UNITS)), OpenApiParameter("units", int)],
+        parameters=[
+            OpenApiParameter("unit", enum=list(selectors.UNITS), description="month when left out."),
+            OpenApiParameter("units", int, description=f"1 to {selectors.MOST_UNITS}, 12 when left out."),
+        ],
         responses=serializers.CurvesSerializer,
         operation_id="customers_lifetime",
     )

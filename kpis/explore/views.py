@@ -17,7 +17,7 @@ from analytics.access.roles import Scope
 from analytics.cache import Audience
 from analytics.lake.errors import EngineFailed, EngineUnavailable, LakeError, StoreTimeout
 from analytics.models import Event, Subject
-from analytics.pagination import keyset_page, paged
+from analytics.pagination import COUNTED, keyset_page, paged
 from analytics.serializers.events import EventPageSerializer, EventSerializer
 from analytics.serializers.work import JobSerializer
 from analytics.views.jobs import job_of
@@ -248,14 +248,14 @@ class CostsView(TenantView):
     scopes: ClassVar = {"read": Scope.KPIS_READ, "write": Scope.KPIS_WRITE}
 
     @extend_schema(
-        parameters=[OpenApiParameter("limit", int), OpenApiParameter("offset", int)],
+        parameters=COUNTED,
         responses=CostPageSerializer,
         operation_id="costs_list",
     )
     def get(self, request: Request) -> Response:
         """Newest day first."""
         found = MarketingCost.objects.filter(tenant_id=self.tenant.id).order_by("-day", "channel", "campaign")
-        return paged(self, request, found, CostSerializer)
+        return paged(request, found, CostSerializer)
 
     @extend_schema(request=CostsSerializer, responses=CostsImportedSerializer, operation_id="costs_import")
     def post(self, request: Request) -> Response:

@@ -8,7 +8,7 @@ not multiplied.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Collection, Iterable, Sequence
 from dataclasses import replace
 from datetime import datetime
 from decimal import Decimal
@@ -99,12 +99,20 @@ def objective_row(*, tenant_id: int, objective_id: UUID) -> Objective:
 
 
 def objectives_of(
-    *, tenant_id: int, goals: Sequence[GoalView], now: datetime, include_archived: bool = False
+    *,
+    tenant_id: int,
+    goals: Sequence[GoalView],
+    now: datetime,
+    include_archived: bool = False,
+    ids: Collection[UUID] | None = None,
 ) -> tuple[ObjectiveView, ...]:
-    """All objectives with what these goals come to, those that end last first; one without goals is there too."""
+    """All objectives (or these) with what these goals come to, those that end last first; one without goals is there
+    too.
+    """
     with tenant_context(tenant_id):
         rows = Objective.objects.filter(tenant_id=tenant_id)
         rows = rows if include_archived else rows.filter(is_archived=False)
+        rows = rows if ids is None else rows.filter(id__in=ids)
         found = list(rows.order_by("-end", "name", "id"))
         if not found:
             return ()

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Collection, Sequence
+from dataclasses import dataclass
 from datetime import datetime
 from decimal import Decimal
 from uuid import UUID
@@ -37,6 +38,16 @@ class UnknownGoal(LookupError):
     """The tenant has no goal of that id."""
 
 
+@dataclass(frozen=True, slots=True)
+class GoalFilter:
+    """Which goals are meant; empty texts mean any."""
+
+    metric: str = ""
+    objective: str = ""
+    owner: str = ""
+    include_archived: bool = False
+
+
 def goals_list(
     *,
     tenant_id: int,
@@ -52,17 +63,23 @@ def goals_list(
     Raises NoCalendar for a tenant that never counted anything.
     """
     with tenant_context(tenant_id):
-        chosen = _rows(tenant_id, metric, objective, owner, include_archived)
-        rows = list((chosen.filter(objective_id=objective_id) if objective_id else chosen)[:MAX_GOALS])
-        if not rows:
-            return ()
-        context = context_read(tenant_id=tenant_id, now=now)
-        catalogue = Catalogue(tenant_id)
-        said = _newest_check_ins(tenant_id, [row.pk for row in rows])
-        found = seen_together(rows, context, catalogue, with_points=False)
-        return tuple(
-            _view(row, each, said.get(row.pk, ()), catalogue, context) for row, each in zip(rows, found, strict=True)
-        )
+        wanted = GoalFilter(metric, objective, owner, include_archived)
+        chosen = goals_matching(tenant_id=tenant_id, wanted=wanted)
+        rows = (chosen.filter(objective_id=objective_id) if objective_id else chosen)[:MAX_GOALS]
+        return goals_seen(tenant_id=tenant_id, rows=list(rows), now=now)
+
+
+def goals_seen(*, tenant_id: int, rows: Sequence[Goal], now: datetime) -> tuple[GoalView, ...]:
+    """These goals as they stand, within the tenant that is set. Raises NoCalendar when there is one."""
+    if not rows:
+        return ()
+    context = context_read(tenant_id=tenant_id, now=now)
+    catalogue = Catalogue(tenant_id)
+    said = _newest_check_ins(tenant_id, [row.pk for row in rows])
+    found = seen_together(rows, context, catalogue, with_points=False)
+    return tuple(
+        _view(row, each, said.get(row.pk, ()), catalogue, context) for row, each in zip(rows, found, strict=True)
+    )
 
 
 def goal_read(*, tenant_id: int, goal_id: UUID, now: datetime) -> GoalView:
@@ -81,7 +98,8 @@ def goal_lines(*, tenant_id: int, metric: str, start: datetime, end: datetime, n
         context = context_read(tenant_id=tenant_id, now=now)
         first, last = context.calendar.local_date(start), context.calendar.local_date(end)
         catalogue = Catalogue(tenant_id)
-        rows = _rows(tenant_id, metric, "", "", False).filter(first__lte=last, end__gt=first, filters=[])
+        rows = goals_matching(tenant_id=tenant_id, wanted=GoalFilter(metric))
+        rows = rows.filter(first__lte=last, end__gt=first, filters=[])
         return tuple(
             GoalLine(row.pk, row.name, row.target, row.stretch, seen(row, context, catalogue, with_points=True).points)
             for row in rows[:5]
@@ -131,6 +149,14 @@ def metric_of_goals(*, tenant_id: int, metric: str) -> None:
             Catalogue(tenant_id)[metric]
 
 
+def goals_matching(*, tenant_id: int, wanted: GoalFilter) -> QuerySet[Goal]:
+    """The rows of goals, those that end last first, within the tenant that is set."""
+    rows = Goal.objects.filter(tenant_id=tenant_id).select_related("objective")
+    tests = {"metric": wanted.metric, "objective__name__iexact": wanted.objective, "owner": wanted.owner}
+    rows = rows.filter(**{name: value for name, value in tests.items() if value})
+    return (rows if wanted.include_archived else rows.filter(is_archived=False)).order_by("-end", "name", "id")
+
+
 def goal_row(*, tenant_id: int, goal_id: UUID) -> Goal:
     """The row, within the tenant that is set. Raises UnknownGoal."""
     row = Goal.objects.filter(tenant_id=tenant_id, pk=goal_id).select_related("objective").first()
@@ -141,14 +167,6 @@ def goal_row(*, tenant_id: int, goal_id: UUID) -> Goal:
 
 def check_in_view(row: CheckIn) -> CheckInView:
     return CheckInView(row.pk, row.at, row.author, row.confidence, row.note, row.probability, row.value)
-
-
-def _rows(tenant_id: int, metric: str, objective: str, owner: str, include_archived: bool) -> QuerySet[Goal]:
-    rows = Goal.objects.filter(tenant_id=tenant_id)
-    rows = rows.select_related("objective")
-    wanted = {"metric": metric, "objective__name__iexact": objective, "owner": owner}
-    rows = rows.filter(**{name: value for name, value in wanted.items() if value})
-    return (rows if include_archived else rows.filter(is_archived=False)).order_by("-end", "name", "id")
 
 
 def _newest_check_ins(tenant_id: int, goals: Sequence[UUID]) -> dict[UUID, tuple[CheckInView, ...]]:

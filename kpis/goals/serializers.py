@@ -6,6 +6,7 @@ from typing import Any, get_args
 
 from rest_framework import serializers
 
+from analytics.serializers.paging import Counted
 from kpis.goals.contracts import Method, Shape, Status
 from kpis.goals.models import Period
 from kpis.serializers import ConditionSerializer, NumberField
@@ -196,20 +197,20 @@ class ObjectiveReadSerializer(ObjectiveSerializer):
     key_results = GoalSerializer(many=True)
 
 
-class ObjectivesSerializer(serializers.Serializer[Any]):
-    """All objectives, those that end last first."""
+class ObjectivesSerializer(Counted):
+    """A page of objectives, those that end last first."""
 
     results = ObjectiveSerializer(many=True)
 
 
-class GoalsSerializer(serializers.Serializer[Any]):
-    """All goals, those that end last first, and what they add up to."""
+class GoalsSerializer(Counted):
+    """A page of goals, those that end last first, and the objectives that those of the page add up to."""
 
     results = GoalSerializer(many=True)
     objectives = ObjectiveSerializer(many=True)
 
 
-class CheckInsSerializer(serializers.Serializer[Any]):
-    """What was said of a goal, newest first."""
+class CheckInsSerializer(Counted):
+    """A page of what was said of a goal, newest first."""
 
     results = CheckInSerializer(many=True)

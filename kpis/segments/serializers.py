@@ -6,6 +6,8 @@ from typing import Any
 
 from rest_framework import serializers
 
+from analytics.serializers.paging import Counted
+
 
 class SegmentDraftSerializer(serializers.Serializer[Any]):
     """What a segment is made of."""
@@ -37,7 +39,9 @@ class PeopleSegmentSerializer(serializers.Serializer[Any]):
     created_at = serializers.DateTimeField()
 
 
-class PeopleSegmentsSerializer(serializers.Serializer[Any]):
+class PeopleSegmentsSerializer(Counted):
+    """A page of segments by name, and what one can come from: an id, and its words."""
+
     results = PeopleSegmentSerializer(many=True)
     sources = serializers.DictField(child=serializers.CharField())
 

@@ -16,6 +16,7 @@ from rest_framework.response import Response
 from analytics import filters
 from analytics.access.api import TenantView
 from analytics.access.roles import Scope
+from analytics.pagination import COUNTED, window_of
 from analytics.tenancy import tenant_context
 from kpis.explore.selectors import MAX_PAGE, PAGE, page_of
 from kpis.explore.services import people_read_record
@@ -46,13 +47,14 @@ class SegmentView(TenantView):
 class PeopleSegmentsView(SegmentView):
     """All of them."""
 
-    @extend_schema(responses=serializers.PeopleSegmentsSerializer, operation_id="segments_list")
+    @extend_schema(parameters=COUNTED, responses=serializers.PeopleSegmentsSerializer, operation_id="segments_list")
     def get(self, request: Request) -> Response:
         """By name, with what a segment can come from."""
-        filters.only_known(request.query_params, ())
-        rows = selectors.segments_list(tenant_id=self.tenant.id)
-        shown = serializers.PeopleSegmentSerializer(rows, many=True).data
-        return Response({"results": shown, "sources": {source.id: source.help for source in sources}})
+        filters.only_known(request.query_params, [parameter.name for parameter in COUNTED])
+        window, rows = window_of(request), selectors.segments_list(tenant_id=self.tenant.id)
+        shown = serializers.PeopleSegmentSerializer(window.of(rows), many=True).data
+        offered = {source.id: source.help for source in sources}
+        return Response({**window.body(len(rows), shown), "sources": offered})
 
     @extend_schema(
         request=serializers.SegmentDraftSerializer,
@@ -107,7 +109,7 @@ class SegmentOverlapView(SegmentView):
     """Two segments."""
 
     @extend_schema(
-        parameters=[OpenApiParameter("with", required=True)],
+        parameters=[OpenApiParameter("with", UUID, required=True, description="The id of the other segment.")],
         responses=serializers.OverlapSerializer,
         operation_id="segments_overlap",
     )
@@ -129,7 +131,10 @@ class SegmentPeopleView(SegmentView):
     scopes: ClassVar = {"read": Scope.EVENTS_READ}
 
     @extend_schema(
-        parameters=[OpenApiParameter("after", int), OpenApiParameter("limit", int)],
+        parameters=[
+            OpenApiParameter("after", int, description="From `next_after` of the page before."),
+            OpenApiParameter("limit", int, description=f"People of a page: 1 to {MAX_PAGE}, {PAGE} when left out."),
+        ],
         responses=serializers.SegmentPeopleSerializer,
         operation_id="segments_people",
     )

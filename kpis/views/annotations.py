@@ -18,7 +18,7 @@ from analytics import filters
 from analytics.access.api import TenantView
 from analytics.access.roles import Scope
 from analytics.pagination import COUNTED, paged
-from analytics.views.parameters import SPAN
+from analytics.views.parameters import SPAN, listed
 from kpis import annotations as noted
 from kpis import understanding_serializers as serializers
 from kpis.models import Annotation
@@ -32,7 +32,7 @@ class AnnotationsView(TenantView):
     scopes: ClassVar = SCOPES
     PARAMETERS: ClassVar = [
         *SPAN,
-        OpenApiParameter("kind", enum=Annotation.Kind.values, description="One, or several by commas."),
+        listed("kind", "Annotations of these kinds.", enum=Annotation.Kind.values),
         OpenApiParameter("metric", description="What concerns this metric, or all."),
         *COUNTED,
     ]
@@ -52,7 +52,7 @@ class AnnotationsView(TenantView):
             kinds=filters.list_parameter(asked, "kind"),
             metric=filters.text_parameter(asked, "metric"),
         )
-        return paged(self, request, found.order_by("-at", "-id"), serializers.AnnotationSerializer)
+        return paged(request, found.order_by("-at", "-id"), serializers.AnnotationSerializer)
 
     @extend_schema(
         request=serializers.AnnotationSerializer,

@@ -30,7 +30,7 @@ class DefinitionsView(TenantView):
     def get(self, request: Request) -> Response:
         """By id; archived ones are left out."""
         found = MetricDefinition.objects.filter(tenant_id=self.tenant.id, is_archived=False).order_by("metric")
-        return paged(self, request, found, serializers.DefinitionSerializer)
+        return paged(request, found, serializers.DefinitionSerializer)
 
     @extend_schema(
         request=serializers.DefinitionSerializer,

@@ -19,12 +19,14 @@ from analytics import filters
 from analytics.access.api import TenantView
 from analytics.access.roles import Scope
 from analytics.cache import DEFINITIONS, GOALS, LIVE, MAPPING, METRICS, Audience, cache
-from kpis.goals import objective_services, objectives, selectors, serializers, services
+from analytics.pagination import COUNTED, window_of
+from kpis.goals import listing, objective_services, objectives, selectors, serializers, services
 from kpis.goals.errors import GoalError
 from kpis.goals.plain import check_in_plain, goal_plain, objective_plain
 from kpis.parameters import MAX_FILTERS, condition_of, refusals
 
 SCOPES = {"read": Scope.KPIS_READ, "write": Scope.KPIS_WRITE}
+ARCHIVED = OpenApiParameter("archived", bool, description="true: those put away too.")
 
 
 class RememberingView(TenantView):
@@ -32,11 +34,11 @@ class RememberingView(TenantView):
 
     scopes: ClassVar = SCOPES
 
-    def remembered(self, request: Request, compute: Callable[[datetime], Any]) -> Response:
+    def remembered(self, request: Request, compute: Callable[[datetime], Any]) -> Any:
         """What `compute` makes of this moment, at most half a minute old: pace and chance go by the clock."""
         now = timezone.now()
         with goal_errors():
-            found = cache().answer(
+            return cache().answer(
                 audience=Audience.of(self.credential),
                 name=f"api.{type(self).__name__}",
                 question={"path": request.path, "parameters": request.query_params.dict()},
@@ -46,7 +48,6 @@ class RememberingView(TenantView):
                 tags=(METRICS, DEFINITIONS, MAPPING, GOALS),
                 stamp=selectors.goals_version(tenant_id=self.tenant.id),
             )
-        return Response(found)
 
 
 class GoalsView(RememberingView):
@@ -54,37 +55,36 @@ class GoalsView(RememberingView):
 
     PARAMETERS: ClassVar = [
         OpenApiParameter("metric", description="Goals of this metric only."),
-        OpenApiParameter("objective"),
-        OpenApiParameter("owner"),
-        OpenApiParameter("archived", bool, description="true: those put away too."),
+        OpenApiParameter("objective", description="Goals of the objective of this name."),
+        OpenApiParameter("owner", description="Goals of this owner."),
+        ARCHIVED,
+        *COUNTED,
     ]
 
     @extend_schema(parameters=PARAMETERS, responses=serializers.GoalsSerializer, operation_id="goals_list")
     def get(self, request: Request) -> Response:
-        """How they stand now, without their points, and the objectives that they add up to."""
+        """How they stand now, without their points, and the objectives that those of the page add up to."""
         asked = request.query_params
         filters.only_known(asked, [parameter.name for parameter in self.PARAMETERS])
+        window, tenant_id = window_of(request), self.tenant.id
         metric, objective, owner = (filters.text_parameter(asked, name) for name in ("metric", "objective", "owner"))
-        with_archived = bool(filters.flag_parameter(asked, "archived"))
-        tenant_id = self.tenant.id
+        wanted = selectors.GoalFilter(metric, objective, owner, bool(filters.flag_parameter(asked, "archived")))
         if metric:  # one that is gone may have goals yet, so those are looked at too
             with refusals(named="metric"):
                 selectors.metric_of_goals(tenant_id=tenant_id, metric=metric)
 
         def answer(now: datetime) -> dict[str, Any]:
-            found = selectors.goals_list(
-                tenant_id=tenant_id,
-                metric=metric,
-                objective=objective,
-                owner=owner,
-                include_archived=with_archived,
-                now=now,
+            found = listing.goals_page(
+                tenant_id=tenant_id, wanted=wanted, limit=window.limit, offset=window.offset, now=now
             )
-            added_up = objectives.objectives_of(tenant_id=tenant_id, goals=found, now=now)
-            shown = [objective_plain(objective) for objective in added_up if objective.goals]
-            return {"results": [goal_plain(view) for view in found], "objectives": shown}
+            return {
+                "count": found.count,
+                "results": [goal_plain(view) for view in found.goals],
+                "objectives": [objective_plain(objective) for objective in found.objectives],
+            }
 
-        return self.remembered(request, answer)
+        found = self.remembered(request, answer)
+        return Response({**window.body(found["count"], found["results"]), "objectives": found["objectives"]})
 
     @extend_schema(
         request=serializers.GoalDraftSerializer,
@@ -109,9 +109,10 @@ class GoalView(RememberingView):
     def get(self, request: Request, goal_id: UUID) -> Response:
         """With a point for each local day of its period: what was reached, what was expected, and the fan ahead."""
         tenant_id = self.tenant.id
-        return self.remembered(
+        found = self.remembered(
             request, lambda now: goal_plain(selectors.goal_read(tenant_id=tenant_id, goal_id=goal_id, now=now))
         )
+        return Response(found)
 
     @extend_schema(
         request=serializers.GoalChangeSerializer, responses=serializers.GoalSerializer, operation_id="goals_change"
@@ -140,12 +141,15 @@ class CheckInsView(TenantView):
 
     scopes: ClassVar = SCOPES
 
-    @extend_schema(responses=serializers.CheckInsSerializer, operation_id="check_ins_list")
+    @extend_schema(parameters=COUNTED, responses=serializers.CheckInsSerializer, operation_id="check_ins_list")
     def get(self, request: Request, goal_id: UUID) -> Response:
         """Newest first, each beside the probability of its moment."""
         with goal_errors():
             view = selectors.goal_read(tenant_id=self.tenant.id, goal_id=goal_id, now=timezone.now())
-        return Response({"results": [check_in_plain(said, view) for said in view.check_ins]})
+        filters.only_known(request.query_params, [parameter.name for parameter in COUNTED])
+        window = window_of(request)
+        shown = [check_in_plain(said, view) for said in window.of(view.check_ins)]
+        return Response(window.body(len(view.check_ins), shown))
 
     @extend_schema(
         request=serializers.CheckInSerializer,
@@ -175,22 +179,27 @@ class ObjectivesView(RememberingView):
     """What goals add up to."""
 
     @extend_schema(
-        parameters=[OpenApiParameter("archived", bool, description="true: those put away too.")],
+        parameters=[ARCHIVED, *COUNTED],
         responses=serializers.ObjectivesSerializer,
         operation_id="objectives_list",
     )
     def get(self, request: Request) -> Response:
         """Each with the progress, chance and confidence of its goals by weight, standing as the worst of them."""
-        filters.only_known(request.query_params, ["archived"])
-        tenant_id = self.tenant.id
+        filters.only_known(request.query_params, [parameter.name for parameter in (ARCHIVED, *COUNTED)])
+        window, tenant_id = window_of(request), self.tenant.id
         with_archived = bool(filters.flag_parameter(request.query_params, "archived"))
 
         def answer(now: datetime) -> dict[str, Any]:
-            goals = selectors.goals_list(tenant_id=tenant_id, now=now)
-            found = objectives.objectives_of(tenant_id=tenant_id, goals=goals, now=now, include_archived=with_archived)
-            return {"results": [objective_plain(objective) for objective in found]}
+            found = listing.objectives_page(
+                tenant_id=tenant_id,
+                limit=window.limit,
+                offset=window.offset,
+                now=now,
+                include_archived=with_archived,
+            )
+            return {"count": found.count, "results": [objective_plain(objective) for objective in found.objectives]}
 
-        return self.remembered(request, answer)
+        return Response(window.body(**self.remembered(request, answer)))
 
     @extend_schema(
         request=serializers.ObjectiveDraftSerializer,
@@ -215,7 +224,7 @@ class ObjectiveView(RememberingView):
     @extend_schema(responses=serializers.ObjectiveReadSerializer, operation_id="objectives_read")
     def get(self, request: Request, objective_id: UUID) -> Response:
         """With its goals as they stand."""
-        return self.remembered(request, lambda now: _objective(self.tenant.id, objective_id, now))
+        return Response(self.remembered(request, lambda now: _objective(self.tenant.id, objective_id, now)))
 
     @extend_schema(
         request=serializers.ObjectiveChangeSerializer,

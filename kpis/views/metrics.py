@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from datetime import timedelta
-from typing import ClassVar
+from typing import Any, ClassVar
 
 from django.utils import timezone
 from drf_spectacular.utils import OpenApiParameter, extend_schema
@@ -14,6 +14,7 @@ from rest_framework.response import Response
 from analytics import filters
 from analytics.access.roles import Scope
 from analytics.cache import LIVE, cache
+from analytics.pagination import MAX_LIMIT, window_of
 from analytics.periods import Granularity
 from analytics.selectors import statement_limit
 from kpis import panels, parameters, serializers
@@ -22,8 +23,10 @@ from kpis.base import Kind
 from kpis.contracts import plain
 from kpis.series import OVERVIEW, metric_series
 from kpis.views.base import ANSWER_SECONDS, MetricView
-from kpis.views.schema import COMPARE, CUT, METRICS, NARROW, RANGE
+from kpis.views.schema import COMPARE, CUT, GRANULARITY, METRICS, NARROW, RANGE
 
+WHOLE = MAX_LIMIT
+"""The catalogue comes whole unless it is asked for page by page: it is a list to look things up in."""
 TRENDS = {"today": Granularity.DAY, "week": Granularity.WEEK, "month": Granularity.MONTH}
 REALTIME_MINUTES = 30
 REALTIME = ("events.count", "users.active", "pageviews.count", "orders.count", "revenue.gross", "payments.settled")
@@ -32,17 +35,27 @@ REALTIME = ("events.count", "users.active", "pageviews.count", "orders.count", "
 class MetricsView(MetricView):
     """Every metric."""
 
-    known: ClassVar = (*parameters.RANGE, *parameters.NARROW, *parameters.COMPARE, "kind", "family", "search", "values")
+    known: ClassVar = (
+        *parameters.RANGE, *parameters.NARROW, *parameters.COMPARE, "granularity", "kind", "family", "search",
+        "values", "limit", "offset",
+    )  # fmt: skip
 
     @extend_schema(
         parameters=[
             *RANGE,
             *NARROW,
             *COMPARE,
-            OpenApiParameter("kind", enum=list(Kind)),
+            OpenApiParameter(
+                "granularity",
+                enum=list(parameters.GRANULARITIES),
+                description="With `points` of this length; total, which has none, when left out.",
+            ),
+            OpenApiParameter("kind", enum=list(Kind), description="Indicators, risk indicators or key results only."),
             OpenApiParameter("family", description="The part of the id before the dot, for example revenue."),
             OpenApiParameter("search", description="Words in id, name or help."),
             OpenApiParameter("values", bool, description="false: the catalogue alone."),
+            OpenApiParameter("limit", int, description=f"Metrics of a page: 1 to {WHOLE}, {WHOLE} when left out."),
+            OpenApiParameter("offset", int, description="Metrics to skip."),
         ],
         responses=serializers.CatalogueSerializer,
         operation_id="kpis_list",
@@ -57,19 +70,17 @@ class MetricsView(MetricView):
             search=filters.text_parameter(request.query_params, "search"),
         )
         with_values = filters.flag_parameter(request.query_params, "values") is not False
-        return self.unless_same(
-            request,
-            names,
-            ask.period.end,
-            ask.now,
-            lambda: panels.catalogue_plain(
-                self.tenant,
-                panels.metrics_named(tenant_id=self.tenant.id, names=names),
-                ask,
-                with_values=with_values,
-            ),
-            ttl=lifetime(ask, names),
-        )
+        window = window_of(request, default=WHOLE)
+        shown = window.of(names)
+
+        def answer() -> dict[str, Any]:
+            found = panels.metrics_named(tenant_id=self.tenant.id, names=shown)
+            body = panels.catalogue_plain(self.tenant, found, ask, with_values=with_values)
+            return {**body, **window.body(len(names), body["results"])}
+
+        # The addresses of the pages around it name the host, so that one page is not told of another host's.
+        host = "" if window.holds(len(names)) else request.get_host()
+        return self.unless_same(request, shown, ask.period.end, ask.now, answer, ttl=lifetime(ask, shown), also=host)
 
 
 class MetricDetailView(MetricView):
@@ -164,9 +175,9 @@ class TrendsView(MetricView):
 
     @extend_schema(
         parameters=[
-            OpenApiParameter("period", location="path", enum=list(TRENDS)),
+            OpenApiParameter("period", location="path", enum=list(TRENDS), description="The unit that is running."),
             METRICS,
-            OpenApiParameter("granularity", enum=list(parameters.GRANULARITIES)),
+            GRANULARITY,
             *NARROW,
         ],
         responses=serializers.OverviewSerializer,

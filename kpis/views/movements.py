@@ -11,17 +11,16 @@ from rest_framework.response import Response
 
 from analytics import filters
 from analytics.access.roles import Scope
+from analytics.pagination import COUNTED, window_of
 from analytics.selectors import statement_limit
+from analytics.serializers.paging import Counted
 from kpis import parameters
 from kpis.explore.plain import money
-from kpis.explore.selectors import MAX_PAGE, PAGE
 from kpis.explore.services import people_read_record
 from kpis.movements import FX, KINDS, movements_read
 from kpis.serializers import NumberField, Ranged
 from kpis.views.base import ANSWER_SECONDS, MetricView
 from kpis.views.schema import DAYS, RANGE
-
-MOST: int = 10_000_000
 
 
 class MovementTotalsSerializer(serializers.Serializer[Any]):
@@ -46,12 +45,12 @@ class CustomerMovementSerializer(serializers.Serializer[Any]):
     fx = NumberField(help_text="what exchange rates did, apart from the movement")
 
 
-class MovementsSerializer(Ranged):
+class MovementsSerializer(Ranged, Counted):
+    """A page of customers, the largest movement first; the totals are of all of them."""
+
     timezone = serializers.CharField()
     currency = serializers.CharField()
     totals = MovementTotalsSerializer()
-    count = serializers.IntegerField()
-    next = serializers.IntegerField(allow_null=True, help_text="`offset` of the next page")
     results = CustomerMovementSerializer(many=True)
     data_through = serializers.DateTimeField()
     is_complete = serializers.BooleanField()
@@ -70,8 +69,7 @@ class MovementsView(MetricView):
             *RANGE,
             DAYS,
             OpenApiParameter("kind", description=f"Only {', '.join(KINDS)} or {FX}."),
-            OpenApiParameter("limit", int, description="Customers of a page: 1 to 1000, 100 when left out."),
-            OpenApiParameter("offset", int, description="From `next` of the page before."),
+            *COUNTED,
         ],
         responses=MovementsSerializer,
         operation_id="customers_movements",
@@ -83,23 +81,28 @@ class MovementsView(MetricView):
         """
         asked = request.query_params
         kind = filters.choice_parameter(asked, "kind", (*KINDS, FX))
-        limit = filters.number_parameter(asked, "limit", default=PAGE, most=MAX_PAGE)
-        offset = filters.number_parameter(asked, "offset", default=0, least=0, most=MOST)
-        ask = self.ask(request)
+        window, ask = window_of(request), self.ask(request)
         statement_limit(ANSWER_SECONDS)
         start, end = ask.period.start, ask.period.end
         with parameters.refusals():
             found = movements_read(tenant_id=self.tenant.id, start=start, end=end, now=ask.now, kind=kind)
-        page = found.customers[offset : offset + limit]
+        page = window.of(found.customers)
         people_read_record(
             tenant_id=self.tenant.id,
             actor=self.credential.actor,
             what="customers.movements",
-            question={"from": start.isoformat(), "to": end.isoformat(), "kind": kind, "offset": offset},
+            question={"from": start.isoformat(), "to": end.isoformat(), "kind": kind, "offset": window.offset},
             people=len(page),
             at=ask.now,
         )
-        more = offset + limit < len(found.customers)
+        shown = [
+            {
+                "person": one.person,
+                "kind": one.kind,
+                **{name: money(getattr(one, name), found.exponent) for name in ("amount", "opening", "closing", "fx")},
+            }
+            for one in page
+        ]
         return Response(
             {
                 "from": start.isoformat(),
@@ -107,19 +110,7 @@ class MovementsView(MetricView):
                 "timezone": ask.calendar.zone,
                 "currency": found.currency,
                 "totals": {name: money(total, found.exponent) for name, total in found.totals.items()},
-                "count": len(found.customers),
-                "next": offset + limit if more else None,
-                "results": [
-                    {
-                        "person": one.person,
-                        "kind": one.kind,
-                        **{
-                            name: money(getattr(one, name), found.exponent)
-                            for name in ("amount", "opening", "closing", "fx")
-                        },
-                    }
-                    for one in page
-                ],
+                **window.body(len(found.customers), shown),
                 "data_through": found.data_through.isoformat(),
                 "is_complete": found.is_complete,
                 "computed_at": ask.now.isoformat(),

@@ -8,18 +8,20 @@ from datetime import UTC, datetime
 from decimal import Decimal
 from typing import Any, ClassVar
 
-from drf_spectacular.utils import OpenApiParameter, extend_schema
+from drf_spectacular.utils import extend_schema
 from rest_framework.request import Request
 from rest_framework.response import Response
 
 from analytics.capture.money import exponents
+from analytics.views.parameters import listed
 from kpis import parameters, payers, selectors, serializers
 from kpis.answers import lifetime
 from kpis.contracts import Series, plain, side_by_side
 from kpis.parameters import Ask
 from kpis.series import metrics_series
+from kpis.stamps import stamp_of, stamp_of_events
 from kpis.views.base import MetricView
-from kpis.views.schema import COMPARE, DAYS, LIMIT, RANGE
+from kpis.views.schema import BY, COMPARE, DAYS, GRANULARITY, INCLUDE, LIMIT, RANGE
 
 STATUSES = ("created", "verifying", "verified", "pending", "settled", "failed", "expired", "refunded")
 COUNTS = {status: f"payments.{status}" for status in STATUSES}
@@ -33,8 +35,8 @@ SUCCESS = {"success_rate": "payments.success_rate", "settled": "payments.settled
 FAILURES = {"failed": "payments.failed", "failure_rate": "payments.failure_rate"}
 LATENCY = {name: f"payments.latency_{name}" for name in ("mean", "median", "p95", "p99")}
 METHODS = {"settled": "payments.settled", "volume": "payments.volume", "success_rate": "payments.success_rate"}
-NARROW = tuple(OpenApiParameter(name) for name in ("country", "method", "platform"))
-PARAMETERS = [*RANGE, DAYS, LIMIT, *NARROW, *COMPARE, OpenApiParameter("include")]
+NARROW = tuple(listed(name, f"Payments of these only, by `{name}`.") for name in ("country", "method", "platform"))
+PARAMETERS = [*RANGE, DAYS, LIMIT, *NARROW, *COMPARE, INCLUDE]
 RANKING = [*RANGE, DAYS, LIMIT]
 
 
@@ -72,6 +74,10 @@ class PaymentsView(MetricView):
             "currency": self.tenant.base_currency,
         }
 
+    def ranking(self, ask: Ask, rules: str, rows: list[dict[str, Any]]) -> dict[str, Any]:
+        """Rows that were read from events by these rules."""
+        return {**self.span(ask), **stamp_of_events(tenant_id=self.tenant.id, ask=ask, rules=rules), "results": rows}
+
 
 class SummaryView(PaymentsView):
     """Payments at a glance."""
@@ -90,6 +96,7 @@ class SummaryView(PaymentsView):
         latest = selectors.payments_latest(tenant_id=tenant_id, start=start, end=end, limit=ask.limit)
         return {
             **self.span(ask),
+            **stamp_of(found.values()),
             "statuses": {status: plain(found[status])["total"] for status in STATUSES},
             "now": selectors.payments_now(tenant_id=tenant_id, start=start, end=end),
             **{name: plain(found[name])["total"] for name in SUMMARY},
@@ -111,7 +118,7 @@ class SuccessRateView(PaymentsView):
     metrics: ClassVar = tuple(SUCCESS.values())
 
     @extend_schema(
-        parameters=[*PARAMETERS, OpenApiParameter("granularity"), OpenApiParameter("by")],
+        parameters=[*PARAMETERS, GRANULARITY, BY],
         responses=serializers.SuccessSerializer,
         operation_id="payments_success_rate",
     )
@@ -137,9 +144,11 @@ class FailuresView(PaymentsView):
         by_reason = self.several(ask, {"failed": "payments.failed"}, by="reason", grain="total")["failed"]
         hours = selectors.payments_by_hour(tenant_id=tenant_id, start=start, end=end, failed=True)
         retries = selectors.payments_retries(tenant_id=tenant_id, start=start, end=end)
+        over_time = self.several(ask, FAILURES)
         return {
             **self.span(ask),
-            **_shown(self.several(ask, FAILURES)),
+            **stamp_of([*over_time.values(), by_reason]),
+            **_shown(over_time),
             "reasons": [{"reason": part["key"], "failed": part["total"]} for part in plain(by_reason)["series"]],
             "hours": [{"hour": hour, "failed": count} for hour, count in hours.items()],
             "retries": [asdict(row) for row in retries],
@@ -153,7 +162,7 @@ class LatencyView(PaymentsView):
     metrics: ClassVar = tuple(LATENCY.values())
 
     @extend_schema(
-        parameters=[*PARAMETERS, OpenApiParameter("granularity"), OpenApiParameter("by")],
+        parameters=[*PARAMETERS, GRANULARITY, BY],
         responses=serializers.LatencySerializer,
         operation_id="payments_latency",
     )
@@ -168,13 +177,14 @@ class MethodsView(PaymentsView):
 
     metrics: ClassVar = tuple(METHODS.values())
 
-    @extend_schema(parameters=PARAMETERS, responses=serializers.RankingSerializer, operation_id="payments_methods")
+    @extend_schema(parameters=PARAMETERS, responses=serializers.MethodsSerializer, operation_id="payments_methods")
     def get(self, request: Request) -> Response:
         """Each payment method with its settled payments, their volume and its success rate."""
         ask = self.ask(request, default_grain="total")
 
         def answer() -> dict[str, Any]:
-            return {**self.span(ask), "results": _by_method(self.several(ask, METHODS, by="method"))}
+            found = self.several(ask, METHODS, by="method")
+            return {**self.span(ask), **stamp_of(found.values()), "results": _by_method(found)}
 
         return self.remembered(request, ask, answer)
 
@@ -185,11 +195,11 @@ class TopResourcesView(PaymentsView):
     known: ClassVar = (*parameters.RANGE, "days", "limit")
     metrics: ClassVar = ("events.count", "revenue.gross")
 
-    @extend_schema(parameters=RANKING, responses=serializers.RankingSerializer, operation_id="payments_top_resources")
+    @extend_schema(parameters=RANKING, responses=serializers.ResourcesSerializer, operation_id="payments_top_resources")
     def get(self, request: Request) -> Response:
         """What sold for most, with how often it was opened."""
         ask = self.ask(request)
-        return self.remembered(request, ask, lambda: {**self.span(ask), "results": self._resources(ask)})
+        return self.remembered(request, ask, lambda: self.ranking(ask, payers.RESOURCES, self._resources(ask)))
 
     def _resources(self, ask: Ask) -> list[dict[str, Any]]:
         start, end = ask.period.start, ask.period.end
@@ -203,11 +213,11 @@ class CustomersView(PaymentsView):
     known: ClassVar = (*parameters.RANGE, "days", "limit")
     metrics: ClassVar = ("payments.settled", "payments.volume", "payments.unique_payers", "users.active")
 
-    @extend_schema(parameters=RANKING, responses=serializers.RankingSerializer, operation_id="payments_customers")
+    @extend_schema(parameters=RANKING, responses=serializers.PayersSerializer, operation_id="payments_customers")
     def get(self, request: Request) -> Response:
         """The people with the highest volume of settled payments, by the number of their person."""
         ask = self.ask(request)
-        return self.remembered(request, ask, lambda: {**self.span(ask), "results": self._customers(ask)})
+        return self.remembered(request, ask, lambda: self.ranking(ask, payers.CUSTOMERS, self._customers(ask)))
 
     def _customers(self, ask: Ask) -> list[dict[str, Any]]:
         start, end = ask.period.start, ask.period.end

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any, ClassVar
 
-from drf_spectacular.utils import OpenApiParameter, extend_schema
+from drf_spectacular.utils import extend_schema
 from rest_framework import serializers
 from rest_framework.request import Request
 from rest_framework.response import Response
@@ -14,7 +14,7 @@ from kpis.answers import lifetime
 from kpis.performance import OVER_TIME, performance
 from kpis.serializers import NumberField, Ranged, SeriesSerializer
 from kpis.views.base import MetricView
-from kpis.views.schema import COMPARE, DAYS, LIMIT, RANGE
+from kpis.views.schema import COMPARE, DAYS, GRANULARITY, INCLUDE, LIMIT, RANGE
 
 
 class RouteSerializer(serializers.Serializer[Any]):
@@ -53,7 +53,7 @@ class PerformanceView(MetricView):
 
     @extend_schema(
         parameters=[
-            *RANGE, DAYS, LIMIT, OpenApiParameter("granularity"), OpenApiParameter("include"), *COMPARE,
+            *RANGE, DAYS, LIMIT, GRANULARITY, INCLUDE, *COMPARE,
         ],
         responses=PerformanceSerializer,
         operation_id="performance",

@@ -6,7 +6,9 @@ from typing import Final
 
 from drf_spectacular.utils import OpenApiParameter
 
+from analytics.views.parameters import listed
 from kpis import parameters
+from kpis.series.question import INCLUDABLE
 
 RANGE: Final = (
     OpenApiParameter("from", description="A date (the tenant's midnight) or an ISO 8601 instant; included."),
@@ -17,20 +19,27 @@ RANGE: Final = (
     ),
     OpenApiParameter("timezone", description="Refused unless it is the tenant's: its numbers have no other zone."),
 )
+GRANULARITY: Final = OpenApiParameter(
+    "granularity", enum=list(parameters.GRANULARITIES), description="day when left out"
+)
+BY: Final = OpenApiParameter("by", description="A column such as country, or properties.<key>.")
 CUT: Final = (
-    OpenApiParameter("granularity", enum=list(parameters.GRANULARITIES), description="day when left out"),
-    OpenApiParameter("by", description="A column such as country, or properties.<key>."),
+    GRANULARITY,
+    BY,
     OpenApiParameter("limit", int, description="Values of a breakdown (10); the rest is one, `__other__`."),
 )
+INCLUDE: Final = listed(
+    "include", "Bots or internal users too; they are in no number otherwise.", enum=sorted(INCLUDABLE)
+)
 NARROW: Final = (
-    *(OpenApiParameter(name, description="One value, or several by commas.") for name in parameters.FILTERS),
+    *(listed(name, f"Only events whose `{name}` is one of these.") for name in parameters.FILTERS),
     OpenApiParameter("filters", description="JSON: a list of {field, op, value}, as answers show them."),
-    OpenApiParameter("include", description="bots, internal, or both; they are in no number otherwise."),
+    INCLUDE,
 )
 COMPARE: Final = (
     OpenApiParameter("compare", description="previous, year_ago, none, or a range such as 2026-10."),
     OpenApiParameter("match_weekday", bool, description="Compare with whole weeks before, Mondays with Mondays."),
 )
-METRICS: Final = OpenApiParameter("metrics", description="Ids, separated by commas.")
+METRICS: Final = listed("metrics", "Ids of metrics.")
 DAYS: Final = OpenApiParameter("days", int, description="The last so many complete days, instead of a range.")
 LIMIT: Final = OpenApiParameter("limit", int, description="Rows, 10 when left out.")

@@ -19,7 +19,7 @@ from kpis.explore.views import ANSWER_SECONDS, stored
 from kpis.serializers import NumberField, Ranged
 from kpis.usage.answer import DEFAULT_WINDOW, LONGEST_WINDOW, UsageAsk, usage_read
 from kpis.views.base import MetricView
-from kpis.views.schema import DAYS, LIMIT, RANGE
+from kpis.views.schema import DAYS, INCLUDE, LIMIT, RANGE
 
 KNOWN: Final = (*parameters.RANGE, "days", "limit", "include", "window", "shared")
 
@@ -183,7 +183,7 @@ class UsageView(MetricView):
             *RANGE,
             DAYS,
             LIMIT,
-            OpenApiParameter("include"),
+            INCLUDE,
             OpenApiParameter("window", description="How long after a reaction a sale counts for a post: 7d."),
             OpenApiParameter("shared", bool, description="Leave out groups of fewer than five people."),
         ],

@@ -12,8 +12,9 @@ from kpis import parameters, selectors, serializers
 from kpis.answers import lifetime
 from kpis.contracts import plain, side_by_side
 from kpis.series import metrics_series
+from kpis.stamps import stamp_of
 from kpis.views.base import MetricView
-from kpis.views.schema import COMPARE, DAYS, RANGE
+from kpis.views.schema import COMPARE, DAYS, GRANULARITY, INCLUDE, RANGE
 
 TOTALS = {
     "total": "webhooks.total",
@@ -36,10 +37,10 @@ class MetricsView(MetricView):
         parameters=[
             *RANGE,
             DAYS,
-            OpenApiParameter("granularity"),
+            GRANULARITY,
             OpenApiParameter(EVENT_TYPE, description="One type of event."),
             *COMPARE,
-            OpenApiParameter("include"),
+            INCLUDE,
         ],
         responses=serializers.WebhooksSerializer,
         operation_id="webhooks_metrics",
@@ -63,6 +64,7 @@ class MetricsView(MetricView):
             "to": end.isoformat(),
             "timezone": ask.calendar.zone,
             "currency": self.tenant.base_currency,
+            **stamp_of(over_time),
             **{name: series["total"] for name, series in shown.items()},
             "pending_now": selectors.webhooks_pending(tenant_id=self.tenant.id, start=start, end=end),
             "by_event_type": side_by_side(split, "event_type"),

@@ -102,7 +102,7 @@ class BoardsView(BoardBase):
     def get(self, request: Request) -> Response:
         """The team's and your own, by title."""
         found = boards_listed(visitor=self.visitor, now=timezone.now())
-        return paged(self, request, found, serializers.BoardHeadSerializer)
+        return paged(request, found, serializers.BoardHeadSerializer)
 
     @extend_schema(
         request=serializers.BoardDraftSerializer,
@@ -193,7 +193,7 @@ class LinksView(BoardBase):
         def shown(rows: Any, many: bool = False) -> BaseSerializer[Any]:
             return serializers.LinkSerializer(rows, many=many, context={"request": request, "now": timezone.now()})
 
-        return paged(self, request, self.links(board_id), shown)
+        return paged(request, self.links(board_id), shown)
 
     @extend_schema(
         request=serializers.LinkDraftSerializer,

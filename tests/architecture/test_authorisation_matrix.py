@@ -20,9 +20,13 @@ READERS = "OANVS"
 ANALYSTS = "OANS"
 ADMINS = "OAS"
 MATRIX: dict[tuple[str, str], str] = {
+    ("root", "GET"): "public",
     ("token", "POST"): "public",
     ("token-refresh", "POST"): "public",
     ("tenant", "GET"): READERS,
+    ("retention", "GET"): READERS,
+    ("retention", "PUT"): ADMINS,
+    ("audit", "GET"): ADMINS,
     ("members", "GET"): ADMINS,
     ("keys", "GET"): ADMINS,
     ("keys", "POST"): "O",
@@ -194,4 +198,4 @@ def test_a_scope_opens_its_own_doors_only(acme: Tenant, globex: Tenant, settings
         if "GET" in route.methods and api.send("GET", route.path()).status_code not in (401, 403)
     }
 
-    assert opened == {"jobs", "job", "scheduler", "cache"}
+    assert opened == {"root", "jobs", "job", "scheduler", "cache"}

@@ -70,7 +70,7 @@ def test_customers_add_up_to_the_metrics(club: Tenant, month: int) -> None:
 def test_page_by_page_and_of_one_kind(club: Tenant) -> None:
     api = caller(club)
     first = api.get("customers/movements/", **MARCH, limit=2).json()
-    second = api.get("customers/movements/", **MARCH, limit=2, offset=first["next"]).json()
+    second = api.get(first["next"].partition("/api/v1/")[2]).json()
     assert [row["person"] for row in (*first["results"], *second["results"])] == [4, 2, 3, 6]
     assert [row["person"] for row in api.get("customers/movements/", **MARCH, kind="churn").json()["results"]] == [2]
     assert problem(api.get("customers/movements/", kind="sideways"))["status"] == 400

@@ -18,10 +18,10 @@ from analytics.capture.importing.progress import Progress
 from analytics.capture.importing.uploads import HomeFile, Upload, upload_keep, upload_of, uploads_sweep
 from analytics.contracts import Outcome, TenantInfo
 from analytics.jobs import ACTIVE, JobCancelled, LeaseLost, PermanentFailure, RunningJob, enqueue, job_kind
+from analytics.loading import history_loading
 from analytics.models import Job
 from analytics.periods import Calendar
 from analytics.starters import NothingToDo, Order, starters
-from analytics.statistics import statistics_refresh
 from analytics.tenancy import tenant_context, tenants
 
 if TYPE_CHECKING:
@@ -144,7 +144,8 @@ def import_upload(job: RunningJob) -> dict[str, Any]:
     upload = upload_of(tenant.id, job.params["upload"])
     if "result" not in job.cursor:
         try:
-            result, count = _import(job, tenant, upload)
+            with history_loading(tenant.id, using=job.using):
+                result, count = _import(job, tenant, upload)
         except StoreAway:
             raise
         except ImportProblem as problem:
@@ -255,7 +256,6 @@ def _count(tenant: TenantInfo, wanted: dict[str, Any] | None, actor: str) -> Non
         return
     first = end = None
     if name == "backfill":
-        statistics_refresh()
         first, end = (datetime.fromisoformat(wanted[edge]).replace(tzinfo=UTC).date() for edge in ("from", "to"))
     with suppress(NothingToDo):
         starters[name].start(Order(tenant, first, end, actor=actor, now=timezone.now()))

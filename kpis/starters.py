@@ -59,7 +59,7 @@ def backfill_plan(order: Order) -> dict[str, Any]:
     from kpis.rollup.backfill import Backfill, plan_parts
 
     first, end = _span(order)
-    parts = [part for part in plan_parts(Backfill(order.tenant.id, first, end)) if part.phase == "buckets"]
+    parts = plan_parts(Backfill(order.tenant.id, first, end, with_sessions=False))
     return {
         "from": first.isoformat(),
         "to": end.isoformat(),

@@ -7,22 +7,32 @@ import logging
 from celery import shared_task
 from django.utils import timezone
 
+from analytics.loading import tenants_loading
 from analytics.tenancy import tenant_ids
 from kpis import due
-from kpis.rollup.dirty import dirty_tenants
+from kpis.rollup.dirty import dirty_tenants, is_counted
 
 logger = logging.getLogger("bellwether.rollup")
 
 
 @shared_task(name="kpis.refresh", ignore_result=True, expires=10)
 def refresh() -> int:
-    """Count every tenant's dirty minutes again; how many tenants had some."""
-    from kpis.rollup.refresh import refresh_tenant
+    """Count every tenant's dirty minutes again; how many tenants had some.
+
+    Of a tenant whose history is being loaded only those of today, and none of one that was never counted: whoever loads
+    it counts the rest.
+    """
+    from kpis.rollup.refresh import CLOSE_AFTER, refresh_tenant
 
     waiting = dirty_tenants()
+    loading = tenants_loading() if waiting else frozenset()
     for tenant_id in waiting:
+        now = timezone.now()
         try:
-            refresh_tenant(tenant_id, now=timezone.now())
+            if tenant_id not in loading:
+                refresh_tenant(tenant_id, now=now)
+            elif is_counted(tenant_id):
+                refresh_tenant(tenant_id, now=now, since=now - CLOSE_AFTER)
         except Exception:
             # Its marks are still there for the next tick, and the neighbours' numbers must not wait for it.
             logger.exception("the minutes of tenant %s could not be counted", tenant_id)

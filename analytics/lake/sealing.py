@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import gc
 import multiprocessing
+import os
 import time
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from concurrent.futures import FIRST_COMPLETED, ProcessPoolExecutor, wait
@@ -23,6 +24,7 @@ import pyarrow as pa
 from django.conf import settings
 from django.db import connections
 
+from analytics.children import follow_parent
 from analytics.failpoints import failpoint
 from analytics.ids import uuid7
 from analytics.lake import marks
@@ -140,7 +142,8 @@ def _each(
     connections.close_all()
     import_module("analytics.lake.compiled")  # once, and not in every child
     gc.freeze()  # a child that collects garbage would copy every page it shares with its parent
-    with ProcessPoolExecutor(min(workers, len(days)), mp_context=multiprocessing.get_context("fork")) as pool:
+    context, workers = multiprocessing.get_context("fork"), min(workers, len(days))
+    with ProcessPoolExecutor(workers, context, initializer=follow_parent, initargs=(os.getpid(),)) as pool:
         running = {pool.submit(_day, tenant_id, hours, now, until, using) for hours in days}
         try:
             while running:

@@ -18,6 +18,8 @@ from django.db import connections, transaction
 from analytics.locks import COUNTING
 from analytics.models import DirtyMark
 from analytics.periods import Calendar, from_micros, to_micros
+from analytics.tenancy import tenant_context
+from kpis.models import Bucket
 
 EVENT, DERIVED, SESSION = "event", "derived", "session"
 MINUTE = 60_000_000
@@ -72,9 +74,13 @@ def expand_subjects(tenant_id: int, *, using: str = "default") -> None:
         cursor.execute(EXPAND, {"tenant": tenant_id})
 
 
-def dirty_days(tenant_id: int, calendar: Calendar, *, using: str = "default") -> list[tuple[datetime, datetime]]:
-    """The local days that hold marks, as half-open spans, ascending."""
+def dirty_days(
+    tenant_id: int, calendar: Calendar, *, since: datetime | None = None, using: str = "default"
+) -> list[tuple[datetime, datetime]]:
+    """The local days that hold marks, as half-open spans, ascending; with `since` only its own day and later ones."""
     marks = DirtyMark.objects.using(using).filter(tenant_id=tenant_id, minute__isnull=False)
+    if since is not None:
+        marks = marks.filter(minute__gte=calendar.day_start(calendar.local_date(since)))
     days = sorted(
         {calendar.local_date(minute) for minute in marks.values_list("minute", flat=True).distinct() if minute}
     )
@@ -130,6 +136,12 @@ def dirty_tenants(*, using: str = "default") -> list[int]:
     with connections[using].cursor() as cursor:
         cursor.execute("SELECT tenant_id FROM bw_dirty_tenants() ORDER BY oldest")
         return [row[0] for row in cursor.fetchall()]
+
+
+def is_counted(tenant_id: int, *, using: str = "default") -> bool:
+    """Whether anything of the tenant was ever counted. What the planner takes an empty tenant to be costs minutes."""
+    with tenant_context(tenant_id, using=using):
+        return Bucket.objects.using(using).filter(tenant_id=tenant_id).exists()
 
 
 MARK_RANGE = """

@@ -125,13 +125,17 @@ class Scope:
         return cls(tenant_id, plan_for(settings), calendars, using, settings, kept_from=tenant.events_kept_from)
 
 
-def refresh_tenant(tenant_id: int, *, now: datetime, using: str = "default") -> Refreshed:
-    """Count all dirty minutes of the tenant again. Safe to kill anywhere and to run at the same time."""
+def refresh_tenant(
+    tenant_id: int, *, now: datetime, since: datetime | None = None, using: str = "default"
+) -> Refreshed:
+    """Count all dirty minutes of the tenant again, or those from the local day of `since` on; then people whose ids
+    have changed wait too. Safe to kill anywhere and to run at the same time.
+    """
     with tenant_context(tenant_id, using=using):
         scope = Scope.of(tenant_id, using=using)
     done = Refreshed()
     for _ in range(ROUNDS):
-        days = retried(lambda: _expanded_days(scope))
+        days = retried(lambda: _expanded_days(scope, since))
         if not days:
             break
         for start, end in days:
@@ -139,11 +143,12 @@ def refresh_tenant(tenant_id: int, *, now: datetime, using: str = "default") -> 
     return done
 
 
-def _expanded_days(scope: Scope) -> list[tuple[datetime, datetime]]:
+def _expanded_days(scope: Scope, since: datetime | None) -> list[tuple[datetime, datetime]]:
     with tenant_context(scope.tenant_id, using=scope.using):
         lock_tenant(scope.tenant_id, using=scope.using)
-        expand_subjects(scope.tenant_id, using=scope.using)
-        return dirty_days(scope.tenant_id, scope.live, using=scope.using)
+        if since is None:
+            expand_subjects(scope.tenant_id, using=scope.using)
+        return dirty_days(scope.tenant_id, scope.live, since=since, using=scope.using)
 
 
 def refresh_span(scope: Scope, start: datetime, end: datetime, *, now: datetime) -> Refreshed:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from contextlib import nullcontext
 from datetime import UTC, date, datetime
 from hashlib import blake2b
 from typing import Any
@@ -11,10 +12,12 @@ from django.db import transaction
 from django.db.models import Max
 
 from analytics.jobs import RunningJob, enqueue
+from analytics.loading import history_loading
 from analytics.models import Calendar as CalendarRow
 from analytics.models import DirtyMark, Job, Tenant
 from analytics.periods import EPOCH, Calendar, zone_named
 from analytics.signals import buckets_refreshed
+from analytics.statistics import statistics_refresh
 from analytics.tenancy import tenant_context
 from kpis.catalogue import Catalogue
 from kpis.jobs import BACKFILL, SWITCH, backfill_params
@@ -58,10 +61,13 @@ def backfill_run(job: RunningJob, *, tenant_id: int, now: datetime, workers: int
     calendar_id = job.params.get("calendar_id")
     measures = tuple(job.params.get("measures", ()))
     is_whole = calendar_id is None and not measures
-    return _run(job, Backfill(tenant_id, first, end, calendar_id, is_whole, measures), workers, now)
+    with history_loading(tenant_id) if is_whole else nullcontext():
+        return _run(job, Backfill(tenant_id, first, end, calendar_id, is_whole, measures), workers, now)
 
 
 def _run(job: RunningJob, backfill: Backfill, workers: int, now: datetime) -> dict[str, Any]:
+    if not job.cursor.get("done"):
+        statistics_refresh()  # what was just loaded is looked at and read by plans that know of it
     parts = [Part(*part) for part in job.cursor.get("parts", ())] or plan_parts(backfill)
     plan = [(part.phase, part.first, part.end, part.events) for part in parts]
 
@@ -80,19 +86,30 @@ def calendar_change(
     """Change how a tenant cuts time. Weeks are unions of days, so another week start holds at once (None is returned);
     another zone is counted as a new version by a job, and answers stay on the old one until it is done.
 
-    Raises RangeError for a zone that there is not, or that would cut hours whose events are gone.
+    Raises RangeError for a zone that there is not, or that would cut hours whose events are gone, and for a weekday
+    that there is not; then nothing has changed.
     """
+    if zone is not None:
+        zone_named(zone)
     with tenant_context(tenant_id):
         live = CalendarRow.objects.select_for_update().get(tenant_id=tenant_id, state=CalendarRow.State.LIVE)
-        if week_start is not None:
-            live.week_start = week_start
-            live.save(update_fields=["week_start"])
-            Tenant.objects.filter(pk=tenant_id).update(week_start=week_start)
-        if zone is None or zone == live.zone:
+        wanted = Calendar(zone or live.zone, live.week_start if week_start is None else week_start, live.base_currency)
+        if wanted.zone != live.zone:
+            zones_check(Scope.of(tenant_id), wanted)
+        if wanted.week_start != live.week_start:
+            _week_start_set(tenant_id, wanted.week_start)
+        begun = CalendarRow.objects.filter(tenant_id=tenant_id, state=CalendarRow.State.BUILDING).order_by("-version")
+        if zone is None or zone == (begun.first() or live).zone:
             return None
-        zone_named(zone)
-        zones_check(Scope.of(tenant_id), Calendar(zone, live.week_start, live.base_currency))
         return _version_begin(tenant_id, zone=zone, names=None, created_by=created_by)
+
+
+def _week_start_set(tenant_id: int, week_start: int) -> None:
+    """In every version that is in use, also in one that is being counted."""
+    rows = CalendarRow.objects.filter(tenant_id=tenant_id).exclude(state=CalendarRow.State.RETIRED)
+    rows.update(week_start=week_start)
+    Tenant.objects.filter(pk=tenant_id).update(week_start=week_start)
+    transaction.on_commit(lambda: _announce(tenant_id))
 
 
 def event_names_change(*, tenant_id: int, names: Mapping[str, str], created_by: str = "") -> Job:

@@ -45,6 +45,7 @@ def run(days: int, per_day: int, users: int, new: int, rounds: int) -> dict[str,
     """Median seconds of a refresh after `new` events within minutes, in another hour of the last day each time."""
     from django.db import connections
 
+    from analytics.statistics import statistics_refresh
     from kpis.rollup.backfill import Backfill, Ledger, bounds, plan_parts, run_backfill
     from kpis.rollup.refresh import refresh_tenant
     from tests.bench.generate import generate
@@ -53,6 +54,7 @@ def run(days: int, per_day: int, users: int, new: int, rounds: int) -> dict[str,
         slug=f"refresh{days}", events=(days + 1) * per_day, users=users, days=days + 1, end=END + timedelta(days=1)
     )
     backfill = Backfill(tenant_id, *(bounds(tenant_id) or (END, END)))
+    statistics_refresh()
     run_backfill(backfill, plan_parts(backfill), Ledger(0, lambda cursor, at, of: None), workers=4, now=NOON)
     with connections["owner"].cursor() as cursor:
         cursor.execute("ANALYZE bw_event, bw_subject, bw_session, bw_bucket")  # as autovacuum would by now

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from argparse import ArgumentParser
+from contextlib import nullcontext
 from datetime import datetime
 from pathlib import Path
 from typing import Any, TextIO, cast
@@ -15,6 +16,7 @@ from django.utils import timezone
 from analytics.access.services import AccessError, tenant_create
 from analytics.capture.importer import ImportReport, file_check, file_import
 from analytics.contracts import CapturedEvent, Outcome, TenantInfo
+from analytics.loading import history_loading
 from analytics.tenancy import UnknownTenant, tenant_by_slug
 
 from .mapping import LoadedMapping, load_mapping
@@ -43,11 +45,14 @@ class ImportCommand(BaseCommand):
         parser.add_argument("--resume", action="store_true", help="go on after the last committed line")
 
     def handle(self, *args: Any, **options: Any) -> None:
-        counted = ""
+        counted, now = "", timezone.now()
         try:
-            report, tenant = self.run_import(options, timezone.now())
-            if not options["dry_run"]:
-                counted = self.count_up(tenant, report)
+            loaded = load_mapping(self.mapping_path(options))
+            tenant = self.tenant_of(options, loaded, now)
+            with nullcontext() if options["dry_run"] else history_loading(tenant.id):
+                report = self.run_import(tenant, loaded, options, now)
+                if not options["dry_run"]:
+                    counted = self.count_up(tenant, report)
         except (ImportProblem, AccessError, UnknownTenant) as error:
             raise CommandError(str(error)) from None
         except OperationalError as error:
@@ -64,16 +69,15 @@ class ImportCommand(BaseCommand):
         """What an app above does with the events that came, in words; the roll-ups live there."""
         return ""
 
-    def run_import(self, options: dict[str, Any], now: datetime) -> tuple[ImportReport, TenantInfo]:
-        """Mapping, tenant, import."""
-        loaded = load_mapping(self.mapping_path(options))
-        tenant = self.tenant_of(options, loaded, now)
+    def run_import(
+        self, tenant: TenantInfo, loaded: LoadedMapping, options: dict[str, Any], now: datetime
+    ) -> ImportReport:
+        """The import, with a progress bar on a terminal."""
         progress = ShownProgress(cast("TextIO", self.stderr._out)) if options["verbosity"] > 0 else None
-        report = file_import(
+        return file_import(
             tenant=tenant, path=options["file"], loaded=loaded, now=now,
             dry_run=options["dry_run"], resume=options["resume"], progress=progress,
         )  # fmt: skip
-        return report, tenant
 
     def mapping_path(self, options: dict[str, Any]) -> Path:
         """A path, or the bare name of a mapping that comes with the product."""

@@ -55,7 +55,7 @@ class Command(BaseCommand):
         first, end = options["first"] or span[0], options["end"] or span[1]
         if end <= first:
             raise CommandError(f"--to {end} must be later than --from {first}.")
-        parts = [part for part in plan_parts(Backfill(tenant_id, first, end)) if part.phase == "buckets"]
+        parts = plan_parts(Backfill(tenant_id, first, end, with_sessions=False))
         days, events = (end - first).days, sum(part.events for part in parts)
         if options["dry_run"]:
             self.stdout.write(f"{events:,} events of {days} days would be counted, in {len(parts)} parts.")

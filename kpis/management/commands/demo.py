@@ -20,6 +20,7 @@ from analytics.demo.filling import plan_for, story_live, story_store
 from analytics.demo.furnishing import furnish_enqueue
 from analytics.demo.simulator import story
 from analytics.demo.world import Plan
+from analytics.loading import history_loading
 from analytics.tenancy import UnknownTenant, tenant_by_slug
 from kpis.rollup.refresh import refresh_tenant
 
@@ -51,7 +52,8 @@ class Command(BaseCommand):
             return
         tenant = _tenant(options["tenant"])
         plan = plan_for(tenant, seed=options["seed"], days=options["days"], events=options["events"], until=until)
-        self._store(plan, tenant, until)
+        with history_loading(tenant.id):
+            self._store(plan, tenant, until)
         if options["live"]:
             self._live(plan, tenant, until)
 

@@ -14,7 +14,6 @@ from analytics.capture.importing.command import ImportCommand
 from analytics.contracts import TenantInfo
 from analytics.jobs import run_job
 from analytics.models import Job
-from analytics.statistics import statistics_refresh
 from analytics.tenancy import tenant_context
 from kpis.rollup.refresh import refresh_tenant
 from kpis.rollup.services import backfill_enqueue
@@ -31,7 +30,6 @@ class Command(ImportCommand):
         begun = time.monotonic()
         # Inside a transaction of the caller's no other process would see the events.
         if report.is_bulk and not connection.in_atomic_block:
-            statistics_refresh()
             backfill(tenant.id, report)
         refresh_tenant(tenant.id, now=timezone.now())
         return f"Counted into roll-ups in {time.monotonic() - begun:.1f} s: `manage.py kpi` answers with them."

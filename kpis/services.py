@@ -10,9 +10,8 @@ from datetime import datetime
 from difflib import get_close_matches
 from typing import Final
 
-from django.db import connection
-
 from analytics.cache import DEFINITIONS, drop_after_commit
+from analytics.locks import REPLACING, one_at_a_time
 from analytics.registry import UnknownName
 from analytics.tenancy import tenant_context
 from kpis import formula
@@ -25,9 +24,6 @@ MAX_PARTS: Final = 1_000
 MAX_DEPTH: Final = 20
 """Of a metric with everything it is made of written out: each use of a part is computed, and doubling a part on every
 one of thirty levels would be a billion of them."""
-
-DEFINING: Final = 0x42570003
-"""Marks the advisory lock of a tenant's definitions: what is checked holds until it is saved."""
 
 
 class DefinitionError(ValueError):
@@ -57,7 +53,7 @@ class Definition:
 def metric_define(*, tenant_id: int, definition: Definition, now: datetime) -> MetricDefinition:
     """Make the metric, or change it (its version rises with its formula). Raises DefinitionError."""
     with tenant_context(tenant_id):
-        _one_at_a_time(tenant_id)
+        one_at_a_time(REPLACING, tenant_id)
         definition_check(tenant_id=tenant_id, definition=definition)
         row = MetricDefinition.objects.select_for_update().filter(tenant_id=tenant_id, metric=definition.metric).first()
         if row is None:
@@ -74,7 +70,7 @@ def metric_define(*, tenant_id: int, definition: Definition, now: datetime) -> M
 def metric_archive(*, tenant_id: int, metric: str) -> None:
     """Take a metric out of use. Raises DefinitionError while another one is made of it."""
     with tenant_context(tenant_id):
-        _one_at_a_time(tenant_id)
+        one_at_a_time(REPLACING, tenant_id)
         catalogue = Catalogue(tenant_id)
         users = sorted(
             other.id for other in catalogue.own().values() if other.id != metric and metric in closure(other, catalogue)
@@ -108,12 +104,6 @@ def definition_check(*, tenant_id: int, definition: Definition) -> None:
         raise DefinitionError(str(error), "formula") from None
     except LookupError as error:
         raise _unknown(error, catalogue, definition) from None
-
-
-def _one_at_a_time(tenant_id: int) -> None:
-    """Two definitions that are fine alone may be made of each other."""
-    with connection.cursor() as cursor:
-        cursor.execute("SELECT pg_advisory_xact_lock(%s, %s)", [DEFINING, tenant_id])
 
 
 def _check_extents(metric: Metric, every: Mapping[str, Metric]) -> None:

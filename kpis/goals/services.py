@@ -192,7 +192,13 @@ def objective_for(*, tenant_id: int, goal: GoalDraft, actor: str, now: datetime)
     if found is not None:
         return found
     draft = ObjectiveDraft(name=goal.objective, owner=goal.owner, period=goal.period, first=goal.first, end=goal.end)
-    return objective_create(tenant_id=tenant_id, draft=draft, actor=actor, now=now)
+    try:
+        return objective_create(tenant_id=tenant_id, draft=draft, actor=actor, now=now)
+    except GoalError:
+        made = objective_open(tenant_id=tenant_id, name=goal.objective)
+        if made is None:
+            raise
+        return made  # by somebody else, at this moment
 
 
 def draft_checked(*, tenant_id: int, draft: GoalDraft) -> GoalDraft:

@@ -18,7 +18,7 @@ from kpis.compare import status_of
 from kpis.contracts import Series, plain, written
 from kpis.parameters import Ask
 from kpis.selectors import MetricInfo, metric_info
-from kpis.series import QuestionError, metric_series, metrics_series
+from kpis.series import QuestionError, groups_answerable, metric_series, metrics_series
 from kpis.series.question import TOTAL
 from kpis.stamps import stamp_of
 
@@ -149,22 +149,13 @@ def _hours(series: Series, ask: Ask) -> list[dict[str, Any]]:
 
 
 def _totals(tenant: TenantInfo, names: Sequence[str], ask: Ask) -> dict[str, Series]:
-    """One reading for all; a metric that has not the column of a filter has no value under it."""
+    """Few readings for all; a metric that has not the column of a filter has no value under it."""
     arguments = ask.arguments()
-    try:
-        found = metrics_series(tenant_id=tenant.id, metrics=names, **arguments)
-    except QuestionError:
-        if not ask.filters:
-            raise
-        found = [series for name in names for series in _alone(tenant, name, arguments)]
+    groups = [list(names)]
+    if ask.filters:
+        groups = groups_answerable(tenant_id=tenant.id, metrics=names, **arguments)
+    found = [series for group in groups for series in metrics_series(tenant_id=tenant.id, metrics=group, **arguments)]
     return {series.metric: series for series in found}
-
-
-def _alone(tenant: TenantInfo, name: str, arguments: dict[str, Any]) -> list[Series]:
-    try:
-        return metrics_series(tenant_id=tenant.id, metrics=[name], **arguments)
-    except QuestionError:
-        return []
 
 
 def _value(series: Series | None, metric: Metric) -> dict[str, Any]:

@@ -4,15 +4,17 @@ from __future__ import annotations
 
 from collections.abc import Collection, Sequence
 from datetime import datetime
+from typing import Any
 
 from analytics.tenancy import tenant_context
 from kpis.base import Condition
 from kpis.catalogue import Catalogue
 from kpis.compare import Against, asked_period, status_of
 from kpis.contracts import OverviewItem, Series
+from kpis.needs import measures_in
 from kpis.series.answer import answer
-from kpis.series.context import NoCalendar, context_read
-from kpis.series.question import Question, QuestionError, check, granularity_of
+from kpis.series.context import Context, NoCalendar, context_read
+from kpis.series.question import Question, QuestionError, check, granularity_of, selection_of
 
 OVERVIEW = (
     "revenue.gross",
@@ -86,19 +88,68 @@ def metrics_series(
     with tenant_context(tenant_id):
         context = context_read(tenant_id=tenant_id, now=now)
         catalogue = Catalogue(tenant_id)
-        question = Question(
-            metrics=tuple(catalogue[name] for name in metrics),
-            period=asked_period(start, end, context.calendar),
-            granularity=granularity_of(grain),
+        question = _question(
+            metrics,
+            context,
+            catalogue,
+            start=start,
+            end=end,
+            grain=grain,
             by=by,
-            filters=tuple(filters),
-            include=frozenset(include),
-            against=compare,
+            filters=filters,
+            include=include,
+            compare=compare,
             match_weekday=match_weekday,
             limit=limit,
         )
         check(question, catalogue)
         return answer(question, context, catalogue)
+
+
+def _question(
+    metrics: Sequence[str],
+    context: Context,
+    catalogue: Catalogue,
+    *,
+    start: datetime,
+    end: datetime,
+    grain: str = "day",
+    by: str | None = None,
+    filters: Sequence[Condition] = (),
+    include: Collection[str] = (),
+    compare: Against | None = None,
+    match_weekday: bool = False,
+    limit: int | None = 10,
+) -> Question:
+    return Question(
+        metrics=tuple(catalogue[name] for name in metrics),
+        period=asked_period(start, end, context.calendar),
+        granularity=granularity_of(grain),
+        by=by,
+        filters=tuple(filters),
+        include=frozenset(include),
+        against=compare,
+        match_weekday=match_weekday,
+        limit=limit,
+    )
+
+
+def groups_answerable(*, tenant_id: int, metrics: Sequence[str], now: datetime, **asked: Any) -> list[list[str]]:
+    """Those of the metrics that can be filtered and broken down as `asked` (of `metrics_series`), together with others
+    that are answered from the same place: from buckets, or from events, which are then read once.
+    """
+    groups: dict[bool, list[str]] = {True: [], False: []}
+    with tenant_context(tenant_id):
+        context, catalogue = context_read(tenant_id=tenant_id, now=now), Catalogue(tenant_id)
+        for name in metrics:
+            question = _question([name], context, catalogue, **asked)
+            try:
+                check(question, catalogue)
+            except QuestionError:
+                continue
+            is_counted = selection_of(question, measures_in(catalogue[name], catalogue)) is not None
+            groups[is_counted].append(name)
+    return [group for group in groups.values() if group]
 
 
 def metric_overview(
@@ -125,4 +176,12 @@ def metric_overview(
     return items
 
 
-__all__ = ["OVERVIEW", "NoCalendar", "QuestionError", "metric_overview", "metric_series", "metrics_series"]
+__all__ = [
+    "OVERVIEW",
+    "NoCalendar",
+    "QuestionError",
+    "groups_answerable",
+    "metric_overview",
+    "metric_series",
+    "metrics_series",
+]

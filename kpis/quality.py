@@ -109,7 +109,7 @@ def outcomes(look: Look) -> Finding:
         "outcomes",
         "Events that were refused",
         level,
-        f"{share:.2%}",
+        f"{share * 100:.2f} %",
         f"{refused:,} of {total:,} events received in the last {look.days} days were quarantined, rejected or in "
         "conflict with an earlier one of the same id.",
         "Look at the reasons below, correct the sender, then replay what is held in the quarantine."
@@ -183,7 +183,7 @@ def lateness(look: Look) -> Finding:
         "lateness",
         "Events that arrive after more than a day",
         level,
-        f"{share:.2%}",
+        f"{share * 100:.2f} %",
         f"Of the newest {shares.live:,} events; late ones move days that were published (see the ledger).",
         "See which platform sends late (phones that are offline, a queue that is stuck)." if level != "ok" else "",
         tuple({"arrived": words, "events": count} for (words, _), count in zip(LATE, counts, strict=True)),
@@ -246,7 +246,7 @@ def _share_finding(id: str, title: str, part: int, whole: int, limits: Limits, r
     share = part / whole
     level = limits.level(share)
     detail = f"{part:,} of the newest {whole:,} events{of}."
-    return Finding(id, title, level, f"{share:.2%}", detail, remedy if level != "ok" else "")
+    return Finding(id, title, level, f"{share * 100:.2f} %", detail, remedy if level != "ok" else "")
 
 
 def _ago(length: timedelta) -> str:

@@ -153,12 +153,12 @@ class GoalAdmin(ClosingAdmin):
 
     @admin.display(description="pace")
     def pace(self, row: Any) -> str:
-        return f"{row.view.standing.pace:.0%}" if row.view and row.view.standing.pace is not None else "–"
+        return f"{row.view.standing.pace * 100:.0f} %" if row.view and row.view.standing.pace is not None else "–"
 
     @admin.display(description="chance")
     def chance(self, row: Any) -> str:
         probability = row.view.standing.chance.probability if row.view else None
-        return "–" if probability is None else f"{probability:.0%}"
+        return "–" if probability is None else f"{probability * 100:.0f} %"
 
     @admin.display(description="stands")
     def standing(self, row: Any) -> str:

@@ -130,4 +130,4 @@ class CheckIn(models.Model):
         indexes: ClassVar = [models.Index(fields=["tenant", "goal", "at"], name="bw_check_in_goal")]
 
     def __str__(self) -> str:
-        return f"{self.confidence:.0%} on {self.at:%Y-%m-%d}"
+        return f"{self.confidence * 100:.0f} % on {self.at:%Y-%m-%d}"

@@ -87,18 +87,22 @@ def _settled(facts: Facts, value: Decimal) -> tuple[Status, str] | None:
 
 
 def _by_probability(probability: float, rule: Rule) -> tuple[Status, str]:
-    shown = f"The chance of reaching the target is {probability:.0%}"
+    shown = f"The chance of reaching the target is {_percent(probability)}"
     if probability >= rule.on_track_probability:
-        return Status.ON_TRACK, f"{shown}; on track from {rule.on_track_probability:.0%}."
+        return Status.ON_TRACK, f"{shown}; on track from {_percent(rule.on_track_probability)}."
     if probability >= rule.at_risk_probability:
-        return Status.AT_RISK, f"{shown}; on track from {rule.on_track_probability:.0%}."
-    return Status.OFF_TRACK, f"{shown}; off track below {rule.at_risk_probability:.0%}."
+        return Status.AT_RISK, f"{shown}; on track from {_percent(rule.on_track_probability)}."
+    return Status.OFF_TRACK, f"{shown}; off track below {_percent(rule.at_risk_probability)}."
 
 
 def _by_pace(pace: Decimal, rule: Rule) -> tuple[Status, str]:
-    shown = f"The pace is {pace:.0%} of what was expected by now"
+    shown = f"The pace is {_percent(pace)} of what was expected by now"
     if pace >= rule.on_track_pace:
-        return Status.ON_TRACK, f"{shown}; on track from {rule.on_track_pace:.0%}."
+        return Status.ON_TRACK, f"{shown}; on track from {_percent(rule.on_track_pace)}."
     if pace >= rule.at_risk_pace:
-        return Status.AT_RISK, f"{shown}; on track from {rule.on_track_pace:.0%}."
-    return Status.OFF_TRACK, f"{shown}; off track below {rule.at_risk_pace:.0%}."
+        return Status.AT_RISK, f"{shown}; on track from {_percent(rule.on_track_pace)}."
+    return Status.OFF_TRACK, f"{shown}; off track below {_percent(rule.at_risk_pace)}."
+
+
+def _percent(share: float | Decimal) -> str:
+    return f"{share * 100:.0f} %"

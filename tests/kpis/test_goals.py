@@ -118,7 +118,7 @@ def test_too_little_history_is_said(acme: Tenant, globex: Tenant) -> None:
     assert standing.chance.probability is None
     assert standing.chance.words == "A probability needs 28 whole days of history; there are 7."
     assert (standing.status, standing.rule) == (
-        "off_track", "The pace is 0% of what was expected by now; off track below 80%.",
+        "off_track", "The pace is 0 % of what was expected by now; off track below 80 %.",
     )  # fmt: skip
 
 

@@ -73,7 +73,7 @@ def test_shares_of_what_is_missing(acme: Tenant, globex: Tenant) -> None:
     found = looked(acme)
 
     assert {name: (found[name].status, found[name].value) for name in ("nobody", "nowhere", "rateless")} == {
-        "nobody": ("ok", "25.00%"), "nowhere": ("warning", "50.00%"), "rateless": ("critical", "33.33%"),
+        "nobody": ("ok", "25.00 %"), "nowhere": ("warning", "50.00 %"), "rateless": ("critical", "33.33 %"),
     }  # fmt: skip
     assert found["rateless"].remedy.startswith("Give the rates of USD:")
 
@@ -89,7 +89,7 @@ def test_refusals_are_told_by_reason_and_day(acme: Tenant, globex: Tenant) -> No
     refresh_tenant(acme.pk, now=NOON + HOUR)
     found = looked(acme, NOON + HOUR)["outcomes"]
 
-    assert (found.status, found.value) == ("critical", "5.00%")
+    assert (found.status, found.value) == ("critical", "5.00 %")
     assert {"outcome": "rejected", "reason": "no_name", "events": 1} in found.rows
     assert {"day": "2026-03-02", "refused": 1} in found.rows
 
@@ -118,7 +118,7 @@ def test_late_events_are_spread_out(acme: Tenant, globex: Tenant) -> None:
     story.count(NOON)
     found = looked(acme)["lateness"]
 
-    assert (found.status, found.value) == ("critical", "25.00%")
+    assert (found.status, found.value) == ("critical", "25.00 %")
     assert [row["events"] for row in found.rows] == [1, 1, 1, 1, 0]
 
 

@@ -27,6 +27,7 @@ urlpatterns = [
     path("first-key/", views.first_key, name="first-key"),
     path("", views.overview, name="overview"),
     path("realtime/", views.realtime, name="realtime"),
+    path("realtime/present/", views.present, name="present"),
     path("metrics/", views.metrics, name="metrics"),
     path("metrics/<str:name>/", views.metric, name="metric"),
     re_path(r"^metrics/(?P<name>[^/]+)/(?P<kind>moved|explained|ledger)/$", views.panel, name="panel"),

@@ -18,7 +18,7 @@ from analytics.periods import Calendar
 from analytics.tenancy import tenant_context
 from kpis.contracts import Number
 from kpis.goals.contracts import FrozenObjective, GoalView, ObjectiveView, Status
-from kpis.goals.models import Objective
+from kpis.goals.models import Goal, Objective
 from kpis.goals.selectors import goals_list
 from kpis.goals.status import SEVERITY
 from kpis.selectors import calendar_read
@@ -121,6 +121,19 @@ def objectives_of(
     for goal in goals:
         by_objective.setdefault(goal.objective_id, []).append(goal)
     return tuple(rolled_up(row, by_objective.get(row.pk, []), elapsed=elapsed_of(row, calendar, now)) for row in found)
+
+
+def goals_grouped(*, tenant_id: int) -> list[tuple[UUID | None, list[UUID]]]:
+    """The keys of a long list of goals, so that only a page of it is worked out: every objective with its goals, then
+    each goal that has none, those that end last first."""
+    with tenant_context(tenant_id):
+        objectives = Objective.objects.filter(tenant_id=tenant_id, is_archived=False).order_by("-end", "name", "id")
+        groups: dict[UUID, list[UUID]] = {key: [] for key in objectives.values_list("pk", flat=True)}
+        goals = Goal.objects.filter(tenant_id=tenant_id, is_archived=False).order_by("-end", "name", "id")
+        alone: list[UUID] = []
+        for key, objective in goals.values_list("pk", "objective_id"):
+            groups.get(objective, alone).append(key)
+    return [*groups.items(), *((None, [key]) for key in alone)]
 
 
 def objective_names(*, tenant_id: int) -> list[str]:

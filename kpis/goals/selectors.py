@@ -57,14 +57,16 @@ def goals_list(
     objective_id: UUID | None = None,
     owner: str = "",
     include_archived: bool = False,
+    only: Collection[UUID] | None = None,
 ) -> tuple[GoalView, ...]:
-    """Goals as they stand, those that end last first, each with its newest check-in and without its points.
+    """Goals as they stand (`only` of these), those that end last first, each with its newest check-in, without points.
 
     Raises NoCalendar for a tenant that never counted anything.
     """
     with tenant_context(tenant_id):
         wanted = GoalFilter(metric, objective, owner, include_archived)
         chosen = goals_matching(tenant_id=tenant_id, wanted=wanted)
+        chosen = chosen if only is None else chosen.filter(pk__in=only)
         rows = (chosen.filter(objective_id=objective_id) if objective_id else chosen)[:MAX_GOALS]
         return goals_seen(tenant_id=tenant_id, rows=list(rows), now=now)
 
@@ -80,6 +82,12 @@ def goals_seen(*, tenant_id: int, rows: Sequence[Goal], now: datetime) -> tuple[
     return tuple(
         _view(row, each, said.get(row.pk, ()), catalogue, context) for row, each in zip(rows, found, strict=True)
     )
+
+
+def goals_named(*, tenant_id: int) -> list[tuple[UUID, str]]:
+    """Ids and names of all that are not put away, those that end last first."""
+    with tenant_context(tenant_id):
+        return list(goals_matching(tenant_id=tenant_id, wanted=GoalFilter()).values_list("pk", "name"))
 
 
 def goal_read(*, tenant_id: int, goal_id: UUID, now: datetime) -> GoalView:

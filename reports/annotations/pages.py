@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from datetime import datetime, timedelta
+from datetime import datetime
 from functools import partial
 from typing import Any, ClassVar
 from uuid import UUID
@@ -27,13 +27,14 @@ from kpis.annotations import (
     annotation_delete,
     annotation_row,
     annotation_view,
-    annotations_between,
+    annotations_matching,
 )
 from kpis.catalogue import Catalogue
 from kpis.models import Annotation
 from reports.dashboard.doors import scopes_of, tenant_of, tenant_page
+from reports.dashboard.lists import list_page
 
-DAYS = 400
+ROWS = 50
 NONE = "There is no such annotation."
 READ_ONLY = "Your role may read annotations, not write them."
 MOMENT = forms.DateTimeInput(attrs={"type": "datetime-local"}, format="%Y-%m-%dT%H:%M")
@@ -65,7 +66,7 @@ class AnnotationForm(forms.Form):
 
 @tenant_page()
 def listed(request: HttpRequest) -> HttpResponse:
-    """All of the last year and of what is planned, newest first; and adding one.
+    """All of them, newest first, or those of one kind; and adding one.
 
     A chart leads here with `metric`, `at` (the point that was looked at) and `next`, its page, to go back to.
     """
@@ -82,8 +83,17 @@ def listed(request: HttpRequest) -> HttpResponse:
     ):
         messages.success(request, "Written down. Charts show it from now on.")
         return redirect(_next(request))
-    found = annotations_between(tenant_id=tenant_id, start=now - timedelta(days=DAYS), end=now + timedelta(days=DAYS))
-    context = {"annotations": found[::-1], "form": form, "may_edit": may_edit, "next": _next(request, "")}
+    kind = request.GET.get("kind", "")
+    kinds = [kind] if kind in Annotation.Kind.values else []
+    found = annotations_matching(tenant_id=tenant_id, kinds=kinds).order_by("-at", "-id")
+    context = {
+        "annotations": list_page(request, found, size=ROWS),
+        "kinds": [("", "All"), *Annotation.Kind.choices],
+        "kind": next(iter(kinds), ""),
+        "form": form,
+        "may_edit": may_edit,
+        "next": _next(request, ""),
+    }
     status = 400 if form.is_bound else 200
     return render(request, "reports/annotations/list.html", context | _metrics(tenant_id), status=status)
 
@@ -132,7 +142,8 @@ def _name(request: HttpRequest) -> str:
 
 
 def _metrics(tenant_id: int) -> dict[str, Any]:
-    return {"metrics": [(metric.id, metric.name) for metric in Catalogue(tenant_id).values()]}
+    metrics = [(metric.id, metric.name) for metric in Catalogue(tenant_id).values()]
+    return {"metrics": metrics, "names": dict(metrics)}
 
 
 def _changed(*, said: Mapping[str, Any], tenant_id: int, note: AnnotationView) -> None:

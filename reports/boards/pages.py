@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import replace
 from datetime import datetime, timedelta
+from functools import partial
 from typing import Any
 from uuid import UUID
 
@@ -30,13 +31,16 @@ from reports.boards.models import Board
 from reports.boards.reading import BoardCard, Stage, board_cards, board_question
 from reports.boards.selectors import NoBoard, Visitor, board_draft, board_found, boards_listed, boards_seen, links_of
 from reports.boards.starters import STARTERS
+from reports.boards.wall import wall_address, wall_context
 from reports.dashboard.breakdowns import dimensions_offered
 from reports.dashboard.cards import ChartCard, TableCard
-from reports.dashboard.context import kiosk_of
-from reports.dashboard.doors import scopes_of, tenant_of, tenant_page
-from reports.dashboard.question import OF_THE_SCREEN, PageQuestion
+from reports.dashboard.doors import is_fragment, scopes_of, tenant_of, tenant_page
+from reports.dashboard.lists import list_page
+from reports.dashboard.question import OF_THE_SCREEN, PageQuestion, address
+from reports.dashboard.remembered import part_response
 from reports.dashboard.toolbar import PRESETS, toolbar_of
 
+BOARDS = 24
 PICKED_COLUMNS = ("country", "platform", "channel", "campaign", "source", "method", "tier", "content_type", "reason")
 
 
@@ -53,8 +57,8 @@ def boards(request: HttpRequest) -> HttpResponse:
     visitor = visitor_of(request)
     if request.GET.get("kiosk"):
         first = boards_seen(visitor=visitor).first()
-        return redirect(_kiosk_address(request, first)) if first else redirect("dashboard:boards")
-    found = boards_listed(visitor=visitor, now=timezone.now())
+        return redirect(wall_address(request, first)) if first else redirect("dashboard:boards")
+    found = list_page(request, boards_listed(visitor=visitor, now=timezone.now()), size=BOARDS)
     context = {"boards": found, "may_edit": visitor.may_edit, "starters": STARTERS}
     return render(request, "reports/boards/list.html", context)
 
@@ -66,17 +70,20 @@ def board(request: HttpRequest, board_id: UUID) -> HttpResponse:
     visitor, row = visitor_of(request), _row(request, board_id)
     over = {name: value for name, value in request.GET.dict().items() if value.strip() and name not in OF_THE_SCREEN}
     stage = _stage(request, board_draft(row), over, reverse("dashboard:board", args=[row.pk]))
-    cards = board_cards(stage)
+    if is_fragment(request):
+        build = partial(_numbers, row, stage)
+        return part_response(
+            request, stage.question, template="reports/boards/numbers.html", version=row.version, build=build
+        )
     context = {
         "board": row,
-        "cards": cards,
-        "page": _page(row, stage),
+        **_numbers(row, stage),
         "may_edit": visitor.may_edit,
         "live": _live_query(stage.question),
         "kept": stage.over,
     }
     if request.GET.get("kiosk"):
-        return render(request, "reports/boards/kiosk.html", {**context, **_kiosk(request, row)})
+        return render(request, "reports/boards/kiosk.html", {**context, **wall_context(request, visitor, row)})
     return render(request, "reports/boards/board.html", context)
 
 
@@ -301,6 +308,11 @@ def _stage(request: HttpRequest, draft: Draft, over: dict[str, str], path: str) 
     return Stage(draft, tenant, now, question, understood, Catalogue(tenant.id))
 
 
+def _numbers(row: Board, stage: Stage) -> dict[str, Any]:
+    """What moves while the board is looked at, and the frame that says since when."""
+    return {"page": _page(row, stage), "cards": board_cards(stage)}
+
+
 def _page(row: Board, stage: Stage) -> dict[str, Any]:
     charts = [card.metric for card in stage.draft.cards if card.kind == "chart"]
     return {
@@ -308,6 +320,8 @@ def _page(row: Board, stage: Stage) -> dict[str, Any]:
         "intro": row.description,
         "toolbar": toolbar_of(stage.question, dimensions_offered(charts, stage.catalogue)),
         "complaints": [complaint.message for complaint in stage.question.complaints],
+        "refresh": address(stage.question.path, stage.over),
+        "until": stage.question.until,
     }
 
 
@@ -316,17 +330,6 @@ def _live_query(question: PageQuestion) -> str:
     left_out = ("granularity", "by", "limit")
     parameters = {name: value for name, value in question.parameters.items() if name not in left_out}
     return question.href("", **dict.fromkeys(left_out)).partition("?")[2] if parameters else "period=last_30d"
-
-
-def _kiosk(request: HttpRequest, row: Board) -> dict[str, Any]:
-    seconds = kiosk_of(request).seconds
-    ids = list(boards_seen(visitor=visitor_of(request)).values_list("pk", flat=True))
-    after = ids[(ids.index(row.pk) + 1) % len(ids)] if row.pk in ids else row.pk
-    return {"seconds": seconds, "next": f"{reverse('dashboard:board', args=[after])}?kiosk=1&seconds={seconds}"}
-
-
-def _kiosk_address(request: HttpRequest, row: Board) -> str:
-    return f"{reverse('dashboard:board', args=[row.pk])}?kiosk=1&seconds={request.GET.get('seconds', '')[:5]}"
 
 
 def _editor(

@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
 from datetime import datetime
-from typing import Final
+from typing import Final, TypeAlias
 from uuid import UUID
 
 from analytics.contracts import TenantInfo
@@ -21,13 +21,15 @@ from reports.boards.retention import RetentionTable, for_strangers, retention_ta
 from reports.boards.shared import NOT_HERE, Curtain
 from reports.dashboard import shown
 from reports.dashboard.breakdowns import WHOLE, split_read
-from reports.dashboard.cards import ChartCard, TableCard, Tile, actions_of
+from reports.dashboard.cards import NO_MARKS, ChartCard, TableCard, Tile, actions_of
 from reports.dashboard.charts import legend_of
+from reports.dashboard.marks import Marks, marks_read
 from reports.dashboard.pages import chart_for, table_for, tile_for
 from reports.dashboard.question import PageQuestion, question_of
 from reports.dashboard.reading import Numbers, numbers_read
 from reports.explore.card import ExplorationCard, NoCard, exploration_card
 
+Together: TypeAlias = Mapping[str, tuple[PageQuestion, Numbers, Marks]]
 WEEKS: Final = 8
 BROKEN: Final = "This card cannot be shown as it is: edit the board."
 
@@ -91,19 +93,21 @@ def board_cards(stage: Stage) -> list[BoardCard]:
     return [_made(stage, index, card, together) for index, card in enumerate(stage.draft.cards)]
 
 
-def _together(stage: Stage) -> dict[str, tuple[PageQuestion, Numbers]]:
-    """One reading for all tiles and charts that ask the same."""
+def _together(stage: Stage) -> Together:
+    """One reading for all tiles and charts that ask the same. What goals and annotations say is the team's own."""
     wanted: dict[str, tuple[PageQuestion, list[str]]] = {}
     for card in stage.draft.cards:
         if card.kind in ("tile", "chart"):
             question = stage.asked(card)
             wanted.setdefault(_key(question), (question, []))[1].append(card.metric)
-    return {key: (question, _read(stage, question, names)) for key, (question, names) in wanted.items()}
+    return {key: _read(stage, question, names) for key, (question, names) in wanted.items()}
 
 
-def _read(stage: Stage, question: PageQuestion, names: Iterable[str]) -> Numbers:
+def _read(stage: Stage, question: PageQuestion, names: list[str]) -> tuple[PageQuestion, Numbers, Marks]:
     ask = replace(question.ask, by=None)
-    return numbers_read(list(names), ask, tenant_id=stage.tenant.id, catalogue=stage.catalogue)
+    numbers = numbers_read(names, ask, tenant_id=stage.tenant.id, catalogue=stage.catalogue)
+    has_marks = stage.curtain is None and not numbers.is_empty
+    return question, numbers, marks_read(names, question) if has_marks else NO_MARKS
 
 
 def _key(question: PageQuestion) -> str:
@@ -112,7 +116,7 @@ def _key(question: PageQuestion) -> str:
     )
 
 
-def _made(stage: Stage, index: int, card: Card, together: Mapping[str, tuple[PageQuestion, Numbers]]) -> BoardCard:
+def _made(stage: Stage, index: int, card: Card, together: Together) -> BoardCard:
     kind = KINDS.get(card.kind)
     if kind is None:
         return BoardCard(index, card, KINDS["text"], problem=BROKEN)
@@ -125,22 +129,20 @@ def _made(stage: Stage, index: int, card: Card, together: Mapping[str, tuple[Pag
 
 # --- Each kind --------------------------------------------------------------------------------------------------------
 
-Together = Mapping[str, tuple[PageQuestion, Numbers]]
-
 
 def _tile(stage: Stage, empty: BoardCard, together: Together) -> BoardCard:
-    question, numbers = together[_key(stage.asked(empty.card))]
-    tile = tile_for(empty.card.metric, numbers, question)
+    question, numbers, marks = together[_key(stage.asked(empty.card))]
+    tile = tile_for(empty.card.metric, numbers, question, marks)
     return replace(empty, item=replace(tile, name=empty.card.title or tile.name), note=_own_range(empty.card, question))
 
 
 def _chart(stage: Stage, empty: BoardCard, together: Together) -> BoardCard:
     question = stage.asked(empty.card)
-    _, numbers = together[_key(question)]
+    _, numbers, marks = together[_key(question)]
     # Strangers see charts whole: whether each value of a breakdown has enough people at each point is not known.
     is_split = question.ask.by and stage.curtain is None and not numbers.is_empty
     split = split_read([empty.card.metric], [], question, stage.catalogue) if is_split else WHOLE
-    chart = chart_for(empty.card.metric, numbers, question, split=split)
+    chart = chart_for(empty.card.metric, numbers, question, marks, split)
     if empty.card.metric in split.charts:
         series = split.charts[empty.card.metric]
         legend = legend_of(stage.catalogue[empty.card.metric], series, _linked(stage, question))

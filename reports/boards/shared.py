@@ -69,7 +69,7 @@ class Curtain:
             return replace(made, item=None, problem=TOO_FEW)
         if isinstance(item, Tile):
             lines = () if question.ask.filters else item.lines
-            return replace(made, item=replace(item, href=f"#{made.id}", lines=lines))
+            return replace(made, item=replace(item, href=f"#{made.id}", lines=lines, actions=()))
         if isinstance(item, ChartCard):
             bare = replace(item, href=f"#{made.id}", actions=(), notes=(), refresh="", note_href="")
             return replace(made, item=bare)

@@ -83,12 +83,13 @@ class Tile:
     goal: GoalMark | None = None
     parts: tuple[Part, ...] = ()
     by: str = ""
+    actions: tuple[Action, ...] = ()
     problem: str = ""
 
 
 @dataclass(frozen=True, slots=True)
 class Action:
-    """An entry of a card's menu. `kind` is link, download, png or copy (then `href` is what is copied)."""
+    """An entry of a card's menu. `kind` is link, download, png or copy (then `href` is what is copied); links first."""
 
     label: str
     href: str
@@ -110,8 +111,9 @@ class ChartRow:
 class ChartCard:
     """One metric over time. `data` is what `<kpi-chart>` draws, `drawing` the same without script, `rows` the table.
 
-    Broken down it has a `legend`, an entry a line. `refresh` is where a newer one is asked for while the range is not
-    over, `note_href` where something is written down beside it (empty for those who may not).
+    Broken down it has a `legend`, an entry a line. `refresh` is where a newer one is asked for on pages that do not
+    ask for all of themselves, `note_href` where something is written down beside it (empty for those who may not).
+    `is_bare` when there is no line.
     """
 
     id: str
@@ -135,6 +137,7 @@ class ChartCard:
     legend: tuple[Part, ...] = ()
     refresh: str = ""
     note_href: str = ""
+    is_bare: bool = False
     problem: str = ""
 
     @property
@@ -194,6 +197,7 @@ def tile_of(metric: Metric, series: Series, question: PageQuestion, marks: Marks
         status_title=_limit_passed(metric, series, status),
         marks=marks_of(series, question.ask.calendar),
         goal=goal_mark(goal_of_tile(marks.goals.get(metric.id, ()))),
+        actions=actions_of(metric.id, question),
     )
 
 
@@ -221,12 +225,13 @@ def tile_missing(metric: Metric | None, name: str, problem: str, question: PageQ
 def table_of(metric: Metric, series: Series, question: PageQuestion) -> TableCard:
     """The breakdown of a series made with `by`, each row a link that filters by it."""
     by = series.by or ""
+    dimension = shown.dimension_shown(by, metric.id)
     most = max((abs(part.total) for part in series.series if part.total is not None), default=Decimal(0))
     return TableCard(
         id=f"table-{metric.id.replace('.', '-')}-{by.replace('.', '-')}",
         metric=metric.id,
-        title=f"{metric.name} by {shown.dimension_shown(by)}",
-        dimension=shown.dimension_shown(by),
+        title=shown.titled(metric.name, dimension),
+        dimension=dimension,
         href=question.href(metric_path(metric.id), by=by),
         rows=tuple(_table_row(part, series, most, metric, question) for part in series.series),
         actions=actions_of(metric.id, question, by=by),
@@ -237,7 +242,7 @@ def _table_row(part: Breakdown, series: Series, most: Decimal, metric: Metric, q
     by = series.by or ""
     chosen = question.parameters.get(by, "")
     return TableRow(
-        label=label_of(part.key),
+        label=label_of(part.key, by),
         value=shown.of_series(part.total, series, is_short=True),
         share=share_of(part.total, series, metric),
         bar=f"{abs(part.total) / most * 100:.1f}" if part.total is not None and most else "0",
@@ -254,9 +259,9 @@ def narrowed(question: PageQuestion, by: str, key: str) -> str:
     return "" if key in (OTHER, NONE_KEY, "") or "," in key else filtered(question, by, key)
 
 
-def label_of(key: str) -> str:
+def label_of(key: str, by: str) -> str:
     """A key of a breakdown for people."""
-    return shown.NONE_LABEL if key == NONE_KEY else shown.key_shown(key)
+    return shown.NONE_LABEL if key == NONE_KEY else shown.value_shown(by, key)
 
 
 def share_of(value: Number, series: Series, metric: Metric) -> str:
@@ -308,7 +313,10 @@ def marks_of(series: Series, calendar: Calendar) -> tuple[Mark, ...]:
 def actions_of(metric: str, question: PageQuestion, *, is_chart: bool = False, by: str = "") -> tuple[Action, ...]:
     """The menu of a card. Files have the same address as the page, so they hold the same numbers."""
     more = {"by": by or None}
+    page = question.href(metric_path(metric), **more)
     actions = [
+        *([Action("What moved it?", f"{page}#moved")] if question.ask.compare else []),
+        Action("How is this computed?", f"{page}#explained"),
         Action("Download CSV", question.href(f"/export/{metric}.csv", **more), "download"),
         Action("Download XLSX", question.href(f"/export/{metric}.xlsx", **more), "download"),
     ]

@@ -57,16 +57,16 @@ def chart_of(metric: Metric, series: Series, question: PageQuestion, marks: Mark
         marks=marks_of(series, calendar),
         by=shown.dimension_shown(by) if by else "",
         legend=legend_of(metric, series, question) if by else (),
-        refresh=_refresh(metric.id, question, by),
+        refresh=question.href("/cards/chart/", metric=metric.id, page=question.path, by=by or None),
         note_href=_note_href(metric.id, question),
+        is_bare=_is_bare(series),
     )
 
 
-def _refresh(metric: str, question: PageQuestion, by: str) -> str:
-    """Where a newer one is, while the range goes on."""
-    if question.ask.period.end <= question.ask.now:
-        return ""
-    return question.href("/cards/chart/", metric=metric, page=question.path, by=by or None)
+def _is_bare(series: Series) -> bool:
+    """Whether neither the range nor what it is compared with has a value."""
+    before = series.comparison.points if series.comparison else ()
+    return all(point.value is None for point in (*series.points, *before))
 
 
 def _note_href(metric: str, question: PageQuestion) -> str:
@@ -84,7 +84,7 @@ def legend_of(metric: Metric, series: Series, question: PageQuestion) -> tuple[P
     return tuple(
         Part(
             line=line_number(place, part.key),
-            label=label_of(part.key),
+            label=label_of(part.key, series.by or ""),
             value=shown.of_series(part.total, series, is_short=True),
             share=share_of(part.total, series, metric),
             moved=moved_of(series, part),
@@ -102,7 +102,7 @@ def tile_parts(metric: Metric, series: Series) -> tuple[Part, ...]:
         share = share_of(part.total, series, metric)
         width = part.total / series.total * 100 if has_bar and share and part.total and series.total else Decimal(0)
         value = share or shown.of_series(part.total, series, is_short=True)
-        label = label_of(part.key)
+        label = label_of(part.key, series.by or "")
         found.append(Part(line_number(place, part.key), label, value, share, f"{x:.1f}", f"{min(width, 100 - x):.1f}"))
         x = min(x + width, Decimal(100))
     return tuple(found)
@@ -116,13 +116,13 @@ def caption_of(metric: Metric, series: Series, question: PageQuestion) -> str:
     calendar = question.ask.calendar
     period = shown.period_shown(Period(series.start, series.end), calendar)
     if series.total is None:
-        return f"{metric.name} has no value from {period}."
-    text = f"{metric.name} was {shown.of_series(series.total, series)} over {period}"
+        return f"{metric.name}: no value {shown.over(period)}."
+    text = f"{metric.name}: {shown.of_series(series.total, series)} {shown.over(period)}"
     if series.comparison is None or not series.comparison.change.direction:
         return f"{text}."
     spoken = shown.change_spoken(series.comparison.change)
     before = shown.of_series(series.comparison.total, series)
-    return f"{text}, {spoken} against {before} over {_before_name(series, calendar)}."
+    return f"{text}, {spoken} against {before} {shown.over(_before_name(series, calendar))}."
 
 
 def _before_name(series: Series, calendar: Calendar) -> str:
@@ -170,7 +170,11 @@ def chart_data(metric: Metric, series: Series, marks: Marks = NO_MARKS, notes: S
     }
     if series.by:
         data["parts"] = [
-            {"name": label_of(part.key), "line": line_number(place, part.key), "values": _values(written["points"])}
+            {
+                "name": label_of(part.key, series.by),
+                "line": line_number(place, part.key),
+                "values": _values(written["points"]),
+            }
             for place, (part, written) in enumerate(zip(series.series, whole["series"], strict=True))
         ]
     elif comparison:

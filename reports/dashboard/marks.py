@@ -97,7 +97,7 @@ def goal_mark(goal: GoalView | None) -> GoalMark | None:
     """The goal as a tile shows it."""
     if goal is None or goal.standing.progress is None:
         return None
-    target = shown.short_shown(goal.target, goal.unit, goal.currency, goal.exponent)
+    target = shown.short_shown(goal.target, goal.unit, goal.currency, goal.exponent).removesuffix(".00")
     share = min(max(float(goal.standing.progress), 0.0), 1.0)
     status = goal.standing.status.value.replace("_", " ")
     way = "" if goal.unit is Unit.RATIO else f"{share * 100:.0f} % of "

@@ -31,6 +31,7 @@ from reports.dashboard.question import PageQuestion
 from reports.dashboard.reading import (
     TOO_SLOW,
     dimensions_of,
+    has_events,
     is_too_slow,
     numbers_read,
     sentence,
@@ -60,6 +61,8 @@ class MetricPage:
     data_through: str
     complaints: tuple[str, ...]
     live_query: str
+    refresh: str
+    until: str
     is_empty: bool
 
 
@@ -88,7 +91,9 @@ def metric_page(metric: Metric, question: PageQuestion, catalogue: Catalogue) ->
         data_through=data_through_of(numbers, question),
         complaints=(*(each.message for each in question.complaints), *complaint),
         live_query=question.live_query,
-        is_empty=numbers.is_empty,
+        refresh=question.href(),
+        until=question.until,
+        is_empty=numbers.is_empty or not has_events(numbers),
     )
 
 
@@ -106,7 +111,7 @@ def panel_context(
     try:
         panel, problem = _panel(kind, metric, question, catalogue, scopes), ""
     except (QuestionError, NoCalendar) as error:
-        panel, problem = None, sentence(error)
+        panel, problem = None, sentence(error).replace(f"{metric.id[:1].upper()}{metric.id[1:]}", metric.name)
     except Error as error:
         if not is_too_slow(error):
             raise

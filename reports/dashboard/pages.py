@@ -40,6 +40,8 @@ class CardPage:
     data_through: str = ""
     is_empty: bool = False
     live_query: str = ""
+    refresh: str = ""
+    until: str = ""
     complaints: list[str] = field(default_factory=list)
 
 
@@ -63,6 +65,8 @@ def card_page(area: Area, question: PageQuestion) -> CardPage:
         data_through=data_through_of(numbers, question),
         is_empty=numbers.is_empty or not has_events(numbers),
         live_query=question.live_query,
+        refresh=question.href(),
+        until=question.until,
         complaints=[*(each.message for each in question.complaints), *([split.complaint] if split.complaint else ())],
     )
 
@@ -130,7 +134,7 @@ def _table(name: str, by: str, numbers: Numbers, question: PageQuestion) -> Tabl
     metric = metric_named(name, numbers.catalogue)
     if metric is not None and name in numbers.series:
         return table_of(metric, numbers.series[name], question)
-    title = f"{metric.name if metric else name} by {shown.dimension_shown(by)}"
+    title = shown.titled(metric.name if metric else name, shown.dimension_shown(by, name))
     href = question.href(metric_path(name), by=by)
     return TableCard(f"table-{name}-{by}", name, title, by, href, problem=numbers.missing.get(name, ""))
 

@@ -95,6 +95,11 @@ class ExplainedPanel:
     period: str
     zone: str
 
+    @property
+    def has_own_names(self) -> bool:
+        """Whether a name of the tenant's own counts as a standard one."""
+        return any(standard for _, standard, _ in self.events)
+
 
 @dataclass(frozen=True, slots=True)
 class LedgerRow:
@@ -150,7 +155,7 @@ def _mover(item: Contribution, found: Contributions, most: Decimal) -> Mover:
     width = abs(item.contribution) / most * HALF if most else Decimal(0)
     is_up = item.contribution >= 0
     return Mover(
-        label=label_of(item.key),
+        label=label_of(item.key, found.by),
         amount=_signed(item.contribution, found),
         share="" if item.share is None else f"{item.share * 100:.0f} %",
         tone="flat" if not item.contribution else "good" if is_up == (found.better == "up") else "bad",
@@ -224,7 +229,11 @@ def _tree(node: Node, found: Explanation) -> TreeRow:
         name=node.name,
         how=node.how,
         value=shown.number_shown(node.value, node.unit, series.currency, series.exponent),
-        measures=tuple(". ".join((capfirst(use.words), *use.conditions)) for use in node.measures),
+        measures=tuple(
+            text
+            for use in node.measures
+            if (text := ". ".join((capfirst(use.words), *use.conditions))).casefold() != node.how.casefold()
+        ),
         parts=tuple(_tree(part, found) for part in node.parts),
     )
 

@@ -19,6 +19,7 @@ from analytics.periods import Granularity, Period
 from kpis.base import EVENT_COLUMNS, PROPERTY
 from kpis.parameters import CUT, EVERYTHING, Ask, ask_of
 from kpis.series.question import TOTAL, WIDTHS
+from reports.dashboard.beginning import is_first_day
 from reports.dashboard.doors import scopes_of
 
 DEFAULT_COMPARE: Final = "previous"
@@ -61,6 +62,13 @@ class PageQuestion:
         return address(path or self.path, self.parameters, **changes)
 
     @property
+    def until(self) -> str:
+        """When the range becomes another one, because it is named by today; '' for one between two days."""
+        if "from" in self.parameters:
+            return ""
+        return self.ask.calendar.unit(self.ask.now, Granularity.DAY).end.isoformat()
+
+    @property
     def live_query(self) -> str:
         """The question of live numbers, with the range as it was understood: to-date ranges whole (see `_whole`)."""
         span = {"from": self.ask.period.start.isoformat(), "to": self.ask.period.end.isoformat()}
@@ -84,9 +92,15 @@ def address(path: str, parameters: Mapping[str, str], /, **changes: str | None) 
 
 
 def page_question(request: HttpRequest, tenant: TenantInfo, **defaults: Any) -> PageQuestion:
-    """The question of a request; whatever is wrong in it becomes a complaint."""
+    """The question of a request; whatever is wrong in it becomes a complaint.
+
+    On the first day of a tenant's events it is about today: the complete days before it would show nothing.
+    """
+    now = timezone.now()
     asked = {name: value for name, value in request.GET.dict().items() if name not in OF_THE_SCREEN}
-    question = question_of(asked, tenant, timezone.now(), path=request.path, **defaults)
+    if not asked.keys() & set(RANGE_FIELDS) and is_first_day(tenant, now):
+        asked["period"] = "today"
+    question = question_of(asked, tenant, now, path=request.path, **defaults)
     return replace(question, may_write=Scope.KPIS_WRITE in scopes_of(request))
 
 

@@ -8,6 +8,7 @@ from typing import Final
 from urllib.parse import parse_qsl
 
 from kpis.parameters import FILTERS
+from reports.dashboard.shown import country_code
 
 FORM_FIELDS: Final = ("next", "first", "last", "compare_first", "compare_last", "filter_by", "filter_value")
 
@@ -27,7 +28,7 @@ def chosen_range(form: Mapping[str, str]) -> tuple[str, dict[str, str]]:
         parameters["compare"] = f"{form['compare_first']}..{_day_after(form['compare_last'])}"
     column, value = form.get("filter_by", ""), form.get("filter_value", "").strip()
     if column in FILTERS and value:
-        parameters[column] = value
+        parameters[column] = ",".join(map(country_code, value.split(","))) if column == "country" else value
     return path, parameters
 
 

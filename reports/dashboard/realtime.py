@@ -19,7 +19,7 @@ from reports.dashboard import shown
 from reports.dashboard.cards import ChartCard, Tile
 from reports.dashboard.pages import chart_for, data_through_of, tile_for
 from reports.dashboard.question import PageQuestion, question_of
-from reports.dashboard.reading import Numbers, numbers_read
+from reports.dashboard.reading import Numbers, has_events, numbers_read
 
 MINUTES: Final = 30
 LATEST: Final = 20
@@ -32,6 +32,7 @@ METRICS: Final = (
     "payments.settled",
 )
 CHARTS: Final = ("revenue.gross", "users.active")
+PEOPLE: Final = "users.active"
 
 
 @dataclass(frozen=True, slots=True)
@@ -89,7 +90,7 @@ def realtime_page(tenant: TenantInfo, now: datetime, scopes: frozenset[str]) -> 
     catalogue = Catalogue(tenant.id)
     recent = numbers_read(METRICS, _half_hour(today, now), tenant_id=tenant.id, catalogue=catalogue)
     day = numbers_read(METRICS, today.ask, tenant_id=tenant.id, catalogue=catalogue)
-    is_empty = day.is_empty
+    is_empty = day.is_empty or not has_events(day)
     may_see = Scope.EVENTS_READ in scopes
     return RealtimePage(
         title="Realtime",
@@ -104,6 +105,14 @@ def realtime_page(tenant: TenantInfo, now: datetime, scopes: frozenset[str]) -> 
         live_query=today.live_query,
         is_empty=is_empty,
     )
+
+
+def people_now(tenant: TenantInfo, now: datetime) -> str:
+    """How many people were there in the last half hour, as the page says it; '' before anything was counted."""
+    today = question_of({"period": "today"}, tenant, now)
+    numbers = numbers_read((PEOPLE,), _half_hour(today, now), tenant_id=tenant.id)
+    series = numbers.series.get(PEOPLE)
+    return shown.of_series(series.total, series, is_short=True) if series and series.total is not None else ""
 
 
 def realtime_tag(tenant: TenantInfo, now: datetime) -> str:
@@ -151,6 +160,7 @@ def _latest(tenant: TenantInfo, now: datetime) -> tuple[Happening, ...]:
 
 
 def _happening(at: datetime, name: str, *rest: object) -> Happening:
-    *details, amount, currency = rest
+    platform, country, *others, amount, currency = rest
+    details = (platform, shown.value_shown("country", str(country or "")) if country else "", *others)
     shown_amount = shown.minor_shown(amount, str(currency)) if isinstance(amount, int) and currency else ""
     return Happening(at, name, tuple(str(each) for each in details if each), shown_amount)

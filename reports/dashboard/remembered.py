@@ -15,7 +15,7 @@ from django.utils.safestring import mark_safe
 
 from analytics.cache import ANNOTATIONS, DASHBOARD, DEFINITIONS, GOALS, LIVE, MAPPING, METRICS, Audience, cache
 from reports.dashboard.context import kiosk_of
-from reports.dashboard.doors import role_of
+from reports.dashboard.doors import is_fragment, role_of
 from reports.dashboard.question import PageQuestion
 from reports.dashboard.reading import TOO_SLOW
 
@@ -55,7 +55,10 @@ class _Passing(Exception):
 def page_response(
     request: HttpRequest, question: PageQuestion, *, template: str, build: Callable[[], Page], **context: Any
 ) -> HttpResponse:
-    """The page: its body out of `template`, remembered until its numbers change (a range that is open: 30 s)."""
+    """The page: its body out of `template`, remembered until its numbers change (a range that is open: 30 s).
+
+    Asked for as a fragment it is the body alone, for pages that follow the live numbers (`fresh.js`).
+    """
     context |= {"wall": kiosk_of(request)}
 
     def compute() -> dict[str, str]:
@@ -68,11 +71,17 @@ def page_response(
     try:
         found = _remembered(request, question, "reports.page", compute)
     except _Passing as passing:
+        if passing.page.is_empty and is_fragment(request):
+            return HttpResponse(status=204)
         if passing.page.is_empty:
             return render(request, "reports/nothing.html", {"page": passing.page})
         page = passing.page
         body = render_to_string(template, {"page": page, **context, **_troubles(request)})
         found = {"title": page.title, "live_query": page.live_query, "body": body}
+    if is_awaited(request):
+        return HttpResponse(status=204, headers={"HX-Refresh": "true"})
+    if is_fragment(request):
+        return HttpResponse(found["body"])
     # The body is our own template's work, in which every value was escaped.
     return render(request, FRAME, {"page": {**found, "body": mark_safe(found["body"])}})  # noqa: S308
 
@@ -93,8 +102,24 @@ def card_response(request: HttpRequest, question: PageQuestion, kind: str, build
         return render(request, template, {kind: passing.page, **_troubles(request)})
 
 
+def is_awaited(request: HttpRequest) -> bool:
+    """Whether a page that is still empty asks if there are numbers by now (`templates/reports/empty.html`)."""
+    return request.headers.get("HX-Trigger") == "awaiting"
+
+
+def part_response(
+    request: HttpRequest, question: PageQuestion, *, template: str, version: int, build: Callable[[], dict[str, Any]]
+) -> HttpResponse:
+    """A part of a page that somebody wrote, like a board, at a version; `build` makes what its template needs."""
+
+    def compute() -> dict[str, str]:
+        return {"body": render_to_string(template, build()) + "\n"}
+
+    return HttpResponse(_remembered(request, question, "reports.part", compute, version=version)["body"])
+
+
 def _remembered(
-    request: HttpRequest, question: PageQuestion, name: str, compute: Callable[[], dict[str, str]]
+    request: HttpRequest, question: PageQuestion, name: str, compute: Callable[[], dict[str, str]], *, version: int = 0
 ) -> dict[str, str]:
     ask = question.ask
     return cache().answer(
@@ -102,6 +127,7 @@ def _remembered(
         name=name,
         question={
             "release": _release(),
+            "version": version,
             "path": request.path,
             "parameters": request.GET.dict(),
             "start": ask.period.start,

@@ -7,6 +7,7 @@ from decimal import ROUND_HALF_UP, Decimal
 from functools import lru_cache
 from typing import Final
 
+from babel.core import Locale
 from babel.numbers import get_currency_symbol
 
 from analytics.capture.money import exponents
@@ -18,7 +19,8 @@ UNKNOWN: Final = "–"
 NONE_LABEL: Final = "(none)"
 SUFFIXES: Final = ((Decimal(10) ** 12, "T"), (Decimal(10) ** 9, "B"), (Decimal(10) ** 6, "M"), (Decimal(10) ** 3, "K"))
 SHORT_FROM: Final = Decimal(100_000)
-ARROWS: Final = {"up": "▲", "down": "▼", "flat": "＝"}
+ARROWS: Final = {"up": "▲", "down": "▼", "flat": "="}
+OBJECTS: Final = {"creators": "creator", "features": "feature", "commerce": "product", "trading": "market"}
 BASES: Final = {
     "from_zero": "from zero",
     "no_baseline": "nothing to compare",
@@ -120,9 +122,34 @@ def key_shown(key: str) -> str:
     return {OTHER: "All others", "": NONE_LABEL}.get(key, key)
 
 
-def dimension_shown(name: str) -> str:
-    """`content_type` is "content type"; a property is named by its key."""
+@lru_cache(maxsize=1)
+def countries() -> dict[str, str]:
+    """The English name of each country by its code."""
+    names: dict[str, str] = dict(Locale("en").territories)
+    return {code: name for code, name in names.items() if len(code) == 2 and code.isalpha() and code != "ZZ"}
+
+
+def value_shown(by: str, key: str) -> str:
+    """A value of that dimension for people: countries by their names."""
+    return countries().get(key) or key_shown(key) if by == "country" else key_shown(key)
+
+
+def country_code(text: str) -> str:
+    """The code of a country that somebody calls by its name; anything else as it is."""
+    named = {name.casefold(): code for code, name in countries().items()}
+    return named.get(text.strip().casefold(), text.strip())
+
+
+def dimension_shown(name: str, metric: str = "") -> str:
+    """`content_type` is "content type"; a property is named by its key, an object by what the metric's family is of."""
+    if name == "object_id":
+        return OBJECTS.get(metric.partition(".")[0], "item")
     return name.removeprefix("properties.").replace("_", " ").strip() or name
+
+
+def titled(name: str, dimension: str) -> str:
+    """ "Orders by country"; a name that says so already stays alone."""
+    return name if name.endswith(f" by {dimension}") else f"{name} by {dimension}"
 
 
 # --- Times ------------------------------------------------------------------------------------------------------------
@@ -151,6 +178,11 @@ def period_shown(period: Period, calendar: Calendar) -> str:
     if first.month != last.month:
         return f"{first.day} {first:%b} – {day_shown(last)}"
     return f"{first.day} – {day_shown(last)}"
+
+
+def over(period: str) -> str:
+    """ "over 1 – 30 Nov 2026", "on 21 Nov 2026"."""
+    return f"{'over' if '–' in period else 'on'} {period}"
 
 
 def point_shown(start: datetime, grain: str, calendar: Calendar) -> str:

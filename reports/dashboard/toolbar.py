@@ -192,7 +192,8 @@ def _bots(question: PageQuestion) -> Choice:
 
 def _chip(question: PageQuestion, condition: Condition) -> Chip:
     value = condition.value
-    text = " or ".join(map(str, value)) if isinstance(value, tuple) else "" if condition.op == "is_null" else str(value)
+    values: tuple[object, ...] = () if condition.op == "is_null" else value if isinstance(value, tuple) else (value,)
+    text = " or ".join(shown.value_shown(condition.field, str(each)) for each in values)
     operator = "is not empty" if condition.op == "is_null" and value is False else OPERATORS[condition.op]
     return Chip(f"{shown.dimension_shown(condition.field)} {operator}", text, _without(question, condition))
 

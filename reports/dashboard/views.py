@@ -32,8 +32,8 @@ from reports.dashboard.problems import problem_page
 from reports.dashboard.question import page_question
 from reports.dashboard.ranges import chosen_range
 from reports.dashboard.reading import metric_named
-from reports.dashboard.realtime import realtime_page, realtime_tag
-from reports.dashboard.remembered import card_response, page_response
+from reports.dashboard.realtime import people_now, realtime_page, realtime_tag
+from reports.dashboard.remembered import card_response, is_awaited, page_response
 
 YEAR_SECONDS = 31_536_000
 
@@ -110,7 +110,23 @@ def realtime(request: HttpRequest) -> HttpResponse:
     tag = realtime_tag(tenant, now)
     if is_fragment(request) and tag in request.headers.get("If-None-Match", ""):
         return HttpResponse(status=304, headers={"ETag": tag})
-    response = render(request, template, {"page": realtime_page(tenant, now, scopes_of(request))})
+    page = realtime_page(tenant, now, scopes_of(request))
+    if is_awaited(request):
+        return HttpResponse(status=204, headers={} if page.is_empty else {"HX-Refresh": "true"})
+    response = render(request, template, {"page": page})
+    response["ETag"] = tag
+    return response
+
+
+@require_safe
+@tenant_page()
+def present(request: HttpRequest) -> HttpResponse:
+    """How many people are there, for the head of the pages: as the realtime page has it, 304 while it is the same."""
+    tenant, now = tenant_of(request), timezone.now()
+    tag = realtime_tag(tenant, now)
+    if tag in request.headers.get("If-None-Match", ""):
+        return HttpResponse(status=304, headers={"ETag": tag})
+    response = render(request, "reports/present.html", {"people": people_now(tenant, now)})
     response["ETag"] = tag
     return response
 

@@ -24,12 +24,14 @@ from kpis.parameters import refusals
 from kpis.segments.selectors import NoSegment, Overlap, overlap, people_of, segment_read, segments_list
 from kpis.segments.services import SegmentError, segment_create, segment_refresh
 from reports.dashboard.doors import scopes_of, tenant_of, tenant_page
+from reports.dashboard.lists import list_page
 from reports.explore.asking import actor_of, worded
 from reports.explore.frame import count, head_of, share
 from reports.explore.jobs import safe
 from reports.explore.people import place_of, shown_page
 from reports.exports.tables import downloads
 
+ROWS = 50
 TITLE = "Segments"
 INTRO = "Sets of people, kept from an answer, a measure or the customers. Their questions are asked again every night."
 SOURCES = {"answer": "an answer", "measure": "a measure", "customers": "the customers"}
@@ -69,7 +71,9 @@ def segments(request: HttpRequest) -> HttpResponse:
     rows = segments_list(tenant_id=tenant.id)
     context = {
         "head": head_of(tenant, TITLE, INTRO),
-        "rows": [_row(segment) for segment in rows],
+        "segments": rows,
+        "page": (page := list_page(request, rows, size=ROWS)),
+        "rows": [_row(segment) for segment in page],
         "overlap": _overlap(request),
         "actions": downloads("segments", "/api/v1/segments/"),
         "one": request.GET.get("one", ""),

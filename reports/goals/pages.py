@@ -16,13 +16,16 @@ from analytics.access.roles import Scope
 from kpis.catalogue import Catalogue
 from kpis.goals.contracts import GoalView
 from kpis.goals.errors import GoalError
-from kpis.goals.objectives import objective_names, objectives_of
+from kpis.goals.objectives import goals_grouped, objective_names, objectives_of
 from kpis.goals.selectors import UnknownGoal, goal_read, goals_list
 from kpis.goals.services import GoalDraft, check_in_add, goal_archive, goal_change, goal_create
 from kpis.series import NoCalendar
 from reports.dashboard.doors import scopes_of, tenant_of, tenant_page
+from reports.dashboard.lists import list_page
 from reports.goals.drawing import pace_drawing
 from reports.goals.forms import CheckInForm, GoalForm, initial_of
+
+GROUPS = 20
 
 
 @require_GET
@@ -30,14 +33,18 @@ from reports.goals.forms import CheckInForm, GoalForm, initial_of
 def goals(request: HttpRequest) -> HttpResponse:
     """All goals, those of one objective together."""
     tenant_id, now = tenant_of(request).id, timezone.now()
+    rows = list_page(request, goals_grouped(tenant_id=tenant_id), size=GROUPS)
+    here = {objective for objective, _ in rows if objective}
+    keys = [key for _, goals in rows for key in goals]
     try:
-        found = goals_list(tenant_id=tenant_id, now=now)
-        objectives = objectives_of(tenant_id=tenant_id, goals=found, now=now)
+        found = goals_list(tenant_id=tenant_id, now=now, only=keys)
+        objectives = objectives_of(tenant_id=tenant_id, goals=found, now=now, ids=here)
     except NoCalendar:
         found, objectives = (), ()
     by_id = {goal.id: goal for goal in found}
     context = {
-        "groups": [(objective, [by_id[key] for key in objective.goals]) for objective in objectives],
+        "rows": rows,
+        "groups": [(each, [by_id[key] for key in each.goals]) for each in objectives],
         "alone": [goal for goal in found if goal.objective_id is None],
         "may_edit": may_edit(request),
     }

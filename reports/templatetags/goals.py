@@ -9,6 +9,7 @@ from django import template
 from django.utils.html import format_html, format_html_join
 from django.utils.safestring import SafeString
 
+from kpis.base import Unit
 from kpis.contracts import Number
 from kpis.goals.contracts import GoalView
 from reports.dashboard.shown import number_shown
@@ -18,7 +19,9 @@ register = template.Library()
 
 @register.filter
 def amount(goal: GoalView, value: Number) -> str:
-    """A value of the goal's metric: "€1,200.00", "12.4 %"."""
+    """A value of the goal's metric: "€1,200.00", "12.4 %"; expected counts are of whole things."""
+    if value is not None and goal.unit is Unit.COUNT:
+        value = value.quantize(Decimal(1))
     return number_shown(value, goal.unit, goal.currency, goal.exponent)
 
 

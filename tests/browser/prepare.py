@@ -14,6 +14,7 @@ TENANTS = {
     "globex": ("Asia/Kathmandu", "NPR"),
     "hostile": ("UTC", "EUR"),
     "pulse": ("Europe/Paris", "EUR"),
+    "dawn": ("Asia/Kathmandu", "NPR"),
 }
 PEOPLE = {
     "olga": ("acme", "owner"),
@@ -21,6 +22,7 @@ PEOPLE = {
     "sam": ("globex", "owner"),
     "hana": ("hostile", "owner"),
     "pia": ("pulse", "owner"),
+    "nell": ("dawn", "owner"),
 }
 PASSWORD = "correct horse battery"
 

@@ -34,7 +34,8 @@ def test_the_mark_on_a_chart_leads_to_its_page_where_it_is_changed(
     page.goto("/metrics/orders.count/?period=last_7d")
     expect(page.locator("ol[aria-label=Annotations]")).to_contain_text(f"{title}, rolled back")
     page.goto(f"/annotations/{note}/")
-    page.get_by_role("button", name="Delete this annotation").click()
+    page.get_by_text("Delete this annotation").click()
+    page.get_by_role("button", name="Yes, delete it").click()
     page.wait_for_url("**/annotations/")
     expect(page.get_by_text(title)).to_have_count(0)
 
@@ -61,6 +62,7 @@ def test_something_is_written_down_at_the_point_one_looks_at(visit: Visitor, wid
     expect(page.get_by_role("link", name=re.compile(f"Annotation .*{title}")).first).to_be_attached()
     page.goto("/annotations/")
     page.get_by_label(f"Delete {title}").click()
+    page.get_by_role("button", name="Yes, delete it").click()
 
 
 def _is_at_second_of_seven_days(page: Page) -> None:

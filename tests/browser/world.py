@@ -145,6 +145,6 @@ NO_PAGE = {
     "board-preview", "board-keep", "board-copy", "board-delete", "goal-check-in", "goal-archive", "objective-archive",
     "segment-refresh", "segment-delete", "customers-snapshot", "explore-cancel",
     "explore-to-board",  # forms: posted, they lead to a page
-    "card",  # a fragment
+    "card", "present",  # fragments
     "board-file", "export", "explore-export", "table-file", "palette",  # files
 }  # fmt: skip

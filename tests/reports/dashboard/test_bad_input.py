@@ -100,6 +100,8 @@ def test_a_filter_of_a_form_joins_the_others(acme: Tenant, olga: Client) -> None
     assert answer["Location"] == "/revenue/?country=FR&by=channel&from=2026-11-01&to=2026-11-08"
     answer = olga.get("/range/?next=/&country=FR&filter_by=platform&filter_value=web")
     assert answer["Location"] == "/?country=FR&platform=web"
+    answer = olga.get("/range/?next=/&filter_by=country&filter_value=germany, FR,Neverland")
+    assert answer["Location"] == "/?country=DE%2CFR%2CNeverland"
 
 
 def test_an_unknown_page_is_a_page_with_the_id_to_quote(acme: Tenant, olga: Client) -> None:

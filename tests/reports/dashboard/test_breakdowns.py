@@ -33,23 +33,23 @@ def legend(page: str, metric: str) -> list[tuple[str, str]]:
 def test_each_value_has_a_line_and_together_they_are_the_whole(shops: datetime, olga: Client) -> None:
     page = text_of(olga.get("/?period=last_7d&by=country"))
     lines = drawn(page, "revenue.gross")
-    assert list(lines) == ["FR", "DE"]
+    assert list(lines) == ["France", "Germany"]
     assert [sum(value or 0 for value in values) for values in lines.values()] == [30.5, 9.99]
-    assert legend(page, "revenue.gross") == [("FR", "€30.50"), ("DE", "€9.99")]
-    assert legend(page, "orders.count") == [("FR", "2"), ("DE", "1")]
+    assert legend(page, "revenue.gross") == [("France", "€30.50"), ("Germany", "€9.99")]
+    assert legend(page, "orders.count") == [("France", "2"), ("Germany", "1")]
 
 
 def test_a_tile_tells_the_shares(shops: datetime, olga: Client) -> None:
     page = text_of(olga.get("/?period=last_7d&by=country"))
     tile = page.split('<article class="tile" data-metric="revenue.gross"')[1].split("</article>")[0]
-    assert re.findall(r"</i>(\w+) <b>([^<]+)</b>", tile) == [("FR", "75.3 %"), ("DE", "24.7 %")]  # 30.50, 9.99 of 40.49
+    assert re.findall(r"</i>(\w+) <b>([^<]+)</b>", tile) == [("France", "75.3 %"), ("Germany", "24.7 %")]
     assert re.findall(r'class="line-\d" x="([\d.]+)" width="([\d.]+)"', tile) == [("0.0", "75.3"), ("75.3", "24.7")]
 
 
 def test_another_tenant_has_its_own(shops: datetime, sam: Client) -> None:
     page = text_of(sam.get("/?period=last_7d&by=country"))
-    assert list(drawn(page, "revenue.gross")) == ["NP"]
-    assert "FR" not in [name for name, _ in legend(page, "revenue.gross")]
+    assert list(drawn(page, "revenue.gross")) == ["Nepal"]
+    assert "France" not in [name for name, _ in legend(page, "revenue.gross")]
 
 
 def test_an_entry_narrows_and_ends_the_breakdown_another_column_keeps_it(shops: datetime, olga: Client) -> None:
@@ -101,7 +101,7 @@ def test_a_broken_down_overview_asks_at_most_25_times(shops: datetime, olga: Cli
 
 def test_a_card_alone_leads_back_to_its_page(shops: datetime, olga: Client) -> None:
     card = text_of(olga.get("/cards/chart/?metric=orders.count&period=last_7d&by=country&page=/revenue/"))
-    assert legend(card, "orders.count") == [("FR", "2"), ("DE", "1")]
+    assert legend(card, "orders.count") == [("France", "2"), ("Germany", "1")]
     assert "/revenue/?period=last_7d&amp;country=FR" in card
     foreign = text_of(olga.get("/cards/chart/?metric=orders.count&by=country&page=//evil.example/"))
     assert "evil.example" not in foreign.replace("page=%2F%2Fevil.example", "")
@@ -135,12 +135,12 @@ def test_a_chart_of_a_board_is_broken_down_for_the_team_and_whole_for_strangers(
     found = re.search(r'href="(/boards/[0-9a-f-]{36}/)"', text_of(made))
     assert found
     ours = text_of(olga.get(found[1]))
-    assert re.findall(r'class="name"[^>]*>([^<]*)<', ours) == ["FR", "DE"]
+    assert re.findall(r'class="name"[^>]*>([^<]*)<', ours) == ["France", "Germany"]
     assert f"{found[1]}?country=FR" in unescape(ours)
     links = olga.post(f"{found[1]}links/", {"name": "All", "expires_on": f"{shops:%Y}-12-31"}, follow=True)
     path = re.search(r"/shared/[^/\"]+/", text_of(links))
     assert path
     theirs = text_of(client.get(path[0]))
     assert "<kpi-chart" in theirs
-    for hidden in ('class="legend"', "FR", "data-refresh", "/annotations/"):
+    for hidden in ('class="legend"', "France", "data-refresh", "/annotations/"):
         assert hidden not in theirs

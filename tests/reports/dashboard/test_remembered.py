@@ -38,6 +38,8 @@ def test_new_numbers_are_shown_at_once(acme: Tenant, olga: Client) -> None:
     assert "€10.00" in text_of(olga.get("/"))
     sell(acme, [500])
     assert "€15.00" in text_of(olga.get("/"))
+    sell(acme, [300])
+    assert "€18.00" in text_of(olga.get("/", headers={"HX-Request": "true"}))
 
 
 def test_annotations_come_and_go_at_once(acme: Tenant, olga: Client) -> None:

@@ -3,7 +3,7 @@ import "./chart.js";
 import "./fresh.js";
 import "./region.js";
 import "./tiles.js";
-import { announce } from "./announce.js";
+import { tell } from "./announce.js";
 
 const root = document.documentElement;
 
@@ -59,7 +59,7 @@ document.addEventListener("click", async (event) => {
 async function copy(text, button) {
   try {
     await navigator.clipboard.writeText(text);
-    announce("Copied");
+    tell("Copied");
   } catch {
     // Without a secure context there is no clipboard: show the text, selected.
     prompt(button.textContent.trim(), text);
@@ -72,7 +72,7 @@ document.addEventListener("htmx:sendError", (event) => failed(event.detail));
 
 function failed({ target, elt, xhr }) {
   const card = document.getElementById("error-card")?.content.firstElementChild.cloneNode(true);
-  if (!card || !target) return;
+  if (!card || !target || elt.getAttribute("hx-swap") === "none") return; // what only waits, waits on
   const id = xhr?.getResponseHeader?.("X-Request-ID");
   card.querySelector("[data-request-id]").textContent = id ? `Request ${id}` : "The server did not answer.";
   card.querySelector("button").addEventListener("click", () => {

@@ -28,6 +28,7 @@ class KpiChart extends HTMLElement {
     this.#seen = new IntersectionObserver(([entry]) => entry.isIntersecting && this.#begin(), { rootMargin: "200px" });
     this.#seen.observe(this);
     document.addEventListener("bw:theme", this.#redraw);
+    for (const name of ["beforeprint", "afterprint"]) addEventListener(name, this.#placeMarks);
   }
 
   disconnectedCallback() {
@@ -36,6 +37,7 @@ class KpiChart extends HTMLElement {
     this.#chart?.dispose();
     this.#chart = undefined;
     document.removeEventListener("bw:theme", this.#redraw);
+    for (const name of ["beforeprint", "afterprint"]) removeEventListener(name, this.#placeMarks);
   }
 
   // What is drawn; setting it draws anew, at once, with the cursor on the moment where it was (live updates, boards).
@@ -127,16 +129,23 @@ class KpiChart extends HTMLElement {
   }
 
   // The marks of annotations stand over their points, beside each other where they would overlap.
-  #placeMarks() {
+  // On paper, where the server's drawing takes the canvas's place, they go back to where the server put them.
+  #placeMarks = ({ type } = {}) => {
     const strip = this.#card?.querySelector(".note-marks");
     if (!this.#chart || !strip?.childElementCount) return;
+    const isDrawn = type !== "beforeprint" && this.#chart.getWidth() > 0;
     let last = -Infinity;
     for (const mark of strip.querySelectorAll(".note-mark")) {
+      mark.dataset.x ??= mark.getAttribute("x");
+      if (!isDrawn) {
+        mark.setAttribute("x", mark.dataset.x);
+        continue;
+      }
       last = Math.max(this.#chart.convertToPixel({ xAxisIndex: 0 }, Number(mark.dataset.place)), last + 24);
       mark.setAttribute("x", last);
     }
     strip.dataset.placed = "";
-  }
+  };
 
   #tip() {
     this.#chart.dispatchAction({ type: "showTip", seriesIndex: 0, dataIndex: this.#place });

@@ -1,10 +1,10 @@
 // Shortcuts and the command palette. Single keys can be switched off; keys with modifiers and keys while typing are left alone.
-import { announce } from "./announce.js";
+import { tell } from "./announce.js";
 
 const COOKIE = "bw_keys";
 const isOff = () => document.cookie.split("; ").includes(`${COOKIE}=off`);
 const LIST = [
-  ["?", "This list"], ["/", "Search"], ["Ctrl K", "Go to any metric, page, board"], ["←", "Earlier period"], ["→", "Later period"],
+  ["?", "This list"], ["/", "Search"], ["Ctrl K", "Go to any metric, page, board, goal, segment"], ["←", "Earlier period"], ["→", "Later period"],
   ["x", "Compare, or stop comparing"], ["f", "This page alone on a screen"], ["n", "Annotation at the chosen point of a chart"], ["e", "Edit this board"], ["Esc", "Close, or leave the kiosk"],
 ];
 let index = null, palette = null, help = null, chosen = 0;
@@ -64,7 +64,7 @@ function move(step) {
     [from, to] = [from, to].map((date) => new Date(Date.UTC(date.getUTCFullYear(), date.getUTCMonth() + step * months, 1)));
   } else [from, to] = [new Date(+from + step * (to - from)), new Date(+to + step * (to - from))];
   if (step > 0 && from > Date.now()) {
-    announce("That lies in the future.");
+    tell("That lies in the future.");
     return true;
   }
   const url = new URL(location.href);
@@ -127,7 +127,7 @@ async function showPalette() {
 
 function build() {
   const list = made("ul", { role: "listbox", id: "palette-list", "aria-label": "Where to" });
-  const field = made("input", { type: "text", role: "combobox", "aria-expanded": "true", "aria-controls": "palette-list", "aria-autocomplete": "list", "aria-label": "Go to", placeholder: "Go to a metric, a page, a board …", autocomplete: "off", spellcheck: "false" });
+  const field = made("input", { type: "text", role: "combobox", "aria-expanded": "true", "aria-controls": "palette-list", "aria-autocomplete": "list", "aria-label": "Go to", placeholder: "Go to a metric, a page, a board, a goal …", autocomplete: "off", spellcheck: "false" });
   palette = made("dialog", { class: "palette", "aria-label": "Go to" }, field, list, made("p", { hidden: "", role: "status" }));
   field.addEventListener("input", () => { chosen = 0; fill(); });
   field.addEventListener("keydown", (event) => {
@@ -151,7 +151,7 @@ function fill() {
     return words.length && title.toLowerCase().startsWith(words[0]) ? 2 : 1;
   };
   const kiosk = document.querySelector('a[data-key="f"]'); // the one entry that depends on the page
-  const all = kiosk ? [...index, ["Kiosk: this page alone on a screen", "action", kiosk.getAttribute("href")]] : index;
+  const all = kiosk ? [...index, ["Kiosk: this page alone on a screen", "Action", kiosk.getAttribute("href")]] : index;
   const found = all.map((entry) => [score(entry), entry]).filter(([rank]) => rank > 0).sort((a, b) => b[0] - a[0] || (words.length ? a[1][0].length - b[1][0].length : 0)).slice(0, 40);
   const list = palette.querySelector("ul"), none = palette.querySelector("p");
   list.replaceChildren(...found.map(([, [title, kind, href]], place) => {

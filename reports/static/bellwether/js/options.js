@@ -1,8 +1,9 @@
 // What ECharts is told: one place for how charts look.
-import { moment, shown } from "./format.js";
+import { fixed, moment, percent, shown } from "./format.js";
 
 export function options(data, colour, isAnimated) {
   const { granularity, timezone, starts } = data;
+  const isOneDay = granularity === "hour" && starts.length <= 26;
   const isWhole = data.unit === "count" && Math.max(...data.values.map((value) => value ?? 0)) < 10;
   return {
     animation: isAnimated,
@@ -17,12 +18,13 @@ export function options(data, colour, isAnimated) {
       boundaryGap: false,
       axisLine: { lineStyle: { color: colour.line } },
       axisTick: { show: false },
-      axisLabel: { color: colour.muted, hideOverlap: true, margin: 10, formatter: (start) => moment(start, granularity, timezone, true) },
+      axisLabel: { color: colour.muted, hideOverlap: true, margin: 10, formatter: (start) => (isOneDay ? moment(start, "minute", timezone) : moment(start, granularity, timezone, true)) },
       axisPointer: { label: { show: false } },
     },
     yAxis: {
       type: "value",
       splitNumber: 4,
+      max: data.unit === "ratio" ? ({ max }) => (max > 1 || (max > 0 && max <= 0.8) ? null : 1) : undefined,
       minInterval: isWhole ? 1 : 0,
       axisLabel: { color: colour.muted, formatter: (value) => shown(value, data, true) },
       splitLine: { lineStyle: { color: colour.line } },
@@ -36,10 +38,11 @@ function line(values, data, look) {
   const open = new Set(data.open ?? []), last = values.length - 1;
   let whole = last;
   while (whole >= 0 && open.has(whole)) whole -= 1;
-  const solid = { type: "line", symbol: "circle", symbolSize: 7, ...look, data: values.map((value, place) => (place <= whole ? value : null)), showSymbol: look.showSymbol || values.length === 1 };
+  const isAlone = values.filter((value) => value !== null).length === 1; // one point makes no line
+  const solid = { type: "line", symbol: "circle", symbolSize: 7, ...look, data: values.map((value, place) => (place <= whole ? value : null)), showSymbol: look.showSymbol || isAlone };
   if (whole === last) return [solid];
   const { areaStyle, markLine, ...rest } = solid;
-  return [solid, { ...rest, data: values.map((value, place) => (place >= whole ? value : null)), lineStyle: { ...look.lineStyle, type: [5, 4] }, showSymbol: look.showSymbol || whole < 0 || last === 0 }];
+  return [solid, { ...rest, data: values.map((value, place) => (place >= whole ? value : null)), lineStyle: { ...look.lineStyle, type: [5, 4] }, showSymbol: look.showSymbol || whole < 0 || isAlone }];
 }
 
 function main(data, colour) {
@@ -66,10 +69,9 @@ function goals(data, colour) {
 }
 
 function marks(data, colour) {
-  const lines = [];
-  for (const [name, value] of Object.entries(data.limits ?? {})) {
-    if (!isNear(value, data)) continue;
-    lines.push({ yAxis: value, lineStyle: { color: name === "critical" ? colour.bad : colour.warn, type: "dotted" }, label: { formatter: name, position: "insideEndTop", color: name === "critical" ? colour.bad : colour.warn } });
+  const lines = [], limits = Object.entries(data.limits ?? {}).filter(([, value]) => isNear(value, data)), top = Math.max(...limits.map(([, value]) => value));
+  for (const [name, value] of limits) {
+    lines.push({ yAxis: value, lineStyle: { color: name === "critical" ? colour.bad : colour.warn, type: "dotted" }, label: { formatter: name, position: value === top ? "insideEndTop" : "insideEndBottom", color: name === "critical" ? colour.bad : colour.warn } });
   }
   for (const note of data.annotations ?? []) {
     lines.push({ xAxis: note.place, lineStyle: { color: colour["line-strong"], type: "solid" }, label: { show: false } });
@@ -97,9 +99,18 @@ function tooltip(data, colour) {
   };
 }
 
+// What a whole bucket gained or lost against the one before: " ▲ 9.1 %", of ratios in points.
+function against(value, before, { unit }) {
+  if (typeof value !== "number" || typeof before !== "number" || value === before) return "";
+  const arrow = value > before ? "▲" : "▼";
+  if (unit === "ratio") return `  ${arrow} ${fixed(Math.abs(value - before) * 100, 1)} pp`;
+  return before > 0 ? `  ${arrow} ${percent(Math.abs(value - before) / before * 100)}` : "";
+}
+
 function words(place, data) {
   const { starts, values, before, before_starts: beforeStarts, granularity, timezone, open = [] } = data;
-  const lines = [`${moment(starts[place], granularity, timezone)}${open.includes(place) ? " (so far)" : ""}`, `${data.name}: ${shown(values[place], data)}`];
+  const isOpen = open.includes(place);
+  const lines = [`${moment(starts[place], granularity, timezone)}${isOpen ? " (so far)" : ""}`, `${data.name}: ${shown(values[place], data)}${isOpen ? "" : against(values[place], before?.[place], data)}`];
   for (const part of data.parts ?? []) lines.push(`${part.name}: ${shown(part.values[place], data)}`);
   if (before?.[place] !== undefined) lines.push(`${moment(beforeStarts[place], granularity, timezone)}: ${shown(before[place], data)}`);
   for (const goal of data.goals ?? []) if (goal.values[place] !== null) lines.push(`${goal.name}: ${shown(goal.values[place], data)}`);

@@ -6,7 +6,8 @@ class LiveRegion extends HTMLElement {
 
   connectedCallback() {
     document.addEventListener("visibilitychange", this.#turn);
-    this.#plan();
+    if (this.firstElementChild) this.#plan();
+    else this.#ask();
   }
 
   disconnectedCallback() {
@@ -27,6 +28,7 @@ class LiveRegion extends HTMLElement {
 
   async #ask() {
     if (document.hidden) return;
+    if (this.querySelector("details[open]")) return this.#plan(); // somebody is in a menu there
     try {
       const headers = { "HX-Request": "true", ...(this.#tag && { "If-None-Match": this.#tag }) };
       const answer = await fetch(this.getAttribute("src"), { headers, redirect: "error", cache: "no-store" });

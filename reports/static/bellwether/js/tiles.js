@@ -1,7 +1,7 @@
 // Numbers that arrive while the page is open (`bw:live` of live.js) are written as the server would.
-import { shown } from "./format.js";
+import { brief, fixed, percent, shown } from "./format.js";
 
-const ARROWS = { up: "▲", down: "▼", flat: "＝" };
+const ARROWS = { up: "▲", down: "▼", flat: "=" };
 
 document.addEventListener("bw:live", ({ detail }) => {
   for (const tile of document.querySelectorAll(".tile[data-metric]:not([data-live='off'])")) {
@@ -17,18 +17,16 @@ function write(tile, { value, change, status }) {
   const form = { unit, currency, exponent: Number(exponent) };
   const amount = value === null ? null : Number(value);
   number.value = value ?? "";
-  number.textContent = isLarge(amount, unit) ? shown(amount, form, true) : shown(amount, form);
-  number.title = shown(amount, form);
+  const text = brief(amount, form), exact = shown(amount, form);
+  number.textContent = text;
+  if (exact === text) number.removeAttribute("title");
+  else number.title = exact;
   if (status) tile.dataset.status = status;
   const moved = tile.querySelector("[data-change]");
   if (moved && change) {
     const points = change.percentage_points;
-    const size = points !== null ? `${Math.abs(points).toFixed(1)} pp` : change.percent !== null ? `${Math.abs(change.percent).toFixed(1)} %` : "";
+    const size = points !== null ? `${fixed(Math.abs(points), 1)} pp` : change.percent !== null ? percent(Math.abs(change.percent)) : "";
     moved.className = `change ${change.is_good === true ? "good" : change.is_good === false ? "bad" : "flat"}`;
     moved.textContent = `${ARROWS[change.direction] ?? ""} ${size}`.trim();
   }
-}
-
-function isLarge(value, unit) {
-  return value !== null && Math.abs(value) >= 100_000 && ["money", "count", "number"].includes(unit);
 }

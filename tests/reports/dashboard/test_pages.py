@@ -17,7 +17,7 @@ from django.test.utils import CaptureQueriesContext
 from analytics.access.services import membership_set
 from analytics.models import Tenant
 from reports.dashboard.areas import AREAS, PLATFORMS
-from tests.reports.dashboard.conftest import text_of
+from tests.reports.dashboard.conftest import sell, text_of
 
 pytestmark = pytest.mark.django_db
 PAGES = ["/", *(f"/{slug}/" for slug in AREAS), *(f"/platforms/{slug}/" for slug in PLATFORMS)]
@@ -84,7 +84,7 @@ def test_a_card_stands_alone(shops: datetime, olga: Client) -> None:
     assert "€40.49" in text_of(olga.get("/cards/tile/?metric=revenue.gross"))
     assert "<kpi-chart" in text_of(olga.get("/cards/chart/?metric=revenue.gross"))
     table = text_of(olga.get("/cards/table/?metric=revenue.gross&by=country"))
-    assert [key for key in ("FR", "DE") if f">{key}</a>" in table] == ["FR", "DE"]
+    assert [key for key in ("France", "Germany") if f">{key}</a>" in table] == ["France", "Germany"]
     assert "There is no" in text_of(olga.get("/cards/tile/?metric=revenue.gros"))
 
 
@@ -95,7 +95,7 @@ def test_a_click_on_a_row_filters_everything(shops: datetime, olga: Client) -> N
     narrowed = text_of(olga.get(unescape(href[1])))
     assert "€9.99" in narrowed
     assert "€40.49" not in narrowed
-    assert 'aria-label="Remove filter: country is DE"' in narrowed
+    assert 'aria-label="Remove filter: country is Germany"' in narrowed
 
 
 def test_the_metric_page_shows_definition_breakdown_and_table(shops: datetime, olga: Client) -> None:
@@ -166,6 +166,18 @@ def test_realtime_answers_304_to_who_has_it_already(shops: datetime, olga: Clien
     assert again.status_code in (304, 200)
     if again.status_code == 200:  # the minute ended between the two
         assert again["ETag"] != first["ETag"]
+
+
+def test_the_head_says_how_many_people_are_there_as_realtime_does(
+    acme: Tenant, globex: Tenant, olga: Client, sam: Client
+) -> None:
+    sell(acme, [1000, 2050], days_ago=0)
+    there = olga.get("/realtime/present/")
+    assert "<b>2</b> active" in text_of(there)
+    assert re.search(r"<h3>Active users</h3><p class=\"value\">2</p>", text_of(olga.get("/realtime/")))
+    assert olga.get("/realtime/present/", headers={"If-None-Match": there["ETag"]}).status_code in (200, 304)
+    assert text_of(sam.get("/realtime/present/")).strip() == ""
+    assert "/realtime/present/" in text_of(olga.get("/"))
 
 
 def test_a_filter_that_one_metric_refuses_leaves_the_others_their_numbers(shops: datetime, olga: Client) -> None:

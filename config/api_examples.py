@@ -156,6 +156,7 @@ BODIES: Final[dict[str, Any]] = {
         "by": "country",
         "filters": FRENCH,
     },
+    "calendar_change": {"zone": "America/New_York", "week_start": 6},
     "mapping_change": {"names": {"Checkout Done": "order_completed"}, "dry_run": True},
     "objectives_change": {"note": "Agreed on in January."},
     "objectives_create": {"name": "Keep who came", "first": "2026-10-01", "period": "quarter", "owner": "olga"},

@@ -59,7 +59,7 @@ AREAS: Final = (
     Area(
         "Definitions",
         "A tenant's own metrics, and what its event names mean.",
-        ("kpis/definitions/", "kpis/mapping/", "exchange-rates/"),
+        ("kpis/definitions/", "kpis/mapping/", "kpis/calendar/", "exchange-rates/"),
     ),
     Area("Events", "Sending events, reading them, and what was refused.", ("events/", "quarantine/", "imports/")),
     Area("People", "Who is who, and how to forget somebody.", ("identities/", "subjects/")),
@@ -89,6 +89,8 @@ SUMMARIES: Final = {
     "definitions_read": "Read one of the tenant's own metrics",
     "definitions_change": "Change one of the tenant's own metrics",
     "definitions_archive": "Take one of the tenant's own metrics out of use",
+    "calendar_read": "Read how days and weeks are cut",
+    "calendar_change": "Change time zone or week start",
     "mapping_read": "Read what event names mean",
     "mapping_change": "Say what event names mean",
     "rates_list": "List exchange rates",

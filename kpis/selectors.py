@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime
 from typing import Any
+from uuid import UUID
 
 from analytics.models import Calendar as CalendarRow
+from analytics.models import Job
 from analytics.periods import Calendar
 from analytics.tenancy import tenant_context
 from kpis.base import Metric, measures
@@ -23,6 +25,33 @@ def calendar_read(*, tenant_id: int) -> Calendar:
     if row is None:
         raise NoCalendar("The tenant has no live calendar; nothing was counted yet.")
     return Calendar(row.zone, row.week_start, row.base_currency)
+
+
+@dataclass(frozen=True, slots=True)
+class CalendarState:
+    """How the tenant's numbers are cut now, and the zone that history is being counted for, with its job."""
+
+    zone: str
+    week_start: int
+    base_currency: str
+    version: int
+    building: str | None = None
+    job: UUID | None = None
+
+
+def calendar_state(*, tenant_id: int) -> CalendarState:
+    """The live calendar and the next one. Raises NoCalendar."""
+    with tenant_context(tenant_id):
+        rows = CalendarRow.objects.filter(tenant_id=tenant_id)
+        live = rows.filter(state=CalendarRow.State.LIVE).first()
+        if live is None:
+            raise NoCalendar("The tenant has no live calendar; nothing was counted yet.")
+        state = CalendarState(live.zone, live.week_start, live.base_currency, live.version)
+        building = rows.filter(state=CalendarRow.State.BUILDING).exclude(zone=live.zone).order_by("-version").first()
+        if building is None:
+            return state
+        job = Job.objects.filter(tenant_id=tenant_id, params__calendar_id=building.pk).first()
+        return replace(state, building=building.zone, job=job.pk if job else None)
 
 
 @dataclass(frozen=True, slots=True)

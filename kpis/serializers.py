@@ -387,6 +387,24 @@ class DefinitionPageSerializer(serializers.Serializer[Any]):
     results = DefinitionSerializer(many=True)
 
 
+class CalendarStateSerializer(serializers.Serializer[Any]):
+    """How numbers are cut. `building` is another zone, which holds from the moment its job is done."""
+
+    zone = serializers.CharField(help_text="IANA name: days and hours are those of this zone")
+    week_start = serializers.IntegerField(help_text="0 is Monday, 6 is Sunday")
+    base_currency = serializers.CharField(help_text="chosen when the tenant was made; it cannot be changed")
+    version = serializers.IntegerField()
+    building = serializers.CharField(allow_null=True)
+    job = serializers.UUIDField(allow_null=True)
+
+
+class CalendarChangeSerializer(serializers.Serializer[Any]):
+    """What is to be another one; what is left out stays."""
+
+    zone = serializers.CharField(required=False, max_length=64)
+    week_start = serializers.IntegerField(required=False, min_value=0, max_value=6)
+
+
 class SeenNameSerializer(serializers.Serializer[Any]):
     """A name that was sent in the last 30 days."""
 

@@ -6,6 +6,7 @@ from django.urls import include, path
 
 from kpis.views import annotations as annotation_views
 from kpis.views import (
+    calendar,
     definitions,
     goals,
     mapping,
@@ -25,6 +26,7 @@ urlpatterns = [
     path("kpis/realtime/", metrics.RealtimeView.as_view(), name="kpis-realtime"),
     path("kpis/trends/<str:period>/", metrics.TrendsView.as_view(), name="kpis-trends"),
     path("kpis/peak-times/", metrics.PeakTimesView.as_view(), name="kpis-peak-times"),
+    path("kpis/calendar/", calendar.CalendarView.as_view(), name="calendar"),
     path("kpis/mapping/", mapping.MappingView.as_view(), name="mapping"),
     path("kpis/calculate/", metrics.CalculateView.as_view(), name="kpis-calculate"),
     path("kpis/definitions/", definitions.DefinitionsView.as_view(), name="definitions"),

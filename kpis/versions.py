@@ -30,7 +30,7 @@ SELECT concat_ws('/', count(*), sum(n), sum(total), max(computed_at))
    AND dimension = ANY(%(wholes)s) AND start < %(end)s AND (grain = 3 OR start >= %(recent)s)
 """
 _WAITING: Final = """
-SELECT c.id, d.oldest, d.newest
+SELECT c.id, c.week_start, d.oldest, d.newest
   FROM bw_calendar c
  CROSS JOIN LATERAL (
        SELECT min(minute) AS oldest, max(minute) AS newest FROM bw_dirty_mark WHERE tenant_id = c.tenant_id

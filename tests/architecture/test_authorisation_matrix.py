@@ -62,6 +62,8 @@ MATRIX: dict[tuple[str, str], str] = {
     ("kpis-trends", "GET"): READERS,
     ("kpis-peak-times", "GET"): READERS,
     ("kpis-calculate", "POST"): READERS,
+    ("calendar", "GET"): READERS,
+    ("calendar", "PATCH"): ADMINS,
     ("mapping", "GET"): READERS,
     ("mapping", "PUT"): ANALYSTS,
     ("webhooks-metrics", "GET"): READERS,

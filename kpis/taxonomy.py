@@ -43,7 +43,9 @@ COMMERCE = (
     StandardEvent("stock_adjusted", "A stock movement without a price."),
     StandardEvent("ledger_adjusted", "A correction of the books; no sale.", _MONEY),
     StandardEvent("product_viewed", "A product's page is opened.", ("object_id",), ("Product Viewed",)),
-    StandardEvent("cart_updated", "Something is put into or taken out of the basket.", (), ("Product Added",)),
+    StandardEvent(
+        "cart_updated", "Something is put into or taken out of the basket.", (), ("Product Added", "Product Removed")
+    ),
     StandardEvent("checkout_started", "The way to pay begins.", (), ("Checkout Started",)),
 )
 

@@ -42,9 +42,13 @@ TEXT_COLUMNS: Final[dict[str, tuple[str, ...]]] = {
     "action": ("action",),
 }
 COLUMN_OF: Final = {name: column for column, names in TEXT_COLUMNS.items() for name in names}
+# They tell which thing, and may be anything; an erasure takes out those that are the person's.
+IDS: Final = frozenset(name for column in ("session_id", "parent_id", "object_id") for name in TEXT_COLUMNS[column])
 RANK: Final = {name: rank for names in TEXT_COLUMNS.values() for rank, name in enumerate(names)}
 MONEY_NAMES: Final = ("amount", "revenue")
-NUMBER_NAMES: Final = frozenset({"value", "currency", "duration_ms", "duration", "sentiment", *MONEY_NAMES})
+TOTAL: Final = "total"
+"""Segment's name for the money of a refund, and of an order that tells no `revenue`."""
+NUMBER_NAMES: Final = frozenset({"value", "currency", "duration_ms", "duration", "sentiment", TOTAL, *MONEY_NAMES})
 # Said elsewhere, of no use once read, or an identity in plain text.
 DROPPED: Final = frozenset(
     {
@@ -160,8 +164,8 @@ def _promote_float(
 
 def _promote_money(found: dict[str, Any], kept: dict[str, Any], columns: dict[str, Any], base_currency: str) -> None:
     currency = found.get("currency")
-    name = _money_name(found, has_currency=currency is not None)
-    for spare in MONEY_NAMES:
+    name = _money_name(found, currency)
+    for spare in (*MONEY_NAMES, TOTAL):
         if spare in found and spare != name:
             kept[spare] = found[spare]
     if name is None:
@@ -181,9 +185,12 @@ def _promote_money(found: dict[str, Any], kept: dict[str, Any], columns: dict[st
         kept[name] = float(amount) if isinstance(found[name], Decimal) else found[name]
 
 
-def _money_name(found: dict[str, Any], *, has_currency: bool) -> str | None:
-    """Which property is the money; `value` is money only beside a currency."""
+def _money_name(found: dict[str, Any], currency: Any) -> str | None:
+    """Which property is the money; `value` and, where it surely is money, `total` only beside a currency."""
     for name in MONEY_NAMES:
         if name in found:
             return name
-    return "value" if has_currency and "value" in found else None
+    if currency is not None and "value" in found:
+        return "value"
+    is_money = TOTAL in found and money.is_currency(currency) and money.number(found[TOTAL]) is not None
+    return TOTAL if is_money else None

@@ -14,7 +14,7 @@ from analytics.capture.http import Request
 from analytics.capture.posthog import Delivery, checked_batch
 from analytics.contracts import Outcome, Verdict
 
-# Members of an event that are properties by another place; a property of the same name does not override them.
+# Members of an event that are columns; a property of the same name does not override them.
 MEMBERS: Final = (
     "value",
     "currency",
@@ -34,6 +34,14 @@ MEMBERS: Final = (
     "sentiment",
     "engagement",
 )
+TRAITS: Final = ("$set", "$set_once", "$unset")
+# Members with a meaning of their own. Any other one is a property that was put in the wrong place.
+TOLD: Final = frozenset(
+    {
+        "id", "uuid", "event", "user", "distinct_id", "anonymous_id", "timestamp", "type", "object", "properties",
+        *MEMBERS, *TRAITS,
+    }
+)  # fmt: skip
 
 
 def delivery(value: Any, request: Request) -> Delivery:
@@ -62,7 +70,7 @@ def message_of(event: Any) -> Any:
     told = event.get("properties")
     if told is not None and not isinstance(told, dict):
         return {"uuid": event.get("id"), "event": event.get("event"), "properties": told}
-    properties = dict(told or {})
+    properties = {name: value for name, value in event.items() if name not in TOLD} | (told or {})
     for name in MEMBERS:
         if event.get(name) is not None:
             properties[name] = event[name]
@@ -81,7 +89,7 @@ def message_of(event: Any) -> Any:
     }
     if user not in (None, "") and anonymous not in (None, ""):
         message["$other_id"] = anonymous
-    for name in ("$set", "$set_once", "$unset"):
+    for name in TRAITS:
         if name in event:
             message[name] = event[name]
     return message

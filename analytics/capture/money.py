@@ -32,6 +32,11 @@ def exponents() -> dict[str, int]:
     return {code: MINOR_DIGITS.get(code, 2) for code in list_currencies() if code not in NOT_MONEY}
 
 
+def is_currency(value: Any) -> bool:
+    """Whether it is an ISO code, in whatever case."""
+    return isinstance(value, str) and value.strip().upper() in exponents()
+
+
 def currency_code(value: Any) -> str:
     """The ISO code in upper case. Raises `Unfit` for anything that is none."""
     code = value.strip().upper() if isinstance(value, str) else ""

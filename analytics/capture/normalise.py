@@ -18,6 +18,7 @@ import msgspec
 from analytics.capture import bots, columns, people
 from analytics.capture.clocks import event_time
 from analytics.capture.columns import Fate
+from analytics.capture.kinds import type_of
 from analytics.capture.limits import (
     MAX_EVENT_BYTES,
     MAX_EVENT_ID,
@@ -36,20 +37,6 @@ from analytics.ids import uuid7
 
 # The keys in order, so that the same event gives the same hash whatever order its sender used.
 ORDERED: Final = msgspec.json.Encoder(order="sorted")
-TYPES: Final = {
-    "$pageview": "page_view",
-    "$screen": "page_view",
-    "page_view": "page_view",
-    "$pageleave": "page_view",
-    "$identify": "identity",
-    "$set": "identity",
-    "$create_alias": "identity",
-    "$merge_dangerously": "identity",
-    "$groupidentify": "identity",
-    "$exception": "system",
-    "data_point": "metric",
-}
-PAYMENT_BEGINNINGS: Final = ("payment_", "order_", "subscription_", "invoice_")
 MAX_TYPE: Final = 40
 
 
@@ -265,7 +252,7 @@ def _sorted_out(
             continue
         kind = type(value)
         if kind is str:
-            if fate is Fate.KEEP and ("@" in value or "%40" in value) and EMAIL.search(value):
+            if ("@" in value or "%40" in value) and key not in columns.IDS and EMAIL.search(value):
                 fate = Fate.SEAL
         elif kind is int:
             check_integer(key, value)
@@ -309,10 +296,7 @@ def _type(raw: Mapping[str, Any], name: str) -> str:
     said = raw.get("type")
     if type(said) is str and 0 < len(said) <= MAX_TYPE:
         return said
-    found = TYPES.get(name)
-    if found is None:
-        found = "payment" if name.startswith(PAYMENT_BEGINNINGS) else "user_action"
-    return found
+    return type_of(name)
 
 
 def _cookieless(arrival: Arrival, timestamp: datetime, properties: Mapping[str, Any]) -> str:

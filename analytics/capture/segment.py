@@ -124,7 +124,12 @@ def _surroundings(context: Mapping[str, Any], message: Mapping[str, Any]) -> dic
 
 
 def _track(told: dict[str, Any], message: Mapping[str, Any], _context: Mapping[str, Any]) -> None:
-    told["event"] = message.get("event")
+    name, properties = message.get("event"), told["properties"]
+    told["event"] = name
+    # Of the e-commerce names those about one product say which.
+    product = properties.get("product_id") or properties.get("sku")
+    if product and isinstance(name, str) and name.startswith("Product ") and "object_id" not in properties:
+        told["properties"] = {**properties, "object_type": "product", "object_id": product}
 
 
 def _page(told: dict[str, Any], message: Mapping[str, Any], _context: Mapping[str, Any]) -> None:

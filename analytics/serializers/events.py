@@ -103,7 +103,7 @@ class ObjectSerializer(serializers.Serializer[Any]):
 
 
 class IncomingEventSerializer(serializers.Serializer[Any]):
-    """One event as a client writes it. What is not listed here belongs into `properties`."""
+    """One event as a client writes it. Whatever is not listed here is taken for one of its `properties`."""
 
     event = serializers.CharField(max_length=200, help_text="what happened, for example order_completed")
     user = serializers.CharField(max_length=400, required=False, help_text="who did it; `distinct_id` is the same")
@@ -112,18 +112,30 @@ class IncomingEventSerializer(serializers.Serializer[Any]):
         max_length=400, required=False, help_text="your id: the same one is stored once, however often it is sent"
     )
     timestamp = serializers.DateTimeField(required=False, help_text="when it happened; receipt when left out")
-    type = serializers.CharField(required=False, help_text="page_view, api_call, user_action, system, payment …")
-    value = serializers.FloatField(required=False, help_text="money in whole units when there is a `currency`")
-    currency = serializers.CharField(required=False, help_text="ISO 4217")
+    type = serializers.CharField(
+        required=False, help_text="page_view, api_call, user_action, system, payment …; told by the name when left out"
+    )
+    action = serializers.CharField(required=False, help_text="what was done with the object: like, share, remove …")
+    value = serializers.FloatField(required=False, help_text="a number; money in whole units beside a `currency`")
+    amount = serializers.DecimalField(
+        required=False, max_digits=24, decimal_places=12, help_text="money in whole units, 19.90"
+    )
+    currency = serializers.CharField(required=False, help_text="ISO 4217; the tenant's own when left out")
     object = ObjectSerializer(required=False)
+    parent_id = serializers.CharField(required=False, help_text="the id of the event that this one belongs to")
     session_id = serializers.CharField(required=False)
     platform = serializers.CharField(required=False)
     country = serializers.CharField(required=False)
     campaign = serializers.CharField(required=False)
     channel = serializers.CharField(required=False)
-    method = serializers.CharField(required=False)
+    content_type = serializers.CharField(required=False)
+    method = serializers.CharField(required=False, help_text="of payment")
+    tier = serializers.CharField(required=False)
+    reason = serializers.CharField(required=False, help_text="why it failed or was cancelled")
     duration_ms = serializers.FloatField(required=False)
-    properties = serializers.DictField(required=False)
+    sentiment = serializers.FloatField(required=False, min_value=-1, max_value=1)
+    engagement = serializers.CharField(required=False, help_text="low, medium, high, very_high")
+    properties = serializers.DictField(required=False, help_text="everything else; e-mails, names … are encrypted")
 
 
 class IncomingBatchSerializer(serializers.Serializer[Any]):
@@ -137,7 +149,7 @@ class IncomingBatchSerializer(serializers.Serializer[Any]):
 class VerdictSerializer(serializers.Serializer[Any]):
     """What became of one event."""
 
-    id = serializers.CharField(allow_null=True)
+    id = serializers.CharField(allow_null=True, help_text="the one that was sent, or made; `GET events/{id}/` takes it")
     outcome = serializers.ChoiceField(choices=["stored", "duplicate", "conflict", "quarantined", "rejected"])
     reason = serializers.CharField(help_text="a stable code, empty when the event is stored")
     detail = serializers.CharField(help_text="what to change")

@@ -87,6 +87,12 @@ def test_every_iso_exponent_that_is_not_two() -> None:
         ({"currency": "EUR"}, None, None, None),
         ({"amount": "large"}, None, None, None),
         ({"amount": Decimal("0.335"), "currency": "EUR"}, 34, "EUR", None),
+        ({"total": 30, "currency": "USD"}, 3000, "USD", None),  # a refund by Segment's specification
+        ({"revenue": 25.0, "total": 27.5, "currency": "USD"}, 2500, "USD", None),
+        ({"value": 3, "total": 27.5, "currency": "USD"}, 300, "USD", 3.0),
+        ({"total": 5}, None, None, None),  # of what?
+        ({"total": "5 coats", "currency": "EUR"}, None, None, None),
+        ({"total": 5, "currency": "coins"}, None, None, None),
     ],
 )
 def test_which_property_is_the_money(
@@ -111,6 +117,15 @@ def test_what_rounding_changed_stays_as_it_was_said() -> None:
     assert isinstance(rounded, CapturedEvent)
     assert (exact.properties, exact.amount) == ({}, 1990)
     assert (rounded.properties, rounded.amount) == ({"amount": 19.999}, 2000)
+
+
+def test_a_total_that_is_not_the_money_stays_a_property() -> None:
+    beside, alone, coats = sold(revenue=25, total=27.5, currency="USD"), sold(total=5), sold(total="5", currency="x")
+    assert isinstance(beside, CapturedEvent)
+    assert isinstance(alone, CapturedEvent)
+    assert isinstance(coats, CapturedEvent)
+    assert (beside.properties, alone.properties) == ({"total": 27.5}, {"total": 5})
+    assert coats.properties == {"total": "5", "currency": "x"}
 
 
 @pytest.mark.parametrize(

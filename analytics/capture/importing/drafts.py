@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from datetime import datetime
-from functools import cache
 from hashlib import blake2b
 from typing import Any
 
@@ -13,8 +12,8 @@ import msgspec
 
 from analytics.capture import money
 from analytics.capture.clocks import EARLIEST, event_time
+from analytics.capture.kinds import type_of
 from analytics.capture.limits import MAX_COLUMN, MAX_DISTINCT_ID, MAX_EVENT_ID, MAX_KEY, MAX_NAME, MAX_PROPERTIES, Unfit
-from analytics.capture.normalise import PAYMENT_BEGINNINGS, TYPES
 from analytics.capture.sensitive import holds_email, is_sensitive
 from analytics.contracts import CapturedEvent, PersonChange, Source, TenantInfo
 
@@ -157,12 +156,6 @@ class Draft:
             raise RowProblem("no_id", "the row has no id", remedy=remedy, field="id")
         columns["payload_hash"] = hash_of(columns)
         return CapturedEvent(**columns, **self.setting.shared)
-
-
-@cache
-def type_of(name: str) -> str:
-    """The type that every door gives an event of this name, unless the mapping says another."""
-    return TYPES.get(name) or ("payment" if name.startswith(PAYMENT_BEGINNINGS) else "user_action")
 
 
 def hash_of(columns: Mapping[str, Any]) -> int:

@@ -17,9 +17,11 @@ from django.utils import timezone
 from analytics.access.authentication import key_ring
 from analytics.access.keys import KeyInfo, KeyRing
 from analytics.access.services import api_key_revoke
+from analytics.capture import events_api
 from analytics.capture.asgi import CaptureApp
 from analytics.capture.intake import Intake
 from analytics.models import ApiKey, Event, Tenant
+from analytics.serializers.events import IncomingEventSerializer
 from analytics.tenancy import tenant_context
 from analytics.writer import EventWriter
 from tests.analytics.capture.asgi_client import call
@@ -154,6 +156,32 @@ def test_segment_messages_are_stored_under_our_names(app: CaptureApp, acme: Tena
         assert order.properties == {"$current_url": "https://shop.example/"}
 
 
+def test_segments_commerce_names_carry_money_and_product(app: CaptureApp, acme: Tenant, globex: Tenant) -> None:
+    token = token_of(acme)
+    told: list[tuple[str, dict[str, Any]]] = [
+        ("Product Viewed", {"product_id": "p-1", "sku": "G-32", "price": 18.99}),
+        ("Product Added", {"sku": "G-32", "object_id": "shelf-7", "object_type": "shelf"}),
+        ("Product List Viewed", {"list_id": "hot"}),
+        ("Order Refunded", {"order_id": "o-1", "total": 30, "currency": "USD"}),
+    ]
+    batch = [{"type": "track", "userId": "u", "event": name, "properties": properties} for name, properties in told]
+    assert call(app, "/v1/batch", {"batch": batch}, headers=basic(token)).status == 200
+
+    with tenant_context(acme.pk):
+        found = {each.name: each for each in Event.objects.all()}
+    things = {name: (each.object_type, each.object_id) for name, each in found.items()}
+    assert things == {
+        "Product Viewed": ("product", "p-1"),
+        "Product Added": ("shelf", "shelf-7"),
+        "Product List Viewed": (None, None),
+        "Order Refunded": (None, None),
+    }
+    refund = found["Order Refunded"]
+    assert (refund.amount, refund.currency, refund.type) == (3000, "USD", "payment")
+    assert refund.properties == {"order_id": "o-1"}
+    assert found["Product Viewed"].properties == {"product_id": "p-1", "sku": "G-32", "price": 18.99}
+
+
 # --- Our own ----------------------------------------------------------------------------------------------------------
 
 
@@ -204,6 +232,23 @@ def test_our_own_endpoint_gives_a_verdict_for_each_event(app: CaptureApp, acme: 
         order = Event.objects.get()
         assert (order.value, order.amount, order.object_type, order.object_id) == (19.9, 1990, "order", "7")
         assert order.properties == {"coupon": "X"}
+
+
+def test_what_stands_beside_the_properties_is_not_lost(app: CaptureApp, acme: Tenant, globex: Tenant) -> None:
+    body = {"event": "signed_up", "user": "ada", "plan": "pro", "seats": 3, "properties": {"plan": "team"}}
+    told = {"$set": {"tier": "gold"}, "object": {"type": "shop", "id": 1}, "action": "join"}
+    answer = call(app, "/api/v1/events/", {**body, **told}, headers={"Authorization": f"Bearer {token_of(acme)}"})
+    assert answer.json["stored"] == 1
+    with tenant_context(acme.pk):
+        event = Event.objects.get()
+    assert (event.properties, event.action) == ({"plan": "team", "seats": 3}, "join")
+    assert event.event_id == answer.json["results"][0]["id"]
+
+
+def test_every_member_of_an_event_is_in_the_description_of_the_api() -> None:
+    described = set(IncomingEventSerializer().fields)
+    assert set(events_api.MEMBERS) <= described
+    assert described <= events_api.TOLD
 
 
 def test_a_list_and_a_single_event_are_as_good_as_an_envelope(app: CaptureApp, acme: Tenant, globex: Tenant) -> None:

@@ -139,6 +139,12 @@ def test_noise_of_sdks_and_ids_of_people_are_not_stored() -> None:
         ("$identify", "identity"),
         ("payment_settled", "payment"),
         ("order_completed", "payment"),
+        ("Order Completed", "payment"),
+        ("Order Refunded", "payment"),
+        ("subscription.renewed", "payment"),
+        ("Product Viewed", "user_action"),
+        ("reorder_clicked", "user_action"),
+        ("webhook_failed", "system"),
         ("anything", "user_action"),
         ("data_point", "metric"),
     ],
@@ -174,6 +180,12 @@ def test_sensitive_properties_leave_the_properties() -> None:
         "list",
     }  # fmt: skip
     assert b"ann" not in msgspec.json.encode(found.properties).lower()
+
+
+def test_an_e_mail_address_becomes_no_column_unless_it_is_the_id_of_something() -> None:
+    found = event({"reason": "refused by ann@example.org", "campaign": "spring", "object_id": "ann@example.org"})
+    assert (found.reason, found.campaign, found.object_id) == (None, "spring", "ann@example.org")
+    assert (found.sensitive, found.properties) == ({"reason": "refused by ann@example.org"}, {})
 
 
 def test_a_tenant_declares_its_own_secrets() -> None:

@@ -14,8 +14,8 @@ from analytics.models.base import TenantForeignKey
 class CustomerSnapshot(models.Model):
     """All customers as they stood at the end of a local day: edges of scores, fitted models, how well they foresaw.
 
-    Amounts are minor units of `currency`. `purchases_model` and `spending_model` are null when nothing could be fitted,
-    and `fit_note` says why.
+    Amounts are minor units of `currency`. `purchases_model` and `spending_model` are null when nothing could be fitted;
+    `fit_note` says why, or what a fit could not tell.
     """
 
     id = models.UUIDField(primary_key=True, default=uuid7, editable=False)

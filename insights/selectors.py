@@ -308,7 +308,8 @@ def _foreseen(customers: Customers, end: int, snapshot: CustomerSnapshot | None)
         seed=SEED,
         draws=DRAWS_OF_ONE,
     )
-    note = "one purchase only: the value is drawn towards everybody's mean" if customers.purchases[0] == 1 else ""
+    is_first = customers.purchases[0] == 1
+    note = "one purchase only: the value is drawn towards everybody's mean" if is_first else snapshot.fit_note
     return alive, (float(drawn.purchases[0]), float(drawn.value[0]), float(drawn.lower[0]), float(drawn.upper[0])), note
 
 

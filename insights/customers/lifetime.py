@@ -26,8 +26,14 @@ FEWEST_REPEATERS: Final = 30
 STARTS: Final = ((0.0, 0.0, 0.0, 0.0), (-1.0, 1.5, -0.5, 0.5), (0.5, 2.0, 0.5, 1.5))
 LARGEST_EXPONENT: Final = 700.0
 OFF_ONE: Final = 1e-6
-LARGEST: Final = 12.0
-"""Of the logarithm of a parameter: beyond it the distribution is a point and the likelihood flat."""
+LARGEST: Final = 9.0
+"""Of the logarithm of a parameter, either way: beyond it the distribution is a point and the likelihood level."""
+EDGE: Final = LARGEST - 0.5
+MOST_DOUBT: Final = 1.0
+"""Standard error of the logarithm of a parameter: with more, all from a seventh to the sevenfold may be true."""
+ONE_POINT: Final = 50.0
+"""Gamma and Beta distributions of such shapes, or larger ones, are hardly wider than a point."""
+NOBODY: Final = 0.005
 
 
 class NotEnoughData(ValueError):
@@ -59,6 +65,9 @@ class Histories:
 class Purchases:
     """BG/NBD parameters. Purchase rates are Gamma(`r`, `alpha`); after each the customer leaves with a chance that is
     Beta(`a`, `b`). `spread` is the covariance of the logarithms of (r, alpha, a, b).
+
+    `edge` says in words that the fit lies where the model turns into a simpler one: the likelihood is level there, the
+    parameters are not told apart, and `spread` is empty. Forecasts are those of the simpler model.
     """
 
     r: float
@@ -67,6 +76,7 @@ class Purchases:
     b: float
     log_likelihood: float
     spread: tuple[tuple[float, ...], ...] = ()
+    edge: str = ""
 
     @property
     def parameters(self) -> tuple[float, float, float, float]:
@@ -75,13 +85,15 @@ class Purchases:
 
 @dataclass(frozen=True, slots=True)
 class Spending:
-    """Gamma-Gamma parameters: a purchase is Gamma(`p`, ν), ν is Gamma(`q`, `gamma`). `spread` as in `Purchases`."""
+    """Gamma-Gamma parameters: a purchase is Gamma(`p`, ν), ν is Gamma(`q`, `gamma`). `spread` and `edge` as in
+    `Purchases`."""
 
     p: float
     q: float
     gamma: float
     log_likelihood: float
     spread: tuple[tuple[float, ...], ...] = ()
+    edge: str = ""
 
     @property
     def parameters(self) -> tuple[float, float, float]:
@@ -130,11 +142,29 @@ def purchases_fit(histories: Histories) -> Purchases:
     def loss(logs: Floats) -> float:
         return -float(counts @ purchases_likelihood(np.exp(logs), scaled)) / len(histories.frequency)
 
-    logs, spread = _least(loss, [np.array(start) for start in STARTS], len(histories.frequency), free=2)
+    logs, spread = _least(loss, [np.array(start) for start in STARTS], len(histories.frequency))
+    # Rates without a spread have r and alpha run off together; anything else there is no distribution of rates.
+    if logs[0] < -EDGE or (logs[0] < EDGE < abs(logs[1])):
+        raise NoFit("no rates describe these customers: a few who buy often outweigh all others")
     r, alpha, a, b = np.exp(logs).tolist()
     # Time in units of `unit` multiplies each purchase's density by it.
     likelihood = -loss(logs) * len(histories.frequency) - float(histories.frequency.sum()) * np.log(unit)
-    return Purchases(r, alpha * unit, a, b, float(likelihood), spread)
+    edge = "" if spread else _purchases_edge(r, a, b)
+    return Purchases(r, alpha * unit, a, b, float(likelihood), spread, edge)
+
+
+def _purchases_edge(r: float, a: float, b: float) -> str:
+    """What the model has turned into, in words."""
+    told = []
+    if r > ONE_POINT:
+        told.append("all buy at the same rate")
+    if a / (a + b) < NOBODY:
+        told.append("nobody leaves for good")
+    elif a + b > ONE_POINT:
+        told.append(f"all leave with the same chance, {a / (a + b) * 100:.0f} % after each purchase")
+    elif a + b < 1 / ONE_POINT:
+        told.append("each leaves at once or never")
+    return f"as far as these purchases tell, {' and '.join(told)}" if told else "these purchases do not tell all apart"
 
 
 def alive_chance(model: Purchases, histories: Histories) -> Floats:
@@ -211,9 +241,18 @@ def spending_fit(count: Floats, mean: Floats) -> Spending:
         return -float(spending_likelihood(np.exp(logs), count, scaled).mean())
 
     logs, spread = _least(loss, [np.array([1.0, 1.0, 1.0]), np.array([0.0, 0.5, 0.0])], len(count))
+    if np.any(np.abs(logs) > EDGE) and max(logs[0], logs[1]) < EDGE:
+        raise NoFit("no distribution describes what is spent: a few purchases outweigh all others")
     p, q, gamma = np.exp(logs).tolist()
     likelihood = -loss(logs) * len(count) - len(count) * np.log(unit)
-    return Spending(p, q, gamma * unit, float(likelihood), spread)
+    edge = "" if spread else _spending_edge(p, q)
+    return Spending(p, q, gamma * unit, float(likelihood), spread, edge)
+
+
+def _spending_edge(p: float, q: float) -> str:
+    if p > ONE_POINT:
+        return "each customer spends the same every time"
+    return "no customer tends to spend more than another" if q > ONE_POINT else "what is spent does not tell all apart"
 
 
 def spending_expected(model: Spending, count: Floats, mean: Floats) -> Floats:
@@ -227,32 +266,38 @@ def spending_expected(model: Spending, count: Floats, mean: Floats) -> Floats:
     return found
 
 
-def _least(
-    loss: Loss, starts: list[Floats], size: int, *, free: int | None = None
-) -> tuple[Floats, tuple[tuple[float, ...], ...]]:
-    """The minimum of a mean loss over logarithms of parameters, and the covariance of the estimate.
+def _least(loss: Loss, starts: list[Floats], size: int) -> tuple[Floats, tuple[tuple[float, ...], ...]]:
+    """The minimum of a mean loss over logarithms of parameters, within bounds, and the covariance of the estimate.
 
-    The first `free` parameters (all) must not end at a bound. The others may: nobody leaving at all is an answer too,
-    but there the loss is flat and the covariance empty.
+    Parameters that run off together stay in proportion on the bound. The covariance is empty there, and wherever else
+    the loss is level.
     """
     from scipy.optimize import minimize
 
     best = None
+    bounds = [(-LARGEST, LARGEST)] * len(starts[0])
     for start in starts:
-        found = minimize(loss, start, method="L-BFGS-B", bounds=[(-LARGEST, LARGEST)] * len(start))
-        found = minimize(loss, found.x, method="Nelder-Mead", options={"xatol": 1e-7, "fatol": 1e-12, "maxiter": 4000})
+        found = minimize(loss, start, method="L-BFGS-B", bounds=bounds)
+        found = minimize(
+            loss, found.x, method="Nelder-Mead", bounds=bounds, options={"xatol": 1e-7, "fatol": 1e-12, "maxiter": 4000}
+        )
         if np.isfinite(found.fun) and (best is None or found.fun < best.fun):
             best = found
-    if best is None or np.any(np.abs(best.x[:free]) > LARGEST - 0.5):
-        raise NoFit("no parameters describe these customers: purchases hardly differ, or a few outweigh all others")
-    at = np.clip(best.x, -LARGEST, LARGEST)
-    hessian = _hessian(loss, at) * size
+    if best is None:
+        raise NoFit("the likelihood of these customers is no number")
+    at: Floats = best.x
+    return at, () if np.any(np.abs(at) > EDGE) else _spread(_hessian(loss, at) * size)
+
+
+def _spread(hessian: Floats) -> tuple[tuple[float, ...], ...]:
+    """The covariance; empty where the likelihood is level, or so nearly that drawing from it would mean nothing."""
     try:
         covariance = np.linalg.inv(hessian)
     except np.linalg.LinAlgError:
-        covariance = np.full(hessian.shape, np.nan)
-    usable = np.all(np.isfinite(covariance)) and np.all(np.linalg.eigvalsh(covariance) > 0)
-    return at, tuple(map(tuple, covariance.tolist())) if usable else ()
+        return ()
+    if not np.all(np.isfinite(covariance)) or np.any(np.linalg.eigvalsh(covariance) <= 0):
+        return ()
+    return () if np.any(np.diag(covariance) > MOST_DOUBT**2) else tuple(map(tuple, covariance.tolist()))
 
 
 def _hessian(loss: Loss, at: Floats, step: float = 1e-3) -> Floats:

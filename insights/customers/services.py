@@ -43,7 +43,7 @@ class NobodyBought(LookupError):
 
 @dataclass(frozen=True, slots=True)
 class Fit:
-    """The two models and why one is missing."""
+    """The two models. `note`: why one is missing, or what they could not tell."""
 
     purchases: Purchases | None
     spending: Spending | None
@@ -108,7 +108,13 @@ def fitted(customers: Customers, end: int) -> Fit:
         return Fit(None, None, str(error))
     if spending.q <= 1:
         return Fit(purchases, None, "a few customers outweigh all others, so that a mean purchase has no expectation")
-    return Fit(purchases, spending)
+    return Fit(purchases, spending, edges_told(purchases, spending))
+
+
+def edges_told(purchases: Purchases, spending: Spending) -> str:
+    """Whether a fit lies where its model turns into a simpler one, and what that means; '' where it does not."""
+    edges = "; ".join(edge for edge in (purchases.edge, spending.edge) if edge)
+    return f"{edges}: intervals hold chance alone, and not the doubt about the model" if edges else ""
 
 
 def foresee(customers: Customers, end: int, fit: Fit, horizon_days: int = HORIZON_DAYS) -> Predicted | None:
@@ -274,6 +280,7 @@ def _plain(model: Purchases | Spending | None) -> dict[str, Any] | None:
         **dict(zip(names, model.parameters, strict=True)),
         "log_likelihood": model.log_likelihood,
         "spread": [list(row) for row in model.spread],
+        "edge": model.edge,
     }
 
 
@@ -282,7 +289,7 @@ def purchases_model(kept: dict[str, Any] | None) -> Purchases | None:
     if kept is None:
         return None
     found = Purchases(kept["r"], kept["alpha"], kept["a"], kept["b"], kept["log_likelihood"])
-    return replace(found, spread=tuple(tuple(row) for row in kept["spread"]))
+    return replace(found, spread=tuple(tuple(row) for row in kept["spread"]), edge=kept.get("edge", ""))
 
 
 def spending_model(kept: dict[str, Any] | None) -> Spending | None:
@@ -290,7 +297,7 @@ def spending_model(kept: dict[str, Any] | None) -> Spending | None:
     if kept is None:
         return None
     found = Spending(kept["p"], kept["q"], kept["gamma"], kept["log_likelihood"])
-    return replace(found, spread=tuple(tuple(row) for row in kept["spread"]))
+    return replace(found, spread=tuple(tuple(row) for row in kept["spread"]), edge=kept.get("edge", ""))
 
 
 def _prediction(foreseen: Predicted | None) -> dict[str, Any] | None:

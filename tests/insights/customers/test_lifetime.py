@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import re
 
 import numpy as np
 import pytest
@@ -122,6 +123,7 @@ def test_known_parameters_are_found_again_within_their_own_error() -> None:
     errors = np.sqrt(np.diag(np.array(fit.spread)))
     off = (np.log(fit.parameters) - np.log(truth.parameters)) / errors
     assert np.all(np.abs(off) < 3.5), off
+    assert fit.edge == ""
     assert fit.log_likelihood >= float(purchases_likelihood(truth.parameters, histories).sum())
     expected = purchases_expected(fit, histories, 26)
     assert expected.sum() == pytest.approx(later.sum(), rel=0.05)
@@ -138,6 +140,80 @@ def test_customers_who_never_leave_are_fitted_as_such() -> None:
     assert (fit.r, fit.alpha) == pytest.approx((1.5, 6.0), rel=0.1)
     assert alive_chance(fit, one(5, 30, 40))[0] > 0.9
     assert purchases_expected(fit, one(0, 0, 40), 10)[0] == pytest.approx(1.5 / 46 * 10, rel=0.1)
+
+
+def lived(rates: np.ndarray, leaving: np.ndarray, seed: int, weeks: float = 52.0) -> Histories:
+    """Customers with these rates and chances to leave, watched for so long."""
+    chance = np.random.default_rng(seed)
+    rows = []
+    for rate, leaves in zip(rates, leaving, strict=True):
+        at, count, last = 0.0, 0, 0.0
+        while (at := at + chance.exponential() / rate) <= weeks:
+            count, last = count + 1, at
+            if chance.random() < leaves:
+                break
+        rows.append((count, last, weeks))
+    return Histories(*np.array(rows).T)
+
+
+SIZE = 3000
+MIXED_RATES = np.random.default_rng(1).gamma(1.2, size=SIZE) / 4.0
+MIXED_LEAVING = np.random.default_rng(2).beta(1.2, 2.5, size=SIZE)
+
+
+@pytest.mark.parametrize(
+    ("rates", "leaving", "words"),
+    [
+        (MIXED_RATES, np.full(SIZE, 0.3), "all leave with the same chance, (29|30|31) % after each purchase"),
+        (np.full(SIZE, 0.25), MIXED_LEAVING, "all buy at the same rate"),
+        (np.full(SIZE, 0.25), np.full(SIZE, 0.3), "all buy at the same rate and all leave with the same chance"),
+        (MIXED_RATES, np.zeros(SIZE), "nobody leaves for good"),
+        (MIXED_RATES, np.repeat([0.0, 1.0], SIZE // 2), "each leaves at once or never"),
+    ],
+)
+def test_a_fit_at_the_edge_of_the_model_says_so_and_still_foresees(
+    rates: np.ndarray, leaving: np.ndarray, words: str
+) -> None:
+    """Where all are alike in something, a parameter runs off without end and the likelihood is level: nothing may be
+    drawn from a spread that is not there, and what is expected is that of the simpler model all the same."""
+    histories = lived(rates, leaving, seed=3)
+    fit = purchases_fit(histories)
+    assert fit.spread == ()
+    assert fit.edge.startswith("as far as these purchases tell, ")
+    assert re.search(words, fit.edge)
+    assert np.all(np.isfinite(fit.parameters))
+    alive = alive_chance(fit, histories)
+    assert np.all((alive >= 0) & (alive <= 1))
+    spending = Spending(6.0, 4.0, 20.0, 0.0)
+    count = histories.frequency
+    found = predicted(fit, spending, histories, count=count, mean=np.full(SIZE, 40.0), horizon=13, seed=1, draws=60)
+    chance = np.random.default_rng(4)
+    is_there = chance.random(SIZE) < still_there(rates, leaving, histories)
+    rest = sum(expected_of(rate, leaves, 13) for rate, leaves in zip(rates[is_there], leaving[is_there], strict=True))
+    assert found.purchases.sum() == pytest.approx(rest, rel=0.15)
+
+
+def still_there(rates: np.ndarray, leaving: np.ndarray, histories: Histories) -> np.ndarray:
+    """By Bayes, of one whose rate and chance are known: silent since the last purchase and stayed, against left."""
+    silent = np.exp(-rates * (histories.age - histories.recency)) * (1 - leaving)
+    with np.errstate(invalid="ignore"):
+        return np.where(histories.frequency > 0, silent / (silent + leaving), 1.0)
+
+
+def expected_of(rate: float, leaving: float, weeks: float) -> float:
+    """Purchases of one who is there (FHL eq. 7)."""
+    return rate * weeks if leaving == 0 else (1 - math.exp(-rate * leaving * weeks)) / leaving
+
+
+def test_spending_without_differences_says_so() -> None:
+    chance = np.random.default_rng(6)
+    count = chance.integers(1, 8, size=3000).astype(float)
+    alike = np.array([chance.gamma(4.0, 10.0, size=int(n)).mean() for n in count])
+    fit = spending_fit(count, alike)
+    assert (fit.edge, fit.spread) == ("no customer tends to spend more than another", ())
+    assert fit.mean == pytest.approx(40.0, rel=0.02)
+    exact = spending_fit(count, 60.0 / chance.gamma(4.0, size=3000))
+    assert exact.edge == "each customer spends the same every time"
 
 
 def test_the_unit_of_time_changes_alpha_and_nothing_else() -> None:

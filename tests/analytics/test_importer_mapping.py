@@ -88,11 +88,15 @@ def test_quantity_times_price_is_exact_and_rounded_half_up_once(n: str, price: s
     [
         ("{sum_of: ['{n}', '{price}', 1]}", 5.5),
         ("{difference_of: [10, '{price}']}", 8.5),
+        ("{quotient_of: ['{n}', '{price}']}", 2.0),
+        ("{quotient_of: ['{price}', 9]}", 0.166667),
+        ("{quotient_of: ['{n}', 0]}", None),
+        ("{quotient_of: ['{n}', 0, 2]}", None),
         ("'{n}'", 3.0),
         ("2.25", 2.25),
     ],
 )
-def test_arithmetic(spec: str, value: float) -> None:
+def test_arithmetic(spec: str, value: float | None) -> None:
     text = f"{BASE}every_row: {{id: '{{id}}', time: '{{at}}', value: {spec}}}\nrows: [{{event: sold}}]"
     assert one(text, n="3", price="1.5").value == value
 

@@ -17,6 +17,7 @@ from .times import time_reader
 
 PLACE = re.compile(r"\{([^{}]+)\}")
 EXACT = Context(prec=200)
+MILLIONTH = Decimal("0.000001")
 ORDINAL, LINE = -2, -1
 COUNTERS = {"ordinal": ORDINAL, "line": LINE}
 
@@ -125,7 +126,8 @@ class Compiler:
         return constant(number)
 
     def arithmetic(self, spec: dict[str, Any], path: Path) -> Getter:
-        """`{product_of: […]}`, `{sum_of: […]}`, `{difference_of: [a, b]}`, or a lookup of numbers."""
+        """`{product_of: […]}`, `{quotient_of: [a, b]}`, `{sum_of: […]}`, `{difference_of: [a, b]}`, or a lookup of
+        numbers."""
         if "lookup" in spec:
             return self.lookup(spec, path, self.number)
         name, operands = next(iter(spec.items()), ("", None))
@@ -269,8 +271,14 @@ def json_number(number: Decimal | int | None) -> float | int | str | None:
     return shortest if Decimal(repr(shortest)) == number else plain(number)
 
 
+def quotient(left: Any, right: Any) -> Decimal | None:
+    """To six digits, half to even, because a third has no last one; nothing by zero."""
+    return EXACT.divide(left, right).quantize(MILLIONTH, context=EXACT) if right else None
+
+
 ARITHMETIC: dict[str, Callable[[Any, Any], Any]] = {
     "product_of": EXACT.multiply,
+    "quotient_of": quotient,
     "sum_of": EXACT.add,
     "difference_of": EXACT.subtract,
 }

@@ -6,7 +6,7 @@ at each place the names seen most are shown, the rest is OTHER.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 from typing import TYPE_CHECKING, Final, Literal
 
@@ -33,6 +33,7 @@ from kpis.explore.stamp import EventSource, Stamp, fingerprint, micros_of
 from kpis.funnels.attempts import Flags, Ints
 from kpis.funnels.kernel import first_of_run
 from kpis.funnels.rows import coded, ordered
+from kpis.paths_versus import PathsComparison, Place, Walked, compared
 from kpis.series.question import INCLUDABLE, QuestionError
 
 if TYPE_CHECKING:
@@ -58,6 +59,7 @@ class Paths:
     entry      "first": each person's first anchor in the range; "each": every one that is no part of an earlier path
     by         what a step is called: the event's name, or a column or property such as properties.path
     top        names kept at each place; the rest is OTHER
+    against    another range to set beside it
     """
 
     start: datetime
@@ -71,6 +73,7 @@ class Paths:
     by: str = "name"
     filters: tuple[Condition, ...] = ()
     include: tuple[str, ...] = ()
+    against: tuple[datetime, datetime] | None = None
 
     def __post_init__(self) -> None:
         if self.end <= self.start:
@@ -90,6 +93,11 @@ class Paths:
             field_check(condition.field)
         if set(self.include) - INCLUDABLE:
             raise QuestionError(f"include takes {', '.join(sorted(INCLUDABLE))}", "include")
+
+    @property
+    def other(self) -> Paths | None:
+        """The same of the other range."""
+        return self.against and replace(self, start=self.against[0], end=self.against[1], against=None)
 
     @property
     def reach(self) -> timedelta:
@@ -141,6 +149,7 @@ class PathsAnswer:
     nodes: tuple[PathNode, ...]
     links: tuple[PathLink, ...]
     rows: tuple[PathRow, ...]
+    comparison: PathsComparison | None
     reading: str
     stamp: Stamp
 
@@ -152,20 +161,25 @@ def columns_of(question: Paths) -> tuple[tuple[str, ...], tuple[str, ...]]:
 
 
 def paths_read(source: EventSource, question: Paths, *, timezone: str, now: datetime) -> PathsAnswer:
-    """The answer over an open event store."""
-    rows = _rows(source, question)
-    anchors = _anchors(rows, question)
-    grid = _grid(rows, anchors, question)
-    person = rows.person[anchors]
-    nodes, links, whole = _counted(grid, person, rows.names, question)
+    """The answer over an open event store, which holds the range compared with too."""
+    walked = _walked(source, question)
+    paths, people = len(walked.person), len(np.unique(walked.person))
+    nodes, links, whole = _counted(walked.grid, walked.person, walked.names, question)
+    other = question.other
+    comparison = None
+    if other is not None:
+        places = [_place(number, nodes) for number in range(1, question.depth + 1)]
+        comparison = compared(places, walked, _walked(source, other), (other.start, other.end))
+    reading = _reading(question, paths, nodes)
     return PathsAnswer(
         question=question,
-        paths=len(anchors),
-        people=len(np.unique(person)),
+        paths=paths,
+        people=people,
         nodes=nodes,
         links=links,
         rows=whole,
-        reading=_reading(question, len(anchors), nodes),
+        comparison=comparison,
+        reading=f"{reading} {comparison.reading}" if comparison and paths else reading,
         stamp=Stamp(
             timezone=timezone,
             start=question.start,
@@ -179,6 +193,17 @@ def paths_read(source: EventSource, question: Paths, *, timezone: str, now: date
             executor=f"{source.engine}+kernel",
         ),
     )
+
+
+def _walked(source: EventSource, question: Paths) -> Walked:
+    rows = _rows(source, question)
+    anchors = _anchors(rows, question)
+    return Walked(rows.person[anchors], _grid(rows, anchors, question), rows.names)
+
+
+def _place(number: int, nodes: tuple[PathNode, ...]) -> Place:
+    names = [node.name for node in nodes if node.place == number]
+    return Place(number, tuple(name for name in names if name not in (OTHER, END)), OTHER, END)
 
 
 def paths_people(source: EventSource, question: Paths, *, place: int, name: str) -> BitMap:

@@ -7,20 +7,34 @@ last minor unit; refunds take back what their sale had given, by the same weight
 from __future__ import annotations
 
 from collections.abc import Mapping
+from dataclasses import replace
 from datetime import datetime
 from decimal import Decimal
 from typing import Final
 
 import numpy as np
+from pyroaring import BitMap
 
 from kpis.attribution.answer import UNTOUCHED, AttributionAnswer, Credit, ModelCredits
 from kpis.attribution.models import Case, Credits, credits_of
 from kpis.attribution.paths import Ints, spans_of
+from kpis.attribution.people import credited
 from kpis.attribution.question import MODELS, Attribution
 from kpis.attribution.reading import Keys, Sold, columns_of, loose_of, names_of, sales_read, touches_read
+from kpis.attribution.sampling import sampled
+from kpis.attribution.versus import compared
 from kpis.explore.stamp import EventSource, Stamp, fingerprint, micros_of
 
-__all__ = ["MODELS", "Attribution", "AttributionAnswer", "attribution_read", "columns_of", "names_of"]
+__all__ = [
+    "MODELS",
+    "Attribution",
+    "AttributionAnswer",
+    "attribution_people",
+    "attribution_read",
+    "columns_of",
+    "names_of",
+    "with_other",
+]
 
 VERSION: Final = 1
 
@@ -34,16 +48,36 @@ def attribution_read(
     now: datetime,
     costs: Mapping[str, int] | None = None,
     known_before: Ints | None = None,
+    with_samples: bool = False,
 ) -> AttributionAnswer:
-    """`costs` by key in minor units of the base currency; `known_before`: who had bought before the store's range."""
+    """`costs` by key in minor units of the base currency; `known_before`: who had bought before the store's range.
+
+    `with_samples`: with what a comparison of two ranges needs, which takes as long again as the credits.
+    """
+    case, keys, sold = _case(source, question, known_before)
+    models = tuple(_table(model, credits_of(model, case), keys, costs or {}) for model in question.models)
+    found = _answer(source, question, sold, case, models, timezone, currency, now)
+    if not with_samples:
+        return found
+    names = (*keys.names, UNTOUCHED)
+    people = sold.sales.person
+    return replace(found, samples={model: sampled(model, case, people, names) for model in question.models})
+
+
+def attribution_people(source: EventSource, question: Attribution, *, model: str, key: str) -> BitMap:
+    """The people with a conversion in the range that a key gets credit for under a model."""
+    case, keys, sold = _case(source, question, None)
+    return BitMap(credited(case, sold.sales.person, keys.names, model=model, key=key).astype(np.uint32))
+
+
+def _case(source: EventSource, question: Attribution, known_before: Ints | None) -> tuple[Case, Keys, Sold]:
     touches, keys = touches_read(source, question)
     sold = sales_read(source, question, known_before)
-    spans = spans_of(touches, sold.sales, micros_of(question.lookback))
     sales, shares = sold.sales, sold.shares
     is_sale = np.arange(len(shares.sale)) < int(sales.is_in_range.sum())
     case = Case(
         touches=touches,
-        spans=spans,
+        spans=spans_of(touches, sales, micros_of(question.lookback)),
         shares=shares,
         counts=is_sale.astype(np.float64),
         newcomers=(is_sale & sales.is_first[shares.sale]).astype(np.float64),
@@ -52,8 +86,15 @@ def attribution_read(
         half_life=float(micros_of(question.half_life)),
         loose=loose_of(touches, question),
     )
-    models = tuple(_table(model, credits_of(model, case), keys, costs or {}) for model in question.models)
-    return _answer(source, question, sold, case, models, timezone, currency, now)
+    return case, keys, sold
+
+
+def with_other(found: AttributionAnswer, before: AttributionAnswer) -> AttributionAnswer:
+    """The answer with the same question of another range beside it; both with their samples."""
+    other = compared(found, before)
+    return replace(
+        found, comparison=other, reading=f"{found.reading} {other.reading}" if found.conversions else found.reading
+    )
 
 
 def _table(model: str, found: Credits, keys: Keys, costs: Mapping[str, int]) -> ModelCredits:

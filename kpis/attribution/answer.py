@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, field
 from decimal import Decimal
 
 from kpis.attribution.question import Attribution
+from kpis.attribution.sampling import Sampled
+from kpis.attribution.versus import AttributionComparison
 from kpis.explore.stamp import Stamp
 
 UNTOUCHED = "__none__"
@@ -43,7 +46,7 @@ class AttributionAnswer:
     """`revenue` = `gross` − `refunded`. `unmatched_refunds` belong to no sale that is known and are in no credit.
 
     `touches` of the range's paths and `touched` conversions say how much of it all is known. `unvalued` conversions
-    have no exchange rate yet and count as 0.
+    have no exchange rate yet and count as 0. `samples` by model are there for a comparison, when they were asked for.
     """
 
     question: Attribution
@@ -61,3 +64,5 @@ class AttributionAnswer:
     currency: str
     reading: str
     stamp: Stamp
+    comparison: AttributionComparison | None = None
+    samples: Mapping[str, Sampled] = field(default_factory=dict)

@@ -216,12 +216,17 @@ def _markov(case: Case) -> Credits:
     touched = case.spans.count[case.shares.sale] > 0
     if not touched.any():
         return found
-    effects = np.append(removal_effects(case), 0.0)
-    share = effects / effects.sum() if effects.sum() > 0 else _frequency(case)
+    share = markov_share(case, removal_effects(case))
     found.revenue += apportion(int((case.shares.amount * case.shares.sign)[touched].sum()), share)
     found.conversions += share * case.counts[touched].sum()
     found.newcomers += share * case.newcomers[touched].sum()
     return found
+
+
+def markov_share(case: Case, effects: Floats) -> Floats:
+    """What each key gets of what touched sales brought; nothing for "no touch"."""
+    whole = effects.sum()
+    return np.append(effects / whole, 0.0) if whole > 0 else _frequency(case)
 
 
 def _frequency(case: Case) -> Floats:
@@ -236,40 +241,54 @@ def removal_effects(case: Case) -> Floats:
     A chain of first order over the paths of the range: start → keys → sale, or → nothing for touches after which there
     was no sale.
     """
-    steps, begins, sells, ends = transitions(case)
-    out = steps.sum(axis=1) + sells + ends
-    safe = np.maximum(out, 1e-300)
-    onward, sold = steps / safe[:, None], sells / safe
-    begun = begins / max(begins.sum(), 1e-300)
-    whole = float(begun @ np.linalg.solve(np.eye(case.keys) - onward, sold))
-    if whole <= 0:
-        return np.zeros(case.keys)
-    effects = np.zeros(case.keys)
-    for key in np.flatnonzero(out > 0).tolist():
-        rest = np.delete(np.arange(case.keys), key)
-        matrix = np.eye(case.keys - 1) - onward[np.ix_(rest, rest)]
-        without = float(begun[rest] @ np.linalg.solve(matrix, sold[rest])) if case.keys > 1 else 0.0
-        effects[key] = max(0.0, 1 - without / whole)
+    steps, begins, sells, ends = transitions(case, np.zeros(len(case.touches), dtype=np.int64), 1)
+    effects: Floats = effects_of(steps, begins, sells, ends)[0]
     return effects
 
 
-def transitions(case: Case) -> tuple[Floats, Floats, Floats, Floats]:
-    """How often the paths go from key to key, begin at a key, end there in a sale, or in nothing.
+def effects_of(steps: Floats, begins: Floats, sells: Floats, ends: Floats) -> Floats:
+    """The effects of one chain after another (along the first axis).
+
+    Who comes to a key does so with the chance h = n / n₀, of the expected visits n from the start and n₀ from itself
+    (Kemeny and Snell, Finite Markov Chains, 1960, sec. 3.5), and buys from there with the chance w; both out of
+    (1 − Q)⁻¹. All that is bought is v; so h · w / v of it goes with the key.
+    """
+    keys = steps.shape[-1]
+    out = steps.sum(axis=-1) + sells + ends
+    safe = np.maximum(out, 1e-300)
+    visits = np.linalg.inv(np.eye(keys) - steps / safe[..., None])
+    begun = begins / np.maximum(begins.sum(axis=-1, keepdims=True), 1e-300)
+    wins = np.einsum("gij,gj->gi", visits, sells / safe)
+    comes = np.einsum("gi,gij->gj", begun, visits) / np.einsum("gii->gi", visits)
+    whole = (begun * wins).sum(axis=-1, keepdims=True)
+    effects = comes * wins / np.maximum(whole, 1e-300)
+    return np.asarray(np.where((whole > 0) & (out > 0), np.clip(effects, 0.0, 1.0), 0.0))
+
+
+def transitions(case: Case, group: Ints, groups: int) -> tuple[Floats, Floats, Floats, Floats]:
+    """How often the paths go from key to key, begin at a key, end there in a sale, or in nothing; by the `group` of
+    each touch's person.
 
     A path is a sale's touches; or touches in the range that no sale followed. A step that lies before several sales
     counts for each, which is the number of spans over it: no path is ever written out.
     """
     touches, keys, size = case.touches, case.keys, len(case.touches)
+    place = group * keys + touches.key
     sale = case.shares.sale[case.counts > 0]
     low, high = case.spans.low[sale], case.spans.high[sale]
     low, high = low[high > low], high[high > low]
     covered = _over(low, high - 1, size)
-    steps = np.bincount(touches.key[:-1] * keys + touches.key[1:], covered[:-1], keys * keys) if size > 1 else None
-    begins = np.bincount(touches.key[low], minlength=keys).astype(np.float64)
-    sells = np.bincount(touches.key[high - 1], minlength=keys).astype(np.float64)
-    matrix = np.zeros((keys, keys)) if steps is None else steps.reshape(keys, keys)
-    lost = _lost(case, _over(low, high, size))
-    return matrix + lost[0], begins + lost[1], sells, lost[2]
+    steps = np.bincount(place[:-1] * keys + touches.key[1:], covered[:-1], groups * keys * keys)
+    begins = np.bincount(place[low], minlength=groups * keys)
+    sells = np.bincount(place[high - 1], minlength=groups * keys)
+    lost = _lost(case, _over(low, high, size), place, groups)
+    by_key = (groups, keys)
+    return (
+        steps.reshape(groups, keys, keys) + lost[0],
+        begins.reshape(by_key) + lost[1],
+        sells.reshape(by_key).astype(np.float64),
+        lost[2],
+    )
 
 
 def _over(low: Ints, high: Ints, size: int) -> Floats:
@@ -278,15 +297,15 @@ def _over(low: Ints, high: Ints, size: int) -> Floats:
     return np.cumsum(change)[:size].astype(np.float64)
 
 
-def _lost(case: Case, held: Floats) -> tuple[Floats, Floats, Floats]:
+def _lost(case: Case, held: Floats, place: Ints, groups: int) -> tuple[Floats, Floats, Floats]:
     """Steps, beginnings and ends of the paths that led to no sale: runs of touches of the range that no span holds."""
-    keys = case.keys
-    rows = case.loose[held[case.loose] == 0]
-    if len(rows) == 0:
-        return np.zeros((keys, keys)), np.zeros(keys), np.zeros(keys)
-    key, person = case.touches.key[rows], case.touches.person[rows]
+    keys, rows = case.keys, case.loose[held[case.loose] == 0]
+    key, person, at = case.touches.key[rows], case.touches.person[rows], place[rows]
     goes_on = (person[1:] == person[:-1]) & (rows[1:] == rows[:-1] + 1)
-    steps = np.bincount((key[:-1] * keys + key[1:])[goes_on], minlength=keys * keys)
-    begins = np.bincount(key[np.append(True, ~goes_on)], minlength=keys)
-    ends = np.bincount(key[np.append(~goes_on, True)], minlength=keys)
-    return steps.reshape(keys, keys).astype(np.float64), begins.astype(np.float64), ends.astype(np.float64)
+    begins, ends = (np.append(True, ~goes_on)[: len(rows)], np.append(~goes_on, True)[: len(rows)])
+    steps = np.bincount((at[:-1] * keys + key[1:])[goes_on], minlength=groups * keys * keys)
+    return (
+        steps.reshape(groups, keys, keys).astype(np.float64),
+        np.bincount(at[begins], minlength=groups * keys).reshape(groups, keys).astype(np.float64),
+        np.bincount(at[ends], minlength=groups * keys).reshape(groups, keys).astype(np.float64),
+    )

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 from typing import Final, Literal
 
@@ -45,6 +45,7 @@ class Attribution:
     by         what the credit goes to: the channel that the rules make of a touch, or one of its parts.
     refunds    "on_their_day": refunds of [start, end) reverse their sale's credits wherever it lies, up to
                `refund_window` before. "restated": the sales of [start, end), less what was given back of them so far.
+    against    another range to set beside it.
     """
 
     start: datetime
@@ -63,6 +64,7 @@ class Attribution:
     filters: tuple[Condition, ...] = ()
     include: tuple[str, ...] = ()
     limit: int = 50
+    against: tuple[datetime, datetime] | None = None
 
     def __post_init__(self) -> None:
         if self.end <= self.start:
@@ -89,6 +91,11 @@ class Attribution:
             field_check(condition.field)
         if unknown := set(self.include) - INCLUDABLE:
             raise QuestionError(f"include takes {', '.join(sorted(INCLUDABLE))}", "include")
+
+    @property
+    def other(self) -> Attribution | None:
+        """The same of the other range."""
+        return self.against and replace(self, start=self.against[0], end=self.against[1], against=None)
 
     @property
     def sales_from(self) -> datetime:

@@ -86,7 +86,8 @@ class FunnelBody(Ranged):
 
 
 class AttributionBody(Ranged):
-    """Which channels sales came from."""
+    """Which channels sales came from. `compare`: another range, with the difference of every share of the conversions
+    and of every revenue, and its 95 % interval."""
 
     conversion = PickBody(required=False)
     touches = PickBody(required=False)
@@ -97,6 +98,7 @@ class AttributionBody(Ranged):
     by = serializers.ChoiceField(choices=DIMENSIONS, required=False, default="channel")
     refunds = serializers.ChoiceField(choices=("on_their_day", "restated"), required=False, default="on_their_day")
     limit = serializers.IntegerField(required=False, default=50, min_value=1, max_value=200)
+    compare = serializers.CharField(required=False, default="", allow_blank=True, max_length=100)
 
 
 class RetentionBody(Strict):
@@ -141,7 +143,8 @@ class LifecycleBody(Ranged):
 
 
 class PathsBody(Ranged):
-    """What people do after an event, or before it."""
+    """What people do after an event, or before it. `compare`: another range, with the difference of every share of the
+    paths and its 95 % interval."""
 
     anchor = PickBody()
     direction = serializers.ChoiceField(choices=("after", "before"), required=False, default="after")
@@ -150,6 +153,7 @@ class PathsBody(Ranged):
     within = SpanField(required=False, default=None)
     entry = serializers.ChoiceField(choices=("first", "each"), required=False, default="first")
     by = serializers.CharField(required=False, default="name", max_length=220)
+    compare = serializers.CharField(required=False, default="", allow_blank=True, max_length=100)
 
 
 class WhoBody(Strict):

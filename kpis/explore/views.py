@@ -25,6 +25,7 @@ from analytics.views.parameters import CURSOR
 from kpis.explore import bodies
 from kpis.explore.channels import Cost, costs_import, costs_read, has_own_rules, rules_of, rules_replace
 from kpis.explore.grammar import Asking, question_of
+from kpis.explore.kinds import kinds
 from kpis.explore.models import MarketingCost
 from kpis.explore.selectors import MAX_PAGE, PAGE, asked_of, explore, explore_people, page_of
 from kpis.explore.serializers import (
@@ -161,8 +162,9 @@ class PeopleView(TenantView):
         limit = filters.number_parameter(request.query_params, "limit", default=PAGE, most=MAX_PAGE)
         now = timezone.now()
         question = {name: wanted[name] for name in ("kind", "question", "place")}
-        if wanted["kind"] not in KINDS_WITH_PEOPLE:
-            filters.refuse("kind", "invalid_choice", f"`kind` is one of {', '.join(KINDS_WITH_PEOPLE)}.")
+        known = [kind.id for kind in kinds if kind.people is not None]
+        if wanted["kind"] not in known:
+            filters.refuse("kind", "invalid_choice", f"`kind` is one of {', '.join(known)}.")
         with refusals():
             found = stored(
                 lambda: explore_people(
@@ -183,9 +185,6 @@ class PeopleView(TenantView):
         )
         has_more = bool(people) and found.rank(people[-1]) < len(found)
         return Response({"count": len(found), "next": people[-1] if has_more else None, "people": people})
-
-
-KINDS_WITH_PEOPLE = ("funnel", "retention", "lifecycle", "paths")
 
 
 class TimelineView(TenantView):

@@ -11,6 +11,7 @@ from django.shortcuts import redirect
 from django.utils import timezone
 from django.views.decorators.http import require_GET
 
+from analytics.filters import calendar_of
 from kpis.attribution.question import DIMENSIONS, MODELS
 from reports.dashboard.doors import tenant_of, tenant_page
 from reports.explore import parts
@@ -81,7 +82,7 @@ def attribution(request: HttpRequest) -> HttpResponse:
         template="reports/explore/attribution.html",
         fields=fields_of(asked.wanted, column, against),
         known=known_of(tenant_of(request), timezone.now()),
-        view=lambda answer, q: attribution_shown(answer, column, against),
+        view=lambda answer, q: attribution_shown(answer, column, against, calendar_of(tenant_of(request)), q),
         model_names=MODEL_NAMES,
     )
 

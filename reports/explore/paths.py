@@ -11,6 +11,7 @@ from django.shortcuts import redirect
 from django.utils import timezone
 from django.views.decorators.http import require_GET
 
+from analytics.filters import calendar_of
 from reports.dashboard.doors import tenant_of, tenant_page
 from reports.explore import parts
 from reports.explore.asking import address, asked_of
@@ -62,7 +63,7 @@ def paths(request: HttpRequest) -> HttpResponse:
         template="reports/explore/paths.html",
         fields=fields_of(asked.wanted),
         known=known,
-        view=lambda answer, q: paths_shown(answer, asked.wanted, request.path),
+        view=lambda answer, q: paths_shown(answer, asked.wanted, request.path, calendar_of(tenant_of(request))),
         samples=samples_of(known, request.path),
     )
 

@@ -2,14 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Final
 
+from analytics.periods import Calendar
 from kpis.contracts import OTHER
 from kpis.paths import END
 from reports.explore.asking import address, written
-from reports.explore.frame import count, people_href, share
+from reports.explore.frame import count, dates_shown, people_href, points, share
 
 COLUMN: Final = 190.0
 NODE: Final = 12.0
@@ -54,8 +55,21 @@ class ColumnShown:
 
 
 @dataclass(frozen=True, slots=True)
+class ChangeShown:
+    """A name at a place, against the other range; neither more nor less of it is good by itself."""
+
+    label: str
+    now: str
+    before: str
+    difference: str
+    interval: str
+    verdict: str
+
+
+@dataclass(frozen=True, slots=True)
 class PathsShown:
-    """All of it."""
+    """All of it. `changes` are by place; `before` is the range compared with, '' without one. `places`: who can be kept
+    as a segment, as a value of the form and in words."""
 
     reading: str
     paths: str
@@ -67,6 +81,9 @@ class PathsShown:
     bands: tuple[BandShown, ...]
     columns: tuple[ColumnShown, ...]
     rows: tuple[tuple[str, str, str], ...]
+    before: str
+    changes: tuple[tuple[str, tuple[ChangeShown, ...]], ...]
+    places: tuple[tuple[str, str], ...]
 
 
 @dataclass(frozen=True, slots=True)
@@ -76,7 +93,7 @@ class _Box:
     height: float
 
 
-def paths_shown(answer: Answer, wanted: Answer, path: str) -> PathsShown:
+def paths_shown(answer: Answer, wanted: Answer, path: str, calendar: Calendar) -> PathsShown:
     """Places from left to right; before an event they run to the right edge, where the event is."""
     whole = answer["paths"]
     before = wanted.get("direction") == "before"
@@ -90,6 +107,7 @@ def paths_shown(answer: Answer, wanted: Answer, path: str) -> PathsShown:
         ColumnShown(title, tuple(nodes[key] for key in counts if key[0] == place)) for place, title in enumerate(titles)
     )
     arrow = " ← " if before else " → "
+    other = answer.get("comparison")
     rows = tuple(
         (
             arrow.join(_label(name) for name in row["steps"]),
@@ -109,6 +127,31 @@ def paths_shown(answer: Answer, wanted: Answer, path: str) -> PathsShown:
         bands=tuple(_bands(answer, boxes, counts, anchor, before)),
         columns=columns[::-1] if before else columns,
         rows=rows,
+        before=dates_shown(other["from"], other["to"], calendar) if other else "",
+        changes=tuple(_compared(other["changes"], titles)) if other else (),
+        places=tuple((f"{at}:{name}", f"{_label(name)}, {titles[at]}") for at, name in counts if at > 0),
+    )
+
+
+def _compared(changes: Sequence[Answer], titles: Sequence[str]) -> Iterator[tuple[str, tuple[ChangeShown, ...]]]:
+    for place, title in enumerate(titles):
+        rows = tuple(_change(change) for change in changes if change["place"] == place)
+        if rows:
+            yield title, rows
+
+
+def _change(change: Answer) -> ChangeShown:
+    interval, difference = change["interval"], change["difference"]
+    verdict = "nothing to compare" if difference is None else "too close to call"
+    if change["is_clear"]:
+        verdict = "more" if difference > 0 else "less"
+    return ChangeShown(
+        _label(change["name"]),
+        share(change["share"]),
+        share(change["share_before"]),
+        points(difference),
+        f"{points(interval['low'])} to {points(interval['high'])}" if interval else "",
+        verdict,
     )
 
 

@@ -20,6 +20,7 @@ from analytics.access.roles import Scope
 from analytics.lake.errors import LakeError
 from analytics.models import Subject
 from analytics.registry import UnknownName
+from kpis.attribution.answer import UNTOUCHED
 from kpis.contracts import OTHER
 from kpis.explore.grammar import Asking, question_of
 from kpis.explore.selectors import PAGE, explore_people, page_of
@@ -29,13 +30,15 @@ from kpis.paths import END
 from reports.dashboard.doors import scopes_of, tenant_of, tenant_page
 from reports.dashboard.problems import problem_page
 from reports.explore.asking import actor_of, worded
-from reports.explore.frame import Head, count, head_of
+from reports.explore.attribution_shown import MODEL_NAMES
+from reports.explore.frame import Head, count, credit_shown, head_of
 
 PLACES: Final[Mapping[str, Mapping[str, type]]] = {
     "funnel": {"step": int, "outcome": str},
     "retention": {"cohort": int, "period": int},
     "lifecycle": {"period": int, "state": str},
     "paths": {"place": int, "name": str},
+    "attribution": {"model": str, "key": str},
 }
 OUTCOMES: Final = {"reached": "reached", "dropped": "dropped out after", "still_open": "still have time after"}
 
@@ -116,7 +119,16 @@ def title_of(kind: str, question: Mapping[str, Any], place: Mapping[str, Any]) -
     if kind == "paths":
         name = {OTHER: "any other", END: "the end"}.get(place["name"], place["name"])
         return f"People whose paths come to {name[:100]} at place {place['place']}"
+    if kind == "attribution":
+        return _credited(place)
     return f"People who were {place['state']} in period {place['period'] + 1}"
+
+
+def _credited(place: Mapping[str, Any]) -> str:
+    if place["key"] == UNTOUCHED:
+        return "People who converted without a touch before"
+    model = MODEL_NAMES.get(place["model"], place["model"][:40])
+    return f"People with a conversion that {credit_shown(place['key'])[:100]} gets credit for ({model})"
 
 
 def _step_name(question: Mapping[str, Any], step: int) -> str:

@@ -294,6 +294,47 @@ def test_paths_of_a_shop(api: Caller) -> None:
     ]  # fmt: skip
 
 
+def test_paths_and_credits_against_another_range(api: Caller) -> None:
+    """Ann bought on 2 March by search; on the two days together she is the only buyer too."""
+    asked = {"anchor": {"events": ["page_view"]}, "depth": 1, "within": "1d", "from": "2026-03-03", "to": "2026-03-09"}
+    paths = api.post("explore/paths/", {**asked, "compare": "2026-03-02..2026-03-03"}).json()
+    other = paths["comparison"]
+    assert (other["paths"], other["people"], other["from"]) == (2, 2, "2026-03-01T23:00:00+00:00")
+    assert {
+        (change["name"], change["paths"], change["paths_before"], change["difference"], change["is_clear"])
+        for change in other["changes"]
+    } == {("gift_wrapped", 1, 0, 1.0, False), ("__other__", 0, 2, -1.0, False)}
+    assert other["changes"][0]["interval"] is None, "one person says nothing of others"
+    assert api.post("explore/paths/", asked).json()["comparison"] is None
+
+    credits = {**MARCH, "models": ["last", "markov"]}
+    found = api.post("explore/attribution/", {**credits, "compare": "previous"}).json()["comparison"]
+    assert (found["conversions"], found["revenue"], found["to"]) == (0, "0.00", "2026-03-01T23:00:00+00:00")
+    assert [table["model"] for table in found["models"]] == ["last", "markov"]
+    change = next(each for each in found["models"][0]["changes"] if each["key"] == "search")
+    assert {name: change[name] for name in change if "interval" not in name} == {
+        "key": "search", "share": 1.0, "share_before": None, "difference": None, "is_clear": False,
+        "revenue": "10.00", "revenue_before": "0.00", "revenue_difference": "10.00", "is_revenue_clear": False,
+    }  # fmt: skip
+    assert api.post("explore/attribution/", credits).json()["comparison"] is None
+    refused = problem(api.post("explore/attribution/", {**credits, "compare": "never"}))
+    assert refused["errors"][0]["field"] == "compare"
+
+
+def test_people_behind_a_credit_and_behind_none(api: Caller, shop: Tenant) -> None:
+    question = {**MARCH, "models": ["last", "markov"]}
+    place = {"model": "last", "key": "search"}
+    asked = {"kind": "attribution", "question": question, "place": place}
+    assert api.post("explore/people/", asked).json() == {"count": 1, "next": None, "people": [1]}
+    with tenant_context(shop.pk):
+        assert PeopleRead.objects.filter(what="explore.attribution").count() == 1
+    for wrong in ({"model": "first", "key": "search"}, {"model": "last", "key": "zork"}, {"key": 1}):
+        assert problem(api.post("explore/people/", {**asked, "place": wrong}))["status"] == 400
+    kept = api.post("segments/", {"name": "By search", "source": "answer", "definition": asked})
+    assert kept.status_code == 201, kept.content
+    assert kept.json()["size"] == 1
+
+
 def test_everything_that_one_person_did_is_shown_to_analysts_and_written_down(api: Caller, shop: Tenant) -> None:
     found = api.get("users/1/timeline/").json()
     assert [event["name"] for event in found["results"]] == ["order_completed", "cart_updated", "$pageview"]

@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 import pytest
 
-from kpis.attribution import MODELS, Attribution, AttributionAnswer, attribution_read
+from kpis.attribution import MODELS, Attribution, AttributionAnswer, attribution_people, attribution_read
 from kpis.attribution.channels import DEFAULT_RULES, ChannelRule, Touchpoint, channel_of
 from kpis.attribution.money import apportion, split
 from kpis.series.question import QuestionError
@@ -124,6 +124,29 @@ def test_a_refund_without_an_order_goes_to_the_persons_latest_sale_and_else_to_n
     found = asked(rows)
     assert revenue(found)["first"]["direct"] == 300
     assert (found.revenue, found.unmatched_refunds) == (2601, 100)
+
+
+def who(model: str, key: str, rows: list[dict[str, Any]] = STORY) -> list[int]:
+    question = Attribution(start=START, end=START + 10 * DAY, models=(model,))
+    store = lake_store(rows, properties=PROPERTIES, data_through=START + 30 * DAY)
+    return list(attribution_people(store, question, model=model, key=key))
+
+
+def test_who_is_behind_a_credit() -> None:
+    """Ann and bob came by search and newsletter; a sale that models share is of all keys on its path."""
+    assert who("last", "paid_search") == [2]
+    assert who("first", "paid_search") == [1]
+    assert who("last_non_direct", "email") == [1]
+    assert who("last", "direct") == [1, 3]
+    for model in ("linear", "time_decay", "position", "shapley", "markov"):
+        assert who(model, "paid_search") == who(model, "email") == [1, 2], model
+        assert who(model, "direct") == [1, 3], model
+        assert who(model, "__none__") == [4]
+    assert who("last", "direct", [*STORY, sale(1, 8, 200, "o1", "order_refunded")]) == [1, 3], "also when given back"
+    with pytest.raises(QuestionError, match="no touch"):
+        who("last", "zork")
+    with pytest.raises(QuestionError, match="no touch"):
+        who("markov", "email", [sale(1, 1, 100)])
 
 
 @pytest.mark.parametrize("touch", ["session", "hit"])

@@ -7,6 +7,7 @@ from typing import Any
 
 import pytest
 
+from kpis.explore.intervals import newcombe
 from kpis.explore.picks import EventPick
 from kpis.paths import END, PathNode, PathRow, Paths, PathsAnswer, paths_read
 from kpis.series.question import QuestionError
@@ -77,6 +78,72 @@ def test_an_anchor_outside_the_range_begins_nothing_and_a_long_visit_stays_one()
     """Twenty clicks of two minutes on one page are one step, and the visit goes on behind them."""
     rows = [*did(1, "look", *["scroll"] * 20, "buy", every=2), *did(2, "look", at=-10)]
     assert asked(rows).rows == (PathRow(("scroll", "buy"), 1),)
+
+
+# A day before: five look, four of them put it in the basket, one has nothing more.
+EARLIER = [
+    {**event, "ts": event["ts"] - timedelta(days=1)}
+    for person in range(11, 16)
+    for event in did(person, "look", *(["cart"] if person < 15 else []))
+]
+OTHER_DAY = (START - timedelta(days=1), START)
+
+
+def test_two_days_side_by_side_by_hand() -> None:
+    """Each person has one path, so the intervals are Newcombe's: the basket 1 of 3 against 4 of 5."""
+    found = asked([*STORY, *EARLIER], against=OTHER_DAY).comparison
+    assert found is not None
+    assert (found.paths, found.people) == (5, 5)
+    told = {(change.place, change.name): change for change in found.changes}
+    assert set(told) == {(1, "cart"), (1, "help"), (1, END), (2, "buy"), (2, END)}
+    for key, hits, hits_before in (((1, "cart"), 1, 4), ((1, "help"), 1, 0), ((1, END), 1, 1), ((2, END), 2, 5)):
+        change, exact = told[key], newcombe(hits, 3, hits_before, 5)
+        assert (change.paths, change.paths_before) == (hits, hits_before)
+        assert change.difference == pytest.approx(hits / 3 - hits_before / 5)
+        assert change.interval is not None
+        assert exact is not None
+        assert (change.interval.low, change.interval.high) == pytest.approx((exact.low, exact.high))
+        assert not change.is_clear
+    assert found.reading.endswith("no share of the first step differs by more than chance would make it.")
+
+
+def test_names_that_are_not_shown_now_are_all_others_in_both() -> None:
+    rows = [*STORY, *EARLIER, *did(4, "look", "cart")]
+    found = asked(rows, against=OTHER_DAY, top=1, depth=1).comparison
+    assert found is not None
+    told = {change.name: (change.paths, change.paths_before) for change in found.changes}
+    assert told == {"cart": (2, 4), "__other__": (1, 0), END: (1, 1)}
+
+
+def test_several_paths_of_one_person_count_for_less_than_those_of_several() -> None:
+    """Three people walk eight times each and always alike: the interval is as wide as that of three."""
+    rows = [
+        event
+        for person in (1, 2, 3)
+        for turn in range(8)
+        for event in did(person, "look", "cart" if person == 1 else "help", at=turn * 60)
+    ]
+    found = asked([*rows, *EARLIER], against=OTHER_DAY, entry="each", depth=1).comparison
+    assert found is not None
+    change = next(change for change in found.changes if change.name == "cart")
+    exact = newcombe(1, 3, 4, 5)
+    assert (change.paths, change.share) == (8, pytest.approx(1 / 3))
+    assert change.interval is not None
+    assert exact is not None
+    assert (change.interval.low, change.interval.high) == pytest.approx((exact.low, exact.high))
+
+
+def test_a_clear_difference_is_told_and_an_empty_range_too() -> None:
+    many = [event for person in range(100, 140) for event in did(person, "look", "cart")]
+    before = [{**event, "ts": event["ts"] - timedelta(days=1)} for event in many if event["name"] == "look"]
+    found = asked([*many, *before], against=OTHER_DAY, depth=1)
+    assert "Against the other period “cart” is next in +100.0 percentage points of the paths" in found.reading
+    assert "a clear difference" in found.reading
+    alone = asked(many, against=OTHER_DAY, depth=1)
+    assert alone.reading.endswith("There is no path in the other period to compare with.")
+    assert alone.comparison is not None
+    assert {change.difference for change in alone.comparison.changes} == {None}
+    assert asked([], against=OTHER_DAY).comparison is not None
 
 
 @pytest.mark.parametrize(

@@ -14,8 +14,9 @@ from analytics.periods import Granularity, RangeError, parse_range
 from analytics.registry import Registry
 from analytics.tenancy import tenant_context
 from kpis.base import measures
-from kpis.explore.grammar import Asking
+from kpis.explore.grammar import Asking, range_of
 from kpis.explore.selectors import explore_people
+from kpis.movements import KINDS, movements_read
 from kpis.needs import Need
 from kpis.series.context import context_read, micros
 from kpis.series.question import QuestionError
@@ -72,6 +73,20 @@ def of_measure(tenant: TenantInfo, definition: Mapping[str, Any], now: datetime)
     return Found(BitMap(members(shelf.strip(name).merged(micros((period.start, period.end))))), context.data_through)
 
 
+def of_movements(tenant: TenantInfo, definition: Mapping[str, Any], now: datetime) -> Found:
+    """`{"kind": "churn", "period": "last_month"}`: customers whose recurring revenue moved like that, `from` and `to`
+    instead of `period` if wanted; `kind` "all" for every movement.
+    """
+    kind = definition.get("kind")
+    if kind not in (*KINDS, "all"):
+        raise QuestionError(f"`kind` is one of {', '.join(KINDS)} or all", "definition.kind")
+    period = range_of(definition, Asking(tenant, now))
+    found = movements_read(
+        tenant_id=tenant.id, start=period.start, end=period.end, now=now, kind="" if kind == "all" else str(kind)
+    )
+    return Found(BitMap(one.person for one in found.customers), found.data_through)
+
+
 def _cut(name: str, definition: Mapping[str, Any]) -> tuple[str, tuple[str, ...] | None]:
     dimension, keys = definition.get("dimension", ""), definition.get("keys")
     if not dimension:
@@ -85,4 +100,5 @@ def _cut(name: str, definition: Mapping[str, Any]) -> tuple[str, tuple[str, ...]
 
 
 sources.register(SegmentSource("answer", "The people behind a bar or a cell of an exploration.", of_answer))
+sources.register(SegmentSource("movements", "Customers whose recurring revenue moved in a period.", of_movements))
 sources.register(SegmentSource("measure", "The people of a measure over a period.", of_measure))

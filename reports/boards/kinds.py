@@ -27,6 +27,13 @@ KINDS: Final = {
         CardKind("text", "Text", "Your own words between the numbers.", 4, 2, frozenset({"text"})),
         CardKind("goal", "Goal", "How far a goal is, and whether it will be reached.", 4, 3, frozenset({"goal"})),
         CardKind("retention", "Retention", "Who came back, week by week.", 12, 6),
-        CardKind("exploration", "Answer", "The answer at an address of Explore.", 6, 6, frozenset({"text"})),
+        CardKind(
+            "exploration",
+            "Answer",
+            "What a page of Explore, Usage or Customers says.",
+            6,
+            6,
+            frozenset({"text"}),
+        ),
     )
 }

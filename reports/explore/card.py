@@ -1,12 +1,16 @@
-"""An answer of exploration as a card of a board: asked anew each time, so that its range moves with the days."""
+"""An answer as a card of a board: a sentence and a small table, by the address of its page.
+
+Pages that can be a card are entries of `pages`: those of exploration here, others beside their page.
+"""
 
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from datetime import datetime
+from functools import partial
 from typing import Any, Final
-from urllib.parse import parse_qs, urlsplit
+from urllib.parse import parse_qsl, urlsplit
 
 from rest_framework.exceptions import ValidationError
 
@@ -14,22 +18,37 @@ from analytics.cache import Audience
 from analytics.contracts import TenantInfo
 from analytics.filters import calendar_of
 from analytics.lake.errors import LakeError, StoreTimeout
+from analytics.registry import Registry
 from kpis.explore.grammar import Asking, question_of
 from kpis.explore.selectors import explore
 from kpis.parameters import NothingCounted
+from kpis.series import NoCalendar
 from reports.dashboard.shown import point_shown
 from reports.explore.attribution_shown import MODEL_NAMES
 from reports.explore.frame import amount, count, credit_shown, key_shown, share
 
 CARD_SECONDS: Final = 3.0
 MOST_ROWS: Final = 12
-PATHS: Final = {f"/explore/{kind}/": kind for kind in ("funnel", "retention", "paths", "attribution")}
-NO_ADDRESS: Final = "This card needs the address of an exploration, such as /explore/funnel/?q=…"
+NO_ADDRESS: Final = "This card needs the address of a page with an answer, such as /explore/funnel/?q=…"
+NOTHING: Final = "There is nothing to show yet: open the page and see why."
+
+
+class NoCard(ValueError):
+    """It cannot be shown; the message says why."""
+
+
+@dataclass(frozen=True, slots=True)
+class CardTable:
+    """What a page says in short."""
+
+    reading: str
+    heads: tuple[str, ...]
+    rows: tuple[tuple[str, ...], ...]
 
 
 @dataclass(frozen=True, slots=True)
 class ExplorationCard:
-    """What the card writes: a sentence and a small table; `href` is the whole answer."""
+    """What the card writes; `href` is the whole answer."""
 
     href: str
     reading: str
@@ -37,42 +56,50 @@ class ExplorationCard:
     rows: tuple[tuple[str, ...], ...]
 
 
-class NoCard(ValueError):
-    """It cannot be shown; the message says why."""
+Parameters = Mapping[str, str]
+
+
+@dataclass(frozen=True, slots=True)
+class CardPage:
+    """`id` is the path of a page; `read` answers for the parameters of its address. Who reads it is a member of the
+    team, but nobody in particular: what only some may see is not in it. Raises NoCard."""
+
+    id: str
+    read: Callable[[Parameters, TenantInfo, datetime], CardTable]
+
+
+pages: Registry[CardPage] = Registry(CardPage)
 
 
 def exploration_card(*, tenant: TenantInfo, address: str, now: datetime) -> ExplorationCard:
-    """The answer behind an address of a page of exploration. Raises NoCard."""
-    kind, wanted = asked_at(address)
+    """The answer behind the address of a page. Raises NoCard."""
+    page, parameters = page_at(address)
     try:
-        found = explore(
-            kind=kind,
-            wanted=wanted,
-            asking=Asking(tenant, now),
-            audience=Audience(tenant.id, "card of a board"),
-            timeout=CARD_SECONDS,
-        )
+        found = page.read(parameters, tenant, now)
     except StoreTimeout:
         raise NoCard("This answer takes longer than a board waits: open it.") from None
     except LakeError as error:
         raise NoCard(str(error) or "The store of events cannot be read just now.") from None
+    except NoCalendar:
+        raise NoCard(NOTHING) from None
     except (ValidationError, NothingCounted):
         raise NoCard("This question cannot be answered any more: open it and see why.") from None
-    heads, rows = TABLES[kind](found, tenant)
-    return ExplorationCard(address, str(found["reading"]), heads, rows[:MOST_ROWS])
+    return ExplorationCard(address, found.reading, found.heads, found.rows[:MOST_ROWS])
 
 
-def asked_at(address: str) -> tuple[str, dict[str, Any]]:
-    """The kind and the question of an address. Raises NoCard."""
-    parts = urlsplit(address.strip())
-    kind = PATHS.get(parts.path)
-    if kind is None or parts.scheme or parts.netloc:
-        raise NoCard(NO_ADDRESS)
+def page_at(address: str) -> tuple[CardPage, dict[str, str]]:
+    """The page of an address, and its parameters. Raises NoCard."""
     try:
-        return kind, question_of(parse_qs(parts.query).get("q", [""])[0])
-    except ValidationError:
+        parts = urlsplit(address.strip())
+    except ValueError:
         raise NoCard(NO_ADDRESS) from None
+    page = None if parts.scheme or parts.netloc else pages.get(parts.path)
+    if page is None:
+        raise NoCard(NO_ADDRESS)
+    return page, dict(parse_qsl(parts.query))
 
+
+# --- Pages of exploration ---------------------------------------------------------------------------------------------
 
 Table = tuple[tuple[str, ...], tuple[tuple[str, ...], ...]]
 
@@ -125,3 +152,18 @@ TABLES: Final[Mapping[str, Callable[[Mapping[str, Any], TenantInfo], Table]]] = 
     "paths": _paths,
     "attribution": _attribution,
 }
+
+
+def _answer(parameters: Parameters, tenant: TenantInfo, now: datetime, *, kind: str) -> CardTable:
+    found = explore(
+        kind=kind,
+        wanted=question_of(parameters.get("q", "")),
+        asking=Asking(tenant, now),
+        audience=Audience(tenant.id, "card of a board"),
+        timeout=CARD_SECONDS,
+    )
+    return CardTable(str(found["reading"]), *TABLES[kind](found, tenant))
+
+
+for each in TABLES:
+    pages.register(CardPage(f"/explore/{each}/", partial(_answer, kind=each)))

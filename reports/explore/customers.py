@@ -32,6 +32,7 @@ from reports.dashboard.doors import scopes_of, tenant_of, tenant_page
 from reports.explore.asking import actor_of, job_named, running_of
 from reports.explore.drawing import Lines, lines_of
 from reports.explore.frame import DASH, count, head_of, share
+from reports.explore.to_board import keep_form
 from reports.exports.tables import downloads
 
 TITLE: Final = "Customers"
@@ -131,6 +132,7 @@ def customers(request: HttpRequest) -> HttpResponse:
         "job_here": request.get_full_path(),
         "may_edit": Scope.KPIS_WRITE in scopes_of(request),
         "files": _files(request, unit, snapshot),
+        **keep_form(request, TITLE),
     }
     return render(request, "reports/explore/customers.html", context)
 

@@ -88,6 +88,7 @@ def page_of(
     **more: Any,
 ) -> HttpResponse:
     """Asks and renders. What takes long goes on as a job, whose page this one becomes."""
+    from reports.explore.exports import files_of  # files are laid out with what stands here
     from reports.explore.to_board import boards_of  # boards show answers as cards, so they know this module
 
     outcome = outcome_of(request, kind, asked)
@@ -106,12 +107,14 @@ def page_of(
         "embedded": address(request.path, asked.wanted, engine="duckdb"),
         "job_here": request.get_full_path(),
         "actions": actions_of(kind, asked.wanted),
+        "files": files_of(kind, asked.wanted),
         "samples": samples,
         "segments": segments_list(tenant_id=tenant_of(request).id),
         "segment_chosen": str(asked.wanted.get("segment") or ""),
         "may_save": Scope.KPIS_WRITE in scopes_of(request),
         "may_see_people": Scope.EVENTS_READ in scopes_of(request),
-        "boards": boards_of(request) if Scope.KPIS_WRITE in scopes_of(request) else (),
+        "boards": boards_of(request),
+        "card_title": title,
         **more,
     }
     return render(request, template, context)

@@ -30,6 +30,7 @@ from reports.dashboard.toolbar import toolbar_of
 from reports.explore.asking import actor_of
 from reports.explore.drawing import Block, stacks_of
 from reports.explore.frame import DASH, between, count, points, share
+from reports.explore.to_board import keep_form
 from reports.exports.sheet import Cell, Column, ColumnKind, Sheet
 from reports.exports.tables import NoTable, TableFile, downloads, files
 
@@ -141,12 +142,19 @@ def movements(request: HttpRequest) -> HttpResponse:
         "may_see_people": may_see,
         "actions": downloads("customers-movements", **_question(question)),
         "people_actions": _people_actions(question, _one(kind)),
+        **keep_form(request, TITLE, "movements", _kept(question) if has_any else None),
     }
     return render(request, "reports/customers/movements.html", context)
 
 
 def _kinds() -> list[tuple[str, str]]:
     return [("all", "Everybody"), *((kind, WORDS[kind]) for kind in (*KINDS, FX))]
+
+
+def _kept(question: PageQuestion) -> dict[str, dict[str, str]]:
+    """The customers of each movement, as a segment is defined; a range that moves stays one."""
+    span = {name: value for name, value in question.parameters.items() if name in ("period", "from", "to")}
+    return {word: {"kind": kind, **span} for kind, word in _kinds() if kind != FX}
 
 
 def _one(kind: str) -> str | None:

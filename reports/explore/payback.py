@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from datetime import date
+from datetime import date, datetime
 from decimal import Decimal, InvalidOperation
 from typing import Any, Final
 
@@ -14,6 +14,7 @@ from django.utils import timezone
 from django.views.decorators.http import require_GET
 
 from analytics.capture.money import exponents
+from analytics.contracts import TenantInfo
 from analytics.lake.errors import LakeError
 from insights.customers.acquisition import BY, LEAST, By, Paybacks, paybacks_read
 from insights.customers.payback import Payback
@@ -21,8 +22,10 @@ from insights.plain import MARGINS
 from kpis.series import NoCalendar
 from reports.dashboard import shown
 from reports.dashboard.doors import tenant_of, tenant_page
+from reports.explore.card import CardPage, CardTable, Parameters, pages
 from reports.explore.drawing import Lines, lines_of
 from reports.explore.frame import DASH, count, credit_shown, head_of, moment, share
+from reports.explore.to_board import keep_form
 from reports.exports.sheet import Cell, Column, ColumnKind, Sheet
 from reports.exports.tables import NoTable, TableFile, downloads, files
 
@@ -103,10 +106,10 @@ class PaybacksShown:
 @tenant_page()
 def payback(request: HttpRequest) -> HttpResponse:
     """The page; without costs it says where they are told."""
-    tenant, asked = tenant_of(request), asked_of(request)
+    tenant, asked = tenant_of(request), asked_of(request.GET)
     found, away = None, ""
     try:
-        found = _read(tenant.id, asked)
+        found = _read(tenant.id, asked, timezone.now())
     except LakeError as error:
         away = str(error) or "The store of events cannot be read just now."
     except NoCalendar:
@@ -121,23 +124,24 @@ def payback(request: HttpRequest) -> HttpResponse:
         "months": [(each, asked.href(months=each), each == asked.months) for each in MONTHS],
         "by": [(each, asked.href(by=each), each == asked.by) for each in BY],
         "actions": downloads("customers-payback", api, **asked.query),
+        **keep_form(request, TITLE),
     }
     return render(request, "reports/customers/payback.html", context)
 
 
-def asked_of(request: HttpRequest) -> Asked:
-    """The question; odd parts are told and left out."""
+def asked_of(parameters: Mapping[str, str]) -> Asked:
+    """The question of an address; odd parts are told and left out."""
     complaints = []
-    text = request.GET.get("months", "")
+    text = parameters.get("months", "")
     months = int(text) if text.isascii() and text.isdigit() and len(text) < 3 else 0
     if not 1 <= months <= 60:
         months = 12
         if text:
             complaints.append("Months are a number from 1 to 60; 12 are shown.")
-    margin = _margin(request.GET.get("margin", "").strip())
-    if margin is None and request.GET.get("margin", "").strip():
+    margin = _margin(parameters.get("margin", "").strip())
+    if margin is None and parameters.get("margin", "").strip():
         complaints.append("The margin is a share from 0.001 to 1, for example 0.6; it was left out.")
-    by: By = "campaign" if request.GET.get("by") == "campaign" else "channel"
+    by: By = "campaign" if parameters.get("by") == "campaign" else "channel"
     return Asked(months, margin, by, tuple(complaints))
 
 
@@ -149,8 +153,8 @@ def _margin(text: str) -> Decimal | None:
     return found if found is not None and found.is_finite() and LEAST <= found <= 1 else None
 
 
-def _read(tenant_id: int, asked: Asked) -> Paybacks:
-    return paybacks_read(tenant_id=tenant_id, months=asked.months, margin=asked.margin, by=asked.by, now=timezone.now())
+def _read(tenant_id: int, asked: Asked, now: datetime) -> Paybacks:
+    return paybacks_read(tenant_id=tenant_id, months=asked.months, margin=asked.margin, by=asked.by, now=now)
 
 
 def paybacks_shown(found: Paybacks) -> PaybacksShown:
@@ -233,14 +237,28 @@ def reading_of(found: Paybacks) -> str:
     return told
 
 
-# --- As a file --------------------------------------------------------------------------------------------------------
+# --- As a card and as a file ------------------------------------------------------------------------------------------
+
+
+def payback_card(parameters: Parameters, tenant: TenantInfo, now: datetime) -> CardTable:
+    """All together, then by channel or campaign."""
+    asked = asked_of(parameters)
+    found = _read(tenant.id, asked, now)
+    view = paybacks_shown(found)
+    heads = (asked.by.capitalize(), "New customers", "Cost", "Each", "Back in month", "Come back")
+    rows = tuple((row.label, row.customers, row.cost, row.cac, row.months, row.recovered)
+                 for row in (view.overall, *view.parts))  # fmt: skip
+    return CardTable(view.reading, heads, rows)
+
+
+pages.register(CardPage("/customers/payback/", payback_card))
 
 
 def payback_sheet(request: HttpRequest) -> Sheet:
     """Every channel or campaign and every month of it, with the whole before them."""
-    asked = asked_of(request)
+    asked = asked_of(request.GET)
     try:
-        found = _read(tenant_of(request).id, asked)
+        found = _read(tenant_of(request).id, asked, timezone.now())
     except (LakeError, NoCalendar) as error:
         raise NoTable(str(error) or "The store of events cannot be read just now.") from None
     digits = exponents().get(found.currency, 2)

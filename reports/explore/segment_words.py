@@ -4,12 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Any, Final
+from typing import Any
 
 from reports.explore.parts import OPERATORS, PERIODS, tests_of, texts_of
 from reports.explore.people import PLACES, title_of
-
-KINDS: Final = {"funnel": "funnel", "retention": "retention", "lifecycle": "lifecycle"}
 
 
 @dataclass(frozen=True, slots=True)
@@ -26,6 +24,11 @@ def facts_of(source: str, definition: Mapping[str, Any]) -> tuple[Fact, ...]:
         return (Fact("Who", f"Customers in “{definition.get('segment')}” of the newest snapshot"),)
     if source == "measure":
         return tuple(_measure(definition))
+    if source == "movements":
+        moved = {"all": "moved"}.get(str(definition.get("kind")), f"moved by {definition.get('kind')}")
+        return Fact("Who", f"Customers whose recurring revenue {moved}"), Fact(
+            "When", period_told(definition, "last_30d")
+        )
     if source == "answer":
         return tuple(_answer(definition))
     return (Fact("Who", source),)
@@ -65,7 +68,7 @@ def _who(kind: str, question: Mapping[str, Any], place: Mapping[str, Any]) -> st
     try:
         return title_of(kind, question, place)
     except (KeyError, TypeError):
-        return f"A part of an answer of {KINDS[kind]}"
+        return f"A part of an answer of {kind}"
 
 
 def _step(step: Mapping[str, Any]) -> str:

@@ -28,13 +28,18 @@ from reports.dashboard.lists import list_page
 from reports.explore.asking import actor_of, worded
 from reports.explore.frame import count, head_of, share
 from reports.explore.jobs import safe
-from reports.explore.people import place_of, shown_page
+from reports.explore.people import PLACES, place_of, shown_page
 from reports.exports.tables import downloads
 
 ROWS = 50
 TITLE = "Segments"
 INTRO = "Sets of people, kept from an answer, a measure or the customers. Their questions are asked again every night."
-SOURCES = {"answer": "an answer", "measure": "a measure", "customers": "the customers"}
+SOURCES = {
+    "answer": "an answer",
+    "measure": "a measure",
+    "movements": "movements of recurring revenue",
+    "customers": "the customers",
+}
 
 
 @dataclass(frozen=True, slots=True)
@@ -112,15 +117,18 @@ def _kept(request: HttpRequest) -> HttpResponse:
 
 
 def _definition(form: Mapping[str, Any]) -> tuple[str, dict[str, Any]]:
-    """Of a segment of customers, or of a place in an answer. Raises ValidationError."""
+    """Of a segment of customers, of another source (its definition as JSON), or of a place in an answer. Raises
+    ValidationError."""
     if form.get("customers"):
         return "customers", {"segment": str(form["customers"])[:100]}
+    if form.get("source"):
+        return str(form["source"])[:40], question_of(str(form.get("definition", "")))
     kind = str(form.get("kind", ""))
     return "answer", {"kind": kind, "question": question_of(str(form.get("q", ""))), "place": _place(kind, form)}
 
 
 def _place(kind: str, form: Mapping[str, Any]) -> dict[str, Any]:
-    """`at` is the place as JSON; `place` of a funnel is `step:outcome`."""
+    """`at` is the place as JSON; `place` its two parts, such as `step:outcome` of a funnel."""
     if form.get("at"):
         try:
             found = json.loads(str(form["at"])[:500])
@@ -128,10 +136,9 @@ def _place(kind: str, form: Mapping[str, Any]) -> dict[str, Any]:
             found = None
         return place_of(kind, found if isinstance(found, dict) else {})
     first, _, second = str(form.get("place", "")).partition(":")
-    names = {"funnel": ("step", "outcome"), "retention": ("cohort", "period"), "lifecycle": ("period", "state")}
-    if kind not in names:
+    if kind not in PLACES:
         raise ValidationError({"kind": ["Say of which answer."]})
-    return place_of(kind, dict(zip(names[kind], (first, second), strict=True)))
+    return place_of(kind, dict(zip(PLACES[kind], (first, second), strict=True)))
 
 
 @require_POST

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import Any
 from uuid import UUID
 
@@ -15,15 +16,14 @@ from rest_framework.exceptions import ValidationError
 
 from analytics.access.roles import Scope
 from kpis.catalogue import Catalogue
-from kpis.explore.grammar import question_of
 from reports.boards.draft import Card, DraftError, draft_plain, draft_read
 from reports.boards.kinds import KINDS
 from reports.boards.models import Board
 from reports.boards.selectors import NoBoard, Visitor, board_draft, board_found, boards_seen
 from reports.boards.services import BoardChanged, BoardError, board_change
 from reports.dashboard.doors import scopes_of, tenant_of, tenant_page
-from reports.explore.asking import address
-from reports.explore.card import PATHS
+from reports.explore.asking import written
+from reports.explore.card import NoCard, page_at
 
 MOST_BOARDS = 200
 
@@ -34,17 +34,33 @@ def boards_of(request: HttpRequest) -> list[Board]:
     return list(boards_seen(visitor=visitor).defer("document")[:MOST_BOARDS]) if visitor.may_edit else []
 
 
+def keep_form(
+    request: HttpRequest, title: str, source: str = "", people: Mapping[str, Any] | None = None
+) -> dict[str, Any]:
+    """What `reports/explore/keep_card.html` shows on a page whose address can be a card. `people`: by their words the
+    definitions of segments of a source that can be kept."""
+    return {
+        "boards": boards_of(request),
+        "here": request.get_full_path(),
+        "card_title": title,
+        "may_save": Scope.KPIS_WRITE in scopes_of(request),
+        "source": source,
+        "definitions": [(written(definition), words) for words, definition in (people or {}).items()],
+    }
+
+
 @require_POST
 @tenant_page(Scope.KPIS_WRITE)
 def to_board(request: HttpRequest) -> HttpResponse:
     """A card below all others, saved over the newest version."""
     tenant, visitor, now = tenant_of(request), _visitor(request), timezone.now()
-    path = f"/explore/{request.POST.get('kind', '')}/"
+    where = request.POST.get("address", "").strip()
+    try:
+        page_at(where)
+    except NoCard:
+        raise Http404("There is no such page to make a card of.") from None
     try:
         board = board_found(visitor=visitor, board_id=UUID(request.POST.get("board", "")))
-        where = address(path, question_of(request.POST.get("q", "")))
-        if path not in PATHS:
-            raise Http404("There is no such exploration.")
         draft = board_draft(board)
         kind = KINDS["exploration"]
         below = max((card.y + card.h for card in draft.cards), default=1)

@@ -13,6 +13,7 @@ from reports.explore import (
     exports,
     funnel,
     jobs,
+    layouts,
     movements,
     paths,
     payback,
@@ -23,10 +24,12 @@ from reports.explore import (
     segments,
     to_board,
 )
+from reports.explore import customers_card as customers_card  # these pages can be cards
 from reports.explore import files as files  # registers the tables of these pages
+from reports.explore import movements_card as movements_card
 from reports.exports import formats
 
-KINDS = "|".join(exports.LAYOUTS)
+TABLES = "|".join(layouts.LAYOUTS)
 FORMATS = "|".join(formats.FORMATS)
 
 pages = [
@@ -39,7 +42,7 @@ pages = [
     path("explore/people/", people.people, name="explore-people"),
     path("explore/jobs/<uuid:job_id>/cancel/", jobs.cancel, name="explore-cancel"),
     path("explore/to-board/", to_board.to_board, name="explore-to-board"),
-    re_path(rf"^explore/(?P<kind>{KINDS})\.(?P<format>{FORMATS})$", exports.export, name="explore-export"),
+    re_path(rf"^explore/(?P<table>{TABLES})\.(?P<format>{FORMATS})$", exports.export, name="explore-export"),
     path("segments/", segments.segments, name="segments"),
     path("segments/<uuid:segment_id>/", segment.segment, name="segment"),
     path("segments/<uuid:segment_id>/people/", segments.members, name="segment-people"),

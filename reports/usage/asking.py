@@ -38,8 +38,12 @@ class UsageQuestion:
 def asked_of(request: HttpRequest) -> UsageQuestion:
     """Odd parts are told and left out. Who may not see people gets no small groups."""
     question = page_question(request, tenant_of(request), known=KNOWN)
+    return asked_in(question, is_shared=Scope.EVENTS_READ not in scopes_of(request))
+
+
+def asked_in(question: PageQuestion, *, is_shared: bool) -> UsageQuestion:
+    """The same of a question that has been read. `is_shared`: without small groups."""
     window, complaint = _window(question)
-    is_shared = Scope.EVENTS_READ not in scopes_of(request)
     asked = UsageAsk(replace(question.ask, by=None, filters=(), compare=None), window, is_shared=is_shared)
     complaints = [each.message for each in question.complaints] + ([complaint] if complaint else [])
     return UsageQuestion(asked, _before(asked, question), question, tuple(complaints))

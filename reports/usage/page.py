@@ -18,6 +18,7 @@ from analytics.filters import calendar_of
 from analytics.lake.errors import LakeError, StoreTimeout
 from kpis.contracts import OTHER
 from kpis.groups import SMALLEST
+from kpis.rollup.keys import NONE_KEY
 from kpis.series import NoCalendar
 from kpis.usage.answer import DEFAULT_WINDOW, usage_read
 from kpis.usage.posts import COMPARED
@@ -27,6 +28,7 @@ from reports.dashboard.doors import role_of, tenant_of, tenant_page
 from reports.dashboard.question import PageQuestion
 from reports.dashboard.toolbar import Toolbar, toolbar_of
 from reports.explore.frame import amount, count, key_shown, moment, share
+from reports.explore.to_board import keep_form
 from reports.exports.tables import downloads
 from reports.usage.asking import PAGE_SECONDS, TOO_LONG, UsageQuestion, asked_of
 from reports.usage.compared import changes_of
@@ -87,7 +89,13 @@ def usage(request: HttpRequest) -> HttpResponse:
         through,
         asked.complaints,
     )
-    context = {"page": head, "away": away, "view": _view(answer, before, tenant, asked) if answer else None}
+    view = _view(answer, before, tenant, asked) if answer else None
+    context = {
+        "page": head,
+        "away": away,
+        "view": view,
+        **keep_form(request, head.title, "measure", _kept(asked.question, answer)),
+    }
     return render(request, "reports/usage/usage.html", context)
 
 
@@ -121,6 +129,18 @@ def _view(
         "files": _files(question),
         "automation_metric": metric_path("automation.efficiency"),
     }
+
+
+def _kept(question: PageQuestion, answer: Mapping[str, Any] | None) -> dict[str, dict[str, Any]]:
+    """Who used each feature, as a segment is defined; a range that moves stays one."""
+    asked = question.parameters
+    period = asked.get("period", "last_30d")
+    if asked.get("from") or asked.get("to"):
+        edges = (question.ask.period.start, question.ask.period.end)
+        period = "..".join(question.ask.calendar.local_date(at).isoformat() for at in edges)
+    of = {"measure": "features.users", "dimension": "object_id", "period": period}
+    features = [row["feature"] for row in answer["features"]] if answer else []
+    return {f"Used {name}": {**of, "keys": [name]} for name in features if name not in (OTHER, NONE_KEY)}
 
 
 def _files(question: PageQuestion) -> dict[str, tuple[Action, ...]]:

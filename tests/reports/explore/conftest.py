@@ -31,9 +31,9 @@ SHOP: dict[str, Any] = {
 EVIL = "<script>alert(1)</script>"
 
 
-def told(tenant: Tenant, *happened: tuple[str, str, timedelta, dict[str, Any]]) -> None:
-    """Store, count and seal."""
-    story = Story(tenant)
+def told(tenant: Tenant, *happened: tuple[str, str, timedelta, dict[str, Any]], begun: int = 0) -> None:
+    """Store, count and seal. `begun`: so many events have been told before."""
+    story = Story(tenant, _told=begun)
     for who, name, after, columns in happened:
         story.add(name, MONDAY + after, who, **columns)
     story.count(NOW)

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-import json
+from decimal import Decimal
 from typing import Any
+from urllib.parse import urlencode
 from uuid import UUID
 
 import pytest
@@ -11,11 +12,14 @@ from django.db import connection
 from django.test import Client
 from django.test.utils import CaptureQueriesContext
 from django.utils import timezone
+from django.utils.html import escape
 
 from analytics import jobs
+from analytics.contracts import TenantInfo
 from analytics.lake.errors import StoreTimeout
 from analytics.models import Job, Tenant
 from analytics.tenancy import tenant_context
+from insights.customers.services import snapshot_take
 from kpis.explore.channels import Cost, costs_import
 from kpis.explore.selectors import explore
 from reports.boards.models import Board
@@ -23,7 +27,12 @@ from reports.explore import asking
 from tests.reports.explore.conftest import DAY, EVIL, HOUR, MARCH, MONDAY, NOW, SHOP, at, text_of, told
 
 pytestmark = pytest.mark.django_db(transaction=True)
+COST = Cost(MONDAY.date().replace(day=3), "search", Decimal("2.50"), "EUR")
 DAILY = {"unit": "day", "periods": 8, "from": "2026-03-02"}
+
+
+def info_of(tenant: Tenant) -> TenantInfo:
+    return TenantInfo(tenant.pk, tenant.slug, tenant.zone, tenant.base_currency)
 
 
 def test_cohorts_are_a_table_whose_cells_lead_to_people(olga: Client, vera: Client) -> None:
@@ -79,12 +88,9 @@ def test_paths_are_drawn_and_listed_and_walked(olga: Client, sam: Client) -> Non
 
 
 def test_channels_stand_side_by_side_with_their_costs(olga: Client, shop: Tenant) -> None:
-    from decimal import Decimal
-
-    from analytics.contracts import TenantInfo
-
-    info = TenantInfo(shop.pk, shop.slug, shop.zone, shop.base_currency)
-    costs_import(tenant=info, costs=[Cost(MONDAY.date().replace(day=3), "search", Decimal("2.50"), "EUR")], now=NOW)
+    costs_import(
+        tenant=info_of(shop), costs=[Cost(MONDAY.date().replace(day=3), "search", Decimal("2.50"), "EUR")], now=NOW
+    )
     asked = {**MARCH, "models": ["first", "linear"], "lookback": "7d"}
     page = text_of(olga.get(at("/explore/attribution/", asked, against="first")))
     assert "€10.00" in page
@@ -136,7 +142,7 @@ def test_a_question_is_stopped(olga: Client, sam: Client, shop: Tenant, monkeypa
 def test_an_answer_is_put_on_a_board(olga: Client, vera: Client, sam: Client, shop: Tenant) -> None:
     with tenant_context(shop.pk):
         board = Board.objects.create(tenant_id=shop.pk, title="Sales", visibility="team", document={"cards": []})
-    given = {"kind": "funnel", "q": json.dumps(SHOP), "title": f"Funnel {EVIL}", "board": str(board.pk)}
+    given = {"address": at("/explore/funnel/", SHOP), "title": f"Funnel {EVIL}", "board": str(board.pk)}
     assert "Sales" in text_of(olga.get(at("/explore/funnel/", SHOP)))
     page = text_of(olga.post("/explore/to-board/", given, follow=True))
     assert "Added as the last card" in page
@@ -146,7 +152,43 @@ def test_an_answer_is_put_on_a_board(olga: Client, vera: Client, sam: Client, sh
     assert vera.post("/explore/to-board/", given).status_code == 403
     assert sam.post("/explore/to-board/", given).status_code == 404
     assert olga.post("/explore/to-board/", {**given, "board": "zork"}).status_code == 404
-    assert olga.post("/explore/to-board/", {**given, "kind": "../admin"}).status_code == 404
+    for where in ("/admin/", "https://evil.example/explore/funnel/", "//evil.example/explore/funnel/", "", "http://["):
+        assert olga.post("/explore/to-board/", {**given, "address": where}).status_code == 404
+
+
+def test_payback_movements_usage_and_customers_are_cards_too(olga: Client, sam: Client, shop: Tenant) -> None:
+    """Each by the form of its own page; what a page cannot tell yet, its card says instead of a table."""
+    with tenant_context(shop.pk):
+        board = Board.objects.create(tenant_id=shop.pk, title="Mine", visibility="team", document={"cards": []})
+    snapshot_take(tenant_id=shop.pk, taken_on=MONDAY.date().replace(day=4), now=NOW)
+    costs_import(
+        tenant=info_of(shop), costs=[Cost(MONDAY.date().replace(day=3), "search", Decimal("2.50"), "EUR")], now=NOW
+    )
+    for address, said in (
+        (f"/usage/?{urlencode(MARCH)}", "Of all active"),
+        ("/customers/", "1 customer on 4 Mar 2026."),
+        ("/customers/payback/?months=6", "1 new customer cost"),
+        (f"/customers/movements/?{urlencode(MARCH)}", "Monthly recurring revenue"),
+    ):
+        page = text_of(olga.get(address))
+        is_offered = f'name="address" value="{escape(address)}"' in page
+        given = {"address": address, "title": address[:12], "board": str(board.pk)}
+        shown = text_of(olga.post("/explore/to-board/", given, follow=True))
+        assert said in shown or ("movements" in address and "nothing to show yet" in shown), shown
+        assert is_offered or "movements" in address
+        assert f'<a href="{escape(address)}">' in shown
+        assert sam.post("/explore/to-board/", given).status_code == 404
+
+
+@pytest.mark.parametrize("address", ["/customers/?taken_on=soon", "/customers/", "/explore/funnel/?q=zork", "/zork/"])
+def test_a_card_of_an_odd_address_fails_alone(address: str, olga: Client, shop: Tenant) -> None:
+    cards = [{"kind": "exploration", "text": address, "title": "Odd", "x": 1, "y": 1, "w": 6, "h": 6},
+             {"kind": "text", "text": "still here", "x": 1, "y": 7, "w": 4, "h": 2}]  # fmt: skip
+    with tenant_context(shop.pk):
+        board = Board.objects.create(tenant_id=shop.pk, title="Odd", visibility="team", document={"cards": cards})
+    page = text_of(olga.get(f"/boards/{board.pk}/"))
+    assert "still here" in page
+    assert "card-problem" in page
 
 
 def test_the_host_is_timed(olga: Client, sam: Client, shop: Tenant, monkeypatch: pytest.MonkeyPatch) -> None:

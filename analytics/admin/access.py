@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from contextlib import suppress
 from typing import Any
 
 from django import forms
@@ -15,19 +16,38 @@ from django.utils import timezone
 from analytics.access import services
 from analytics.access.roles import EVERY_SCOPE
 from analytics.admin.base import KEEPERS, WRITERS, AuditedAdmin, KeysetAdmin, ReadOnlyAdmin, TenantAdmin
+from analytics.admin.tenant_form import TenantForm
 from analytics.audit import actor_of
+from analytics.contracts import TenantInfo
 from analytics.models import ApiKey, AuditEntry, Calendar, EventRetention, Membership, Tenant
+from analytics.starters import NothingToDo, Order, starters
 
 
 @admin.register(Tenant)
 class TenantRowAdmin(AuditedAdmin):
-    """The chosen tenant. Its zone, week and currency are changed by a new calendar version, not here."""
+    """The chosen tenant. Its zone and week are changed by `manage.py calendar` or `PATCH kpis/calendar/`, as that may
+    need history counted again; its currency stays.
+    """
 
     audited = "tenant"
+    form = TenantForm
     list_display = ("slug", "name", "zone", "base_currency")
     readonly_fields = (
         "slug", "zone", "base_currency", "week_start", "created_at", "events_gone_before", "events_kept_from",
     )  # fmt: skip
+
+    def get_fields(self, request: HttpRequest, obj: Any = None) -> tuple[str, ...]:
+        own = (*TenantForm.SETTINGS, "retention_days") if self.has_change_permission(request) else ("retention_days",)
+        return ("slug", "name", *self.readonly_fields[1:5], *own, *self.readonly_fields[5:])
+
+    def save_model(self, request: HttpRequest, obj: Any, form: Any, change: bool) -> None:
+        super().save_model(request, obj, form, change)
+        if "inactive_events" in form.changed_data and "backfill" in starters:
+            tenant: TenantInfo = request.tenant  # type: ignore[attr-defined]
+            order = Order(tenant, None, None, actor=request.user.get_username(), now=timezone.now())
+            with suppress(NothingToDo):
+                starters["backfill"].start(order)
+                messages.info(request, "History is being counted again: numbers change when that is done.")
 
     def has_add_permission(self, request: HttpRequest, obj: Any = None) -> bool:
         return False

@@ -2,18 +2,27 @@
 
 from __future__ import annotations
 
-from typing import Any, ClassVar
+import json
+from typing import Any, ClassVar, Final
 
+from django import forms
 from django.contrib import admin, messages
 from django.db.models import Q, QuerySet
 from django.http import HttpRequest, HttpResponse
 from django.template.response import TemplateResponse
 from django.utils import timezone
+from django.utils.html import format_html
 
 from analytics import identity, quarantine
 from analytics.admin.base import EVENT_READERS, KeysetAdmin, ReadOnlyAdmin, TenantAdmin, tenant_id_of
-from analytics.contracts import Source
+from analytics.capture.limits import Unfit
+from analytics.capture.money import currency_code
+from analytics.contracts import Source, TenantInfo
 from analytics.models import Event, EventKey, ExchangeRate, Outbox, OutcomeCount, Quarantine
+from analytics.rates import rates_revalue
+
+SHOWN: Final = 20_000
+"""Characters of a held event that a page shows."""
 
 
 class SourceFilter(admin.SimpleListFilter):
@@ -107,7 +116,20 @@ class QuarantineAdmin(KeysetAdmin):
     list_filter = ("state", "outcome")
     search_fields = ("name", "reason", "event_id")
     exclude = ("payload",)
+    readonly_fields = ("content",)
     actions = ("replay", "discard")
+
+    def get_fields(self, request: HttpRequest, obj: Any = None) -> Any:
+        fields = list(super().get_fields(request, obj))
+        return fields if self.may_act(request) else [name for name in fields if name != "content"]
+
+    @admin.display(description="what was sent")
+    def content(self, held: Quarantine) -> str:
+        """In plain text, for those who may replay it: it may be personal."""
+        if not held.payload:
+            return "nothing is kept of it any more"
+        text = json.dumps(quarantine.quarantine_payload(held), indent=2, ensure_ascii=False)
+        return format_html("<pre>{}</pre>", text if len(text) <= SHOWN else f"{text[:SHOWN]} …")
 
     @admin.action(description="Replay…", permissions=["view"])
     def replay(self, request: HttpRequest, queryset: QuerySet[Quarantine]) -> HttpResponse | None:
@@ -140,12 +162,47 @@ class QuarantineAdmin(KeysetAdmin):
         messages.success(request, f"Discarded {n} held events.")
 
 
+class RateForm(forms.ModelForm):  # type: ignore[type-arg]
+    """A currency in any case; a day has one rate."""
+
+    class Meta:
+        model = ExchangeRate
+        fields = ("day", "currency", "rate")
+
+    def clean_currency(self) -> str:
+        try:
+            return currency_code(self.cleaned_data["currency"])
+        except Unfit as unfit:
+            raise forms.ValidationError(unfit.detail) from None
+
+    def clean(self) -> dict[str, Any]:
+        cleaned: dict[str, Any] = super().clean() or {}
+        key = {name: cleaned[name] for name in ("day", "currency") if name in cleaned}
+        if self.instance.pk is None and len(key) == 2 and ExchangeRate.objects.filter(**key).exists():
+            raise forms.ValidationError("There is a rate of that day already: change that one.")
+        return cleaned
+
+
 @admin.register(ExchangeRate)
 class ExchangeRateAdmin(TenantAdmin):
+    """A rate is corrected, never deleted: there are amounts by it. Either way the day's money is worth that at once."""
+
+    form = RateForm
     list_display = ("day", "currency", "rate")
     list_filter = ("currency",)
-    exclude = ("tenant",)
     ordering = ("-day", "currency")
+
+    def get_readonly_fields(self, request: HttpRequest, obj: Any = None) -> tuple[str, ...]:
+        return () if obj is None else ("day", "currency")
+
+    def has_delete_permission(self, request: HttpRequest, obj: Any = None) -> bool:
+        return False
+
+    def save_model(self, request: HttpRequest, obj: Any, form: Any, change: bool) -> None:
+        super().save_model(request, obj, form, change)
+        tenant: TenantInfo = request.tenant  # type: ignore[attr-defined]
+        count = rates_revalue(tenant=tenant, day=obj.day, currency=obj.currency, now=timezone.now())
+        messages.info(request, f"{count} events of that day are worth another amount now.")
 
 
 @admin.register(Outbox)

@@ -19,9 +19,10 @@ from analytics.access.keys import token_digest
 from analytics.access.services import membership_set
 from analytics.contracts import Outcome, Refusal
 from analytics.ids import uuid7
-from analytics.models import ApiKey, Event, Job, Quarantine, Tenant
-from analytics.tenancy import tenant_context
+from analytics.models import ApiKey, Event, ExchangeRate, Job, Quarantine, Tenant
+from analytics.tenancy import tenant_by_slug, tenant_context
 from analytics.writer import write_batch
+from tests.analytics.events import event, rows, write
 
 pytestmark = pytest.mark.django_db
 OURS = sorted(
@@ -219,6 +220,75 @@ def test_discarding_asks_nothing_and_replaying_shows_its_plan_first(
     assert "This is what would happen" in page.content.decode()
     with tenant_context(acme.pk):
         assert Quarantine.objects.get().state == Quarantine.State.HELD
+
+
+def test_what_is_held_is_shown_to_those_who_may_replay_it(
+    acme: Tenant, t0: datetime, browser_of: Callable[[str], Client]
+) -> None:
+    hold_event(acme, t0)
+    with tenant_context(acme.pk):
+        page = url_of(Quarantine, "change", Quarantine.objects.get().pk)
+    shown = browser_of("admin").get(page).content.decode()
+    assert "&quot;currency&quot;: &quot;ZZZ&quot;" in shown
+    hidden = browser_of("analyst").get(page).content.decode()
+    assert "unknown_currency" in hidden
+    assert "ZZZ" not in hidden
+
+
+def test_a_rate_that_somebody_enters_is_what_the_days_money_is_worth(
+    acme: Tenant, globex: Tenant, browser_of: Callable[[str], Client]
+) -> None:
+    for tenant in (acme, globex):
+        write(tenant, [event(tenant, "e1", name="order_completed", amount=1000, currency="USD")])
+    browser, worth = browser_of("admin"), "SELECT amount_base FROM bw_event"
+    new = {"day": "2026-03-02", "currency": "usd", "rate": "0.9"}
+    assert rows(acme, worth) == [(None,)]
+
+    answer = browser.post(url_of(ExchangeRate, "add"), new, follow=True)
+
+    assert "1 events of that day are worth another amount now" in answer.content.decode()
+    assert (rows(acme, worth), rows(globex, worth)) == ([(900,)], [(None,)])
+    assert rows(acme, "SELECT count(*) FROM bw_dirty_mark WHERE reason = 'rate'") == [(1,)]
+    assert "There is a rate of that day already" in browser.post(url_of(ExchangeRate, "add"), new).content.decode()
+    nonsense = browser.post(url_of(ExchangeRate, "add"), new | {"currency": "ZZZ"})
+    assert "is not an ISO 4217 code" in nonsense.content.decode()
+    with tenant_context(acme.pk):
+        rate = ExchangeRate.objects.get()
+    browser.post(url_of(ExchangeRate, "change", rate.pk), {"rate": "0.5"})
+    assert rows(acme, worth) == [(500,)]
+    assert browser.post(url_of(ExchangeRate, "delete", rate.pk), {"post": "yes"}).status_code == 403
+
+
+def test_an_owner_says_what_is_secret_who_is_internal_and_what_is_no_activity(
+    acme: Tenant, t0: datetime, browser_of: Callable[[str], Client]
+) -> None:
+    store_events(acme, 1, t0)
+    with tenant_context(acme.pk):
+        Tenant.objects.filter(pk=acme.pk).update(settings={"event_names": {"live": {"Bought": "order_completed"}}})
+    browser, page = browser_of("owner"), url_of(Tenant, "change", acme.pk)
+    assert "event_names" not in browser.get(page).content.decode(), "the product's own notes are not to be edited"
+    told = {"name": "Acme", "sensitive_fields": "diagnosis\r\nroom\r\n", "internal_domains": "@Acme.example"}
+
+    answer = browser.post(page, told | {"inactive_events": "heartbeat", "margin_share": "0.3"}, follow=True)
+
+    assert "History is being counted again" in answer.content.decode()
+    with tenant_context(acme.pk):
+        assert Tenant.objects.get().settings == {
+            "event_names": {"live": {"Bought": "order_completed"}},
+            "sensitive_fields": ["diagnosis", "room"],
+            "internal_domains": ["acme.example"],
+            "inactive_events": ["heartbeat"],
+            "margin_share": 0.3,
+        }
+    assert tenant_by_slug("acme").sensitive_fields == {"diagnosis", "room"}
+    with tenant_context(acme.pk):
+        assert list(Job.objects.values_list("kind", flat=True)) == ["rollup.backfill"]
+    again = browser.post(page, told | {"inactive_events": "heartbeat", "margin_share": "0.3"}, follow=True)
+    assert "History is being counted again" not in again.content.decode()
+    wrong = browser.post(page, told | {"internal_domains": "everybody"})
+    assert "everybody is no domain" in wrong.content.decode()
+    seen = browser_of("viewer").get(page)
+    assert (seen.status_code, b"diagnosis" in seen.content) == (200, False)
 
 
 def test_the_tenant_can_be_switched_among_ones_own_only(

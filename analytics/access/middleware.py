@@ -11,6 +11,7 @@ from django.http import HttpRequest, HttpResponse
 from django.utils import timezone
 
 from analytics.access import selectors
+from analytics.access.roles import Scope, scopes_of_role
 from analytics.tenancy import tenant_context
 from analytics.trace import accepted, traced
 
@@ -73,5 +74,6 @@ def tenant_choose(request: HttpRequest, slug: str) -> bool:
 
 
 def place_chosen(places: list[selectors.Place], slug: str | None) -> selectors.Place | None:
-    """The place of a session's slug, else the first one, else None."""
-    return next((place for place in places if place.tenant.slug == slug), places[0] if places else None)
+    """The place of a session's slug, else the first one whose numbers may be seen, else the first, else None."""
+    seen = [place for place in places if Scope.KPIS_READ in scopes_of_role(place.role)]
+    return next((place for place in places if place.tenant.slug == slug), next(iter([*seen, *places]), None))

@@ -41,7 +41,7 @@ def tenant_page(scope: Scope = Scope.KPIS_READ) -> Callable[[Page[P]], Page[P]]:
             if tenant is None:
                 return no_tenant(request)
             if scope not in scopes_of(request):
-                raise PermissionDenied(f"Your role ({role_of(request)}) may not see this page.")
+                raise PermissionDenied(_refusal(tenant, role_of(request)))
             with tenant_context(tenant.id), timezone.override(ZoneInfo(tenant.zone)):
                 statement_limit(SECONDS)
                 return _private(view(request, *args, **kwargs))
@@ -65,6 +65,12 @@ def role_of(request: HttpRequest) -> str:
 def scopes_of(request: HttpRequest) -> frozenset[str]:
     """What that role may do."""
     return scopes_of_role(role_of(request))
+
+
+def _refusal(tenant: TenantInfo, role: str) -> str:
+    if Scope.KPIS_READ in scopes_of_role(role):
+        return f"Your role ({role}) may not see this page."
+    return f"Your role in {tenant.slug} ({role}) sends events and sees no pages. An owner can give you another one."
 
 
 def no_tenant(request: HttpRequest) -> HttpResponse:

@@ -5,11 +5,19 @@ from __future__ import annotations
 from django.http import HttpRequest, HttpResponse
 from django.shortcuts import render
 
+from analytics.access.roles import Scope, scopes_of_role
+
 
 def problem_page(request: HttpRequest, *, status: int, title: str, message: str, **more: object) -> HttpResponse:
     """One problem as a whole page. `code` is a command to copy, `suggestions` are (label, address) pairs."""
-    context = {"title": title, "message": message, "status": status, **more}
+    context = {"title": title, "message": message, "status": status, "is_shut_out": _is_shut_out(request), **more}
     return render(request, "reports/problem.html", context, status=status)
+
+
+def _is_shut_out(request: HttpRequest) -> bool:
+    """Whether the visitor is known to see no page at all here, so that a link to the overview would lead back."""
+    role = getattr(request, "tenant_role", None)
+    return role is not None and Scope.KPIS_READ not in scopes_of_role(role)
 
 
 def csrf_failed(request: HttpRequest, reason: str = "") -> HttpResponse:

@@ -127,12 +127,31 @@ def test_a_viewer_sees_numbers_but_no_single_events(
     assert "What has just happened" not in text_of(browser.get("/realtime/"))
 
 
-def test_a_role_that_may_only_send_sees_no_page(acme: Tenant, browser_of: Callable[[Any], Client]) -> None:
+def test_a_role_that_may_only_send_is_shown_the_way_out(acme: Tenant, browser_of: Callable[[Any], Client]) -> None:
     sender = get_user_model().objects.create_user(username="ines")
     membership_set(tenant_id=acme.pk, user=sender, role="ingest")
-    answer = browser_of(sender).get("/")
+    browser = browser_of(sender)
+    answer = browser.get("/")
+    page = answer.content.decode()
     assert answer.status_code == 403
-    assert "may not see" in answer.content.decode()
+    assert "Your role in acme (ingest) sends events and sees no pages" in page
+    assert 'href="/"' not in page, "the overview would only lead back here"
+    assert 'action="/logout/"' in page
+    assert "Look at" not in page, "there is no other tenant"
+
+
+def test_who_sends_for_one_tenant_and_sees_another_begins_there(
+    acme: Tenant, globex: Tenant, browser_of: Callable[[Any], Client]
+) -> None:
+    sender = get_user_model().objects.create_user(username="ines")
+    membership_set(tenant_id=acme.pk, user=sender, role="ingest")
+    membership_set(tenant_id=globex.pk, user=sender, role="viewer")
+    browser = browser_of(sender)
+    assert browser.get("/").status_code == 200
+    assert browser.post("/tenant/", {"slug": "acme"}).status_code == 302
+    shut = browser.get("/")
+    assert shut.status_code == 403
+    assert "Look at globex" in shut.content.decode()
 
 
 def test_an_account_without_a_tenant_is_told_what_to_ask_for(db: None, browser_of: Callable[[Any], Client]) -> None:

@@ -39,6 +39,11 @@ def kiosk_of(request: HttpRequest) -> Kiosk:
     )
 
 
+def is_staff(request: HttpRequest) -> bool:
+    """Whether the visitor may open the admin."""
+    return bool(getattr(getattr(request, "user", None), "is_staff", False))
+
+
 def page(request: HttpRequest) -> dict[str, Any]:
     """Context processor. Pages without a tenant (sign-in, errors) have no navigation. `layout` is what pages of numbers
     extend: on a wall (`kiosk=1`) they stand alone and load themselves again."""
@@ -49,6 +54,6 @@ def page(request: HttpRequest) -> dict[str, Any]:
         "layout": "reports/kiosk.html" if is_kiosk else "base.html",
         "kiosk": kiosk_of(request) if has_place else None,
         "theme": chosen if chosen in THEMES else "auto",
-        "menu": menu_of(request.path) if has_place else [],
+        "menu": menu_of(request.path, is_staff=is_staff(request)) if has_place else [],
         "request_id": getattr(request, "request_id", ""),
     }

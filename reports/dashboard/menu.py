@@ -12,11 +12,12 @@ from reports.dashboard.areas import AREAS, PLATFORMS
 
 @dataclass(frozen=True, slots=True)
 class Entry:
-    """A page of the navigation. `name` is a URL name, `args` its arguments."""
+    """A page of the navigation. `name` is a URL name, `args` its arguments; some are for who may open the admin."""
 
     label: str
     name: str
     args: tuple[str, ...] = ()
+    for_staff: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -58,7 +59,7 @@ MENU: Final[tuple[Group, ...]] = (
             Entry("Annotations", "dashboard:annotations"),
             Entry("Event names", "dashboard:mapping"),
             Entry("Data quality", "dashboard:quality"),
-            Entry("Admin", "admin:index"),
+            Entry("Admin", "admin:index", for_staff=True),
         ),
     ),
 )
@@ -73,11 +74,12 @@ class Link:
     is_here: bool
 
 
-def menu_of(path: str) -> list[tuple[str, list[Link]]]:
+def menu_of(path: str, *, is_staff: bool) -> list[tuple[str, list[Link]]]:
     """The groups with their links; the page that is open, or the one it lies under, is marked."""
     groups = []
     for group in MENU:
-        links = [link for entry in group.entries if (link := _link(entry, path))]
+        entries = [entry for entry in group.entries if is_staff or not entry.for_staff]
+        links = [link for entry in entries if (link := _link(entry, path))]
         if links:
             groups.append((group.title, links))
     return groups

@@ -14,6 +14,7 @@ from kpis.goals.selectors import goals_named
 from kpis.segments.selectors import segments_list
 from reports.boards.selectors import Visitor, boards_seen
 from reports.dashboard.cards import metric_path
+from reports.dashboard.context import is_staff
 from reports.dashboard.menu import menu_of
 
 Entry: TypeAlias = tuple[str, str, str]
@@ -22,11 +23,17 @@ Entry: TypeAlias = tuple[str, str, str]
 def entries(request: HttpRequest, visitor: Visitor) -> list[Entry]:
     """The index, pages first."""
     made = (*_boards(visitor), *_goals(visitor.tenant_id), *_segments(visitor.tenant_id))
-    return [*_pages(), *made, *_metrics(visitor.tenant_id), *(_actions() if visitor.may_edit else ()), *_admin(request)]
+    return [
+        *_pages(request),
+        *made,
+        *_metrics(visitor.tenant_id),
+        *(_actions() if visitor.may_edit else ()),
+        *_admin(request),
+    ]
 
 
-def _pages() -> Iterator[Entry]:
-    for title, links in menu_of(""):
+def _pages(request: HttpRequest) -> Iterator[Entry]:
+    for title, links in menu_of("", is_staff=is_staff(request)):
         for link in links:
             yield link.label, title or "Page", link.href
 
@@ -59,7 +66,7 @@ def _metrics(tenant_id: int) -> Iterator[Entry]:
 
 
 def _admin(request: HttpRequest) -> Iterator[Entry]:
-    if not getattr(request.user, "is_staff", False):
+    if not is_staff(request):
         return
     for app in admin.site.get_app_list(request):
         for model in app["models"]:

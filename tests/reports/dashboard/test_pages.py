@@ -205,3 +205,15 @@ def test_a_filter_that_one_metric_refuses_leaves_the_others_their_numbers(shops:
     refused = page.split('data-metric="mrr.closing"')[1].split("</article>")[0]
     assert "neither broken down nor filtered" in refused
     assert 'data-live="off"' in refused
+
+
+def test_only_who_may_open_the_admin_is_led_there(
+    shops: datetime, acme: Tenant, browser_of: Callable[[Any], Client]
+) -> None:
+    people: Any = get_user_model().objects
+    for name, is_staff in (("vera", False), ("stan", True)):
+        person = people.create_user(username=name, is_staff=is_staff)
+        membership_set(tenant_id=acme.pk, user=person, role="viewer")
+        browser = browser_of(person)
+        assert ('href="/admin/"' in text_of(browser.get("/"))) == is_staff
+        assert (["Admin", "Manage", "/admin/"] in browser.get("/palette.json").json()) == is_staff

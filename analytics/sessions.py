@@ -49,8 +49,8 @@ SELECT e.ts AT TIME ZONE 'UTC', s.person_id, e.name, e.session_id, e.is_bot, e.i
 # The bounds of all windows are said again as constants, for the planner may leave a person's own to a filter.
 WINDOWS = """
 WITH w AS MATERIALIZED (
-    SELECT person, timestamptz 'epoch' + a * interval '1 microsecond' AS a, timestamptz 'epoch' + b * interval '1
-    microsecond' AS b
+    SELECT person, timestamptz 'epoch' + a * interval '1 microsecond' AS a,
+           timestamptz 'epoch' + b * interval '1 microsecond' AS b
       FROM unnest(%(persons)s::int[], %(starts)s::int8[], %(ends)s::int8[]) AS n (person, a, b))"""
 
 EVENTS = f"""{WINDOWS}

@@ -123,7 +123,7 @@ def _reading(models: tuple[ModelChanges, ...], conversions: int) -> str:
         return "There was no conversion in the other period to compare with."
     first = models[0]
     clear = [change for change in first.changes if change.is_clear]
-    name = first.model.replace("_", " ")
+    name = f"“{first.model.replace('_', ' ')}”"
     if not clear:
         return f"By {name} no share of the conversions differs from the other period by more than chance would make it."
     most = max(clear, key=lambda change: abs(change.difference or 0.0))

@@ -109,7 +109,7 @@ def test_the_largest_clear_difference_is_told_in_words() -> None:
     found, changes = compared("first", [*many, *few])
     assert (
         found.reading.endswith(
-            "By first the share of the conversions from “email” is +100.0 percentage points against the other period"
+            "By “first” the share of the conversions from “email” is +100.0 percentage points against the other period"
             " (+91.5 to +100.0), a clear difference."
         )
         or "“direct” is -100.0" in found.reading

@@ -242,7 +242,6 @@ SPECTACULAR_SETTINGS: dict[str, Any] = {
         "docExpansion": "none",
         "filter": True,
         "persistAuthorization": True,
-        "tryItOutEnabled": True,
     },
     "ENUM_NAME_OVERRIDES": {
         "MetricKindEnum": [("kpi", "kpi"), ("kri", "kri"), ("kr", "kr")],

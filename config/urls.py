@@ -4,10 +4,11 @@ from __future__ import annotations
 
 from django.contrib import admin
 from django.urls import include, path
-from drf_spectacular.views import SpectacularAPIView, SpectacularSwaggerSplitView
+from drf_spectacular.views import SpectacularSwaggerSplitView
 
 from analytics.admin.switch import tenant_switch
 from config.api_root import RootView
+from config.api_schema_view import SchemaView
 from config.health import metrics
 from config.pages import admin_login, quality_page, slow_queries_page
 
@@ -31,6 +32,6 @@ urlpatterns = [
     path("api/v1/", include("kpis.urls")),
     path("api/v1/", include("insights.urls")),
     path("api/v1/", include("reports.api")),
-    path("api/schema/", SpectacularAPIView.as_view(), name="schema"),
+    path("api/schema/", SchemaView.as_view(), name="schema"),
     path("api/docs/", SpectacularSwaggerSplitView.as_view(template_name="config/api_docs.html"), name="docs"),
 ]

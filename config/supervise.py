@@ -4,8 +4,8 @@
     python -m config.supervise --end SECONDS PID
 
 The Procfile uses it, because honcho ends everything when one process ends. With BELLWETHER_FOLLOW in the environment it
-also ends when that process id is gone, so that a killed `bin/up` leaves nothing running. A command that exits with 78
-(EX_CONFIG) has said what a person must change, and is not started again.
+also ends when one of those process ids is gone, so that a killed `bin/up` or honcho leaves nothing running. A command
+that exits with 78 (EX_CONFIG) has said what a person must change, and is not started again.
 """
 
 from __future__ import annotations
@@ -180,10 +180,10 @@ def _name(command: list[str]) -> str:
 def keep_running(command: list[str], *, patience: float = POLITE_SECONDS) -> int:
     """Run the command until we are told to stop; pauses grow to 5 s while it keeps dying early."""
     stop = Stop(signal.SIGTERM, signal.SIGINT)
-    follow = int(os.environ.get("BELLWETHER_FOLLOW", "0"))
+    follow = [int(pid) for pid in os.environ.get("BELLWETHER_FOLLOW", "").split()]
     child, pause = Child(command), 0.2
     child.start()
-    while not stop.is_asked and (not follow or process_command(follow)):
+    while not stop.is_asked and all(process_command(pid) for pid in follow):
         if not child.is_running():
             child.sweep()
             if child.exit_code == os.EX_CONFIG:

@@ -113,6 +113,22 @@ def test_it_comes_back_when_a_process_is_killed(up: Up, name: str) -> None:
     assert up.process.poll() is None
 
 
+@pytest.mark.parametrize("supervised", ["config.embedded", "uvicorn", "beat", "honcho"])
+def test_it_comes_back_as_a_whole_when_a_supervisor_is_killed(up: Up, supervised: str) -> None:
+    before = up.family()
+    commands = {each: [Path(part).name for part in each.cmdline()] for each in before}
+    supervisors = (each for each, parts in commands.items() if {"config.supervise", "honcho"} & set(parts))
+    next(each for each in supervisors if supervised in commands[each]).kill()
+
+    kinds = ("postgres", "redis") if supervised == "config.embedded" else ("uvicorn", "worker", "beat")
+    deadline = time.monotonic() + 60
+    while not all(any(is_of_kind(each, kind) and each not in before for each in up.family()) for kind in kinds):
+        assert time.monotonic() < deadline, up.log.read_text()[-4000:]
+        time.sleep(0.1)
+    up.wait_ready()
+    assert up.process.poll() is None
+
+
 def test_a_second_one_in_the_same_home_is_refused(up: Up) -> None:
     with socket.socket() as free:
         free.bind(("127.0.0.1", 0))

@@ -10,6 +10,7 @@ from __future__ import annotations
 import gc
 import itertools
 import multiprocessing
+import os
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import FIRST_COMPLETED, Future, ProcessPoolExecutor, wait
 from dataclasses import dataclass, field
@@ -20,9 +21,9 @@ import numpy as np
 from django.db import connections
 from django.db.backends.utils import CursorWrapper
 
+from analytics.children import follow_parent
 from analytics.periods import EPOCH, Calendar, Granularity, Period, from_micros, to_micros
 from analytics.sessions import derive_persons
-from analytics.statistics import statistics_refresh
 from analytics.tenancy import tenant_context
 from kpis.restatements import RECOUNT, Journal
 from kpis.rollup.cells import Cell
@@ -232,8 +233,6 @@ def _is_whole(calendar: Calendar, hours: Sequence[tuple[int, int]], now: datetim
 def run_backfill(backfill: Backfill, parts: list[Part], ledger: Ledger, *, workers: int, now: datetime) -> None:
     """Run the parts that are not done, phase after phase, in `workers` processes (1: in this one)."""
     period = backfill.scope().live.days(backfill.first, backfill.end)
-    if not ledger.done:
-        statistics_refresh()  # what was just loaded is read by plans that know of it
     # A new calendar leaves sessions as they are, so marks whose sessions are stale must go on saying so.
     if backfill.with_sessions and not ledger.done:
         with tenant_context(backfill.tenant_id):
@@ -257,7 +256,8 @@ def _finished(backfill: Backfill, parts: list[Part], workers: int, now: datetime
     connections.close_all()
     gc.freeze()  # a child that collects garbage would copy every page it shares with its parent
     context = multiprocessing.get_context("fork")
-    with ProcessPoolExecutor(min(workers, len(parts)), mp_context=context) as pool:
+    workers = min(workers, len(parts))
+    with ProcessPoolExecutor(workers, context, initializer=follow_parent, initargs=(os.getpid(),)) as pool:
         running: set[Future[Part]] = {pool.submit(run_part, backfill, part, now) for part in parts}
         try:
             while running:

@@ -3,19 +3,25 @@
 from __future__ import annotations
 
 import io
+from collections import Counter, defaultdict
 from collections.abc import Iterator
+from datetime import UTC, datetime, timedelta
 from decimal import Decimal
 from pathlib import Path
 from typing import Any
+from zoneinfo import ZoneInfo
 
 import duckdb
 import pytest
 from django.core.management import call_command
 from django.db import connection
+from django.utils import timezone
 from pytest_django.plugin import DjangoDbBlocker
 
-from analytics.access.services import tenant_create
+from analytics.access.services import api_key_create, tenant_create
+from analytics.lake.sealing import seal_tenant
 from analytics.tenancy import tenant_by_slug, tenant_context
+from tests.api import Caller
 from tests.conftest import _truncate_as_owner
 
 pytestmark = [pytest.mark.django_db, pytest.mark.slow]
@@ -57,6 +63,7 @@ def said(shared_dir: Path, django_db_setup: None, django_db_blocker: DjangoDbBlo
         tenant_create(slug="neighbour", name="Neighbour", zone="Asia/Kathmandu", base_currency="NPR")
         try:
             first = {mapping: imported(file, mapping) for mapping, file in files.items()}
+            seal_tenant(tenant_by_slug("real").id, now=timezone.now())
             yield {
                 mapping: (first[mapping], imported(files[mapping], mapping) if mapping in TWICE else "")
                 for mapping in files
@@ -147,3 +154,146 @@ def test_sign_ups_and_active_people_of_the_community_are_those_of_the_dump(share
         "select CreationDate[:7], count(distinct OwnerUserId) from f group by 1 order by 1",
     )
     assert found == [(month, users.get(month, 0), authors) for month, authors in posts]
+
+
+# --- Questions over the API, each answered again in plain Python ------------------------------------------------------
+
+NEW_YORK = ZoneInfo("America/New_York")
+DAY = timedelta(days=1)
+JOURNEY = {"from": "2016-11-01", "to": "2018-01-02"}
+
+
+@pytest.fixture
+def api(said: Said) -> Caller:
+    _, token = api_key_create(tenant_id=tenant_by_slug("real").id, kind="sk", name="test", scopes=())
+    return Caller(token)
+
+
+def there(text: str) -> datetime:
+    """A time of the grocer's clock."""
+    return datetime.fromisoformat(text).replace(tzinfo=NEW_YORK).astimezone(UTC)
+
+
+def first_days(shared_dir: Path) -> dict[str, datetime]:
+    rows = duck(data_file(shared_dir, "completejourney/campaign_descriptions"), "select campaign_id, start_date from f")
+    return {campaign: there(day) for campaign, day in rows}
+
+
+def touches(shared_dir: Path) -> dict[str, list[tuple[datetime, str]]]:
+    """By household: when it was sent which campaign."""
+    days, found = first_days(shared_dir), defaultdict(list)
+    for campaign, household in duck(
+        data_file(shared_dir, "completejourney/campaigns"), "select campaign_id, household_id from f"
+    ):
+        found[household].append((days[campaign], campaign))
+    return found
+
+
+def test_campaigns_share_the_sales_of_sixty_days(api: Caller, shared_dir: Path) -> None:
+    asked = {
+        **JOURNEY, "from": "2017-01-01", "touches": {"events": ["campaign_received"]}, "touch": "hit",
+        "lookback": "60d", "by": "campaign", "models": ["linear", "shapley", "last"], "refunds": "restated",
+    }  # fmt: skip
+    answer = api.post("explore/attribution/", asked)
+    assert answer.status_code == 200, answer.content
+    found = answer.json()
+    sent = touches(shared_dir)
+    linear: defaultdict[str, float] = defaultdict(float)
+    certain: Counter[str] = Counter()
+    sales, cents = 0, 0
+    for household, at, paid in duck(
+        data_file(shared_dir, "completejourney/transactions_sample"),
+        "select min(household_id), min(transaction_timestamp),"
+        " (round(sum(sales_value::decimal(28, 12)), 2) * 100)::int from f group by basket_id",
+    ):
+        sales, cents, when = sales + 1, cents + paid, there(at)
+        before = [campaign for day, campaign in sent.get(household, ()) if when - 60 * DAY <= day <= when]
+        for campaign in before or ["__none__"]:
+            linear[campaign] += 1 / max(1, len(before))
+        latest = max((day for day, campaign in sent.get(household, ()) if campaign in before), default=None)
+        last = [campaign for day, campaign in sent.get(household, ()) if campaign in before and day == latest]
+        if len(last) == 1:  # of two on one day the one that was received later counts, and the file has no order
+            certain[last[0]] += 1
+    assert (found["conversions"], found["revenue"]) == (sales, str(Decimal(cents).scaleb(-2)))
+    tables = {table["model"]: {each["key"]: each for each in table["credits"]} for table in found["models"]}
+    for model in ("linear", "shapley"):  # nobody is sent a campaign twice, so the two are one
+        assert {
+            key: each["conversions"] for key, each in tables[model].items() if each["conversions"]
+        } == pytest.approx(dict(linear), abs=1e-6)
+        assert sum(Decimal(each["revenue"]) for each in tables[model].values()) == Decimal(found["revenue"])
+    assert all(tables["last"][campaign]["conversions"] >= count for campaign, count in certain.items())
+    assert tables["last"]["__none__"]["conversions"] == linear["__none__"]
+
+
+def test_households_redeem_coupons_of_the_campaign_they_were_sent(api: Caller, shared_dir: Path) -> None:
+    asked = {
+        "steps": [{"events": ["campaign_received"]}, {"events": ["coupon_redeemed"]}], **JOURNEY, "window": "60d",
+        "hold": "campaign", "by": "campaign", "limit": 100, "curve": False,
+    }  # fmt: skip
+    found = api.post("explore/funnel/", asked).json()
+    redeemed = defaultdict(set)
+    for household, campaign, day in duck(
+        data_file(shared_dir, "completejourney/coupon_redemptions"),
+        "select household_id, campaign_id, redemption_date from f",
+    ):
+        redeemed[household, campaign].add(there(day))
+    sent = touches(shared_dir)
+    people = {
+        household
+        for household, given in sent.items()
+        for at, campaign in given
+        if any(at <= day <= at + 60 * DAY for day in redeemed[household, campaign])
+    }
+    assert [step["reached"] for step in found["steps"]] == [len(sent), len(people)]
+    assert len(people) > 100
+
+
+def community(shared_dir: Path) -> dict[str, list[tuple[datetime, str]]]:
+    """By person: when they signed up, posted, won a badge; in the order in which that was received."""
+    found = defaultdict(list)
+    for name, file, query in (
+        ("signed_up", "users", "select Id, CreationDate from f where Id <> '-1'"),
+        (
+            "posted",
+            "posts",
+            "select OwnerUserId::double::int::varchar, CreationDate from f where OwnerUserId::double > 0",
+        ),
+        ("badge_earned", "badges", "select UserId, Date from f"),
+    ):
+        for person, at in duck(data_file(shared_dir, f"stats_se/{file}"), query):
+            found[person].append((datetime.fromisoformat(at).replace(tzinfo=UTC), name))
+    return found
+
+
+def test_who_signs_up_posts_within_a_week_and_wins_a_badge(api: Caller, shared_dir: Path) -> None:
+    posts = {"events": ["question_asked", "answer_posted", "wiki_written"], "within": "7d"}
+    asked = {"steps": [{"events": ["signed_up"]}, posts, {"events": ["badge_earned"]}], "window": "30d",
+             "from": "2010-07-01", "to": "2014-09-16"}  # fmt: skip
+    found = api.post("explore/funnel/", asked).json()
+    reached = [0, 0, 0]
+    for events in community(shared_dir).values():
+        begin = next((at for at, name in events if name == "signed_up"), None)
+        if begin is None:
+            continue
+        post = min((at for at, name in events if name == "posted" and begin <= at <= begin + 7 * DAY), default=None)
+        won = post and any(name == "badge_earned" and post <= at <= begin + 30 * DAY for at, name in events)
+        reached = [count + bool(step) for count, step in zip(reached, (True, post, won), strict=True)]
+    assert [step["reached"] for step in found["steps"]] == reached
+
+
+def test_who_is_new_stays_comes_back_and_falls_asleep_month_by_month(api: Caller, shared_dir: Path) -> None:
+    months: dict[str, set[int]] = {}
+    for person, events in community(shared_dir).items():
+        for at, _ in events:
+            local = at.astimezone(NEW_YORK)
+            months.setdefault(person, set()).add(local.year * 12 + local.month - 1)
+    found = api.post("explore/lifecycle/", {"unit": "month", "from": "2011-01-01", "to": "2014-09-01"}).json()
+    assert len(found["points"]) == 44
+    for place, point in enumerate(found["points"]):
+        month = 2011 * 12 + place
+        active = [seen for seen in months.values() if month in seen]
+        new = sum(min(seen) == month for seen in active)
+        stayed = sum(month - 1 in seen for seen in active)
+        assert (point["active"], point["new"], point["returning"]) == (len(active), new, stayed)
+        assert point["resurrected"] == len(active) - new - stayed
+        assert point["dormant"] == sum(month - 1 in seen and month not in seen for seen in months.values())

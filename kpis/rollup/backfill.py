@@ -33,7 +33,10 @@ from kpis.rollup.refresh import Scope, count_closed, is_hour_open, keep_weeks, m
 from kpis.rollup.store import Store
 
 EVENTS_A_PART = 60_000
-"""Events in a part, about: some 50 MB while it is worked on, and enough parts to keep every core busy until the end."""
+"""Events in a part, about: enough parts to keep every core busy until the end."""
+
+EVENTS_A_READ = 16_000
+"""Events of a part that are counted at a time, about: some 30 MB while they are."""
 
 COUNTS = """
 SELECT width_bucket(ts, %(edges)s::timestamptz[]), count(*) FROM bw_event
@@ -212,7 +215,7 @@ def _count_whole(
     now: datetime,
 ) -> None:
     """Hours of days that are over, in reads of a bounded size, and then their days."""
-    reads = max(1, -(-events // (2 * EVENTS_A_PART)))
+    reads = max(1, -(-events // EVENTS_A_READ))
     width = max(1, -(-len(hours) // reads))
     cells: list[Cell] = []
     for at in range(0, len(hours), width):
@@ -257,8 +260,8 @@ def _finished(backfill: Backfill, parts: list[Part], workers: int, now: datetime
     gc.freeze()  # a child that collects garbage would copy every page it shares with its parent
     context = multiprocessing.get_context("fork")
     workers = min(workers, len(parts))
-    with ProcessPoolExecutor(workers, context, initializer=follow_parent, initargs=(os.getpid(),)) as pool:
-        running: set[Future[Part]] = {pool.submit(run_part, backfill, part, now) for part in parts}
+    with ProcessPoolExecutor(workers, context, initializer=_start_child, initargs=(os.getpid(),)) as pool:
+        running: set[Future[Part]] = {pool.submit(_run_part_in_child, backfill, part, now) for part in parts}
         try:
             while running:
                 finished, running = wait(running, return_when=FIRST_COMPLETED)
@@ -266,6 +269,23 @@ def _finished(backfill: Backfill, parts: list[Part], workers: int, now: datetime
         finally:
             for future in running:
                 future.cancel()
+
+
+def _start_child(parent: int) -> None:
+    """One of as many processes as there are cores. The memory of a part goes back to the system when it ends: Arrow's
+    own allocator would keep it, and so would garbage that is looked for now and then.
+    """
+    import pyarrow as pa
+
+    follow_parent(parent)
+    pa.set_memory_pool(pa.system_memory_pool())
+    gc.disable()
+
+
+def _run_part_in_child(backfill: Backfill, part: Part, now: datetime) -> Part:
+    done = run_part(backfill, part, now)
+    gc.collect()
+    return done
 
 
 def bounds(tenant_id: int, *, calendar_id: int | None = None) -> tuple[date, date] | None:

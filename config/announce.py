@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+import os
 import stat
 import sys
 import time
@@ -49,8 +50,10 @@ def main() -> None:
     home, begun = default_home(), float(sys.argv[1])
     path, shown = home / "credentials.json", home / "credentials.shown"
     known: dict[str, str] = json.loads(path.read_text())
-    deadline = time.monotonic() + PATIENCE_SECONDS
+    deadline, parent = time.monotonic() + PATIENCE_SECONDS, os.getppid()
     while not is_ready(known["url"]):
+        if os.getppid() != parent:
+            return  # whoever started it was killed: there is nobody to tell
         if time.monotonic() > deadline:
             sys.exit(
                 f"No answer from {known['url']}/health/ready within {PATIENCE_SECONDS:.0f} s; the lines above say why."

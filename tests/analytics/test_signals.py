@@ -215,7 +215,7 @@ def test_a_killed_host_leaves_no_payment_without_event_and_no_event_without_paym
     for tenant in (acme, globex):
         paid, created, settled = payments_and_events(tenant)
         assert paid == created == settled
-        assert len(paid) > 10
+        assert paid, "nothing was sold before the kill"
 
 
 def _await_no_transaction() -> None:

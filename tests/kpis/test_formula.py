@@ -109,7 +109,7 @@ def test_ten_thousand_fuzzed_strings_never_escape() -> None:
     kept = 0
     for _ in range(10_000):
         text = rng.choice(["", " "]).join(rng.choice(words) for _ in range(rng.randint(1, rng.choice([4, 40]))))
-        began = time.perf_counter()
+        began = time.thread_time()
         try:
             formula = parse(text)
             value = evaluate(formula, dict.fromkeys(formula.names, Decimal("2.5")) | SHOP)
@@ -121,6 +121,6 @@ def test_ten_thousand_fuzzed_strings_never_escape() -> None:
             assert isinstance(formula, Parsed)
             assert value is None or (isinstance(value, Decimal) and value.is_finite())
         assert 0 <= where <= len(text)
-        slowest = max(slowest, time.perf_counter() - began)
+        slowest = max(slowest, time.thread_time() - began)
     assert kept > 100
     assert slowest < 0.05  # the bar is 10 ms; the rest is room for a busy machine

@@ -270,10 +270,14 @@ Form: TypeAlias = (
 
 @dataclass(frozen=True, slots=True)
 class Thresholds:
-    """Limits of good health. A value at the limit has reached it (≥ for better-down, ≤ for better-up metrics)."""
+    """Limits of good health. A value at the limit has reached it (≥ for better-down, ≤ for better-up metrics).
+
+    `is_per_day`: they are of one local day, so a range has reached them when its value by day has.
+    """
 
     warning: Decimal | None = None
     critical: Decimal | None = None
+    is_per_day: bool = False
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -163,11 +163,11 @@ def metric_overview(
     now: datetime,
 ) -> list[OverviewItem]:
     """Several metrics over a range against the one before, each with its standing against its limits."""
-    found = metrics_series(
-        tenant_id=tenant_id, metrics=metrics, start=start, end=end, grain=grain, compare=compare, now=now
-    )
     with tenant_context(tenant_id):
-        catalogue = Catalogue(tenant_id)
+        context, catalogue = context_read(tenant_id=tenant_id, now=now), Catalogue(tenant_id)
+        question = _question(metrics, context, catalogue, start=start, end=end, grain=grain, compare=compare)
+        check(question, catalogue)
+        found = answer(question, context, catalogue)
         declared = [catalogue[series.metric] for series in found]
     items = []
     for series, metric in zip(found, declared, strict=True):

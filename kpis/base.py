@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterable, Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from decimal import Decimal
 from difflib import get_close_matches
 from enum import StrEnum
@@ -277,7 +277,7 @@ class Thresholds:
 
     warning: Decimal | None = None
     critical: Decimal | None = None
-    is_per_day: bool = False
+    is_per_day: bool = field(default=False, kw_only=True)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -174,6 +174,7 @@ BODIES: Final[dict[str, Any]] = {
         },
     },
     "subjects_erase": {"dry_run": True},
+    "thresholds_change": {"warning": 500, "critical": 300},
     "token_create": {"username": "olga", "password": "…", "tenant": "acme"},
     "token_refresh": {"refresh": "eyJhbGciOiJIUzI1NiIs…"},
 }

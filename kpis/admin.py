@@ -24,7 +24,7 @@ from kpis.catalogue import Catalogue
 from kpis.contracts import Series, written
 from kpis.explore import admin as explore_admin  # noqa: F401  pages of exploration
 from kpis.goals import admin as goals_admin  # noqa: F401  pages of goals
-from kpis.models import MetricDefinition, MetricValue
+from kpis.models import MetricDefinition, MetricThreshold, MetricValue
 from kpis.segments import admin as segments_admin  # noqa: F401  pages of segments
 from kpis.series import NoCalendar, QuestionError, metrics_series
 from kpis.series.context import context_read
@@ -121,6 +121,15 @@ class MetricDefinitionAdmin(TenantAdmin):
         published = MetricValue.objects.filter(metric=metric).order_by("-computed_at")[:20]
         context |= {"row": row, "points": points, "published": published, "days": DAYS}
         return TemplateResponse(request, "kpis/admin_metric.html", context)
+
+
+@admin.register(MetricThreshold)
+class MetricThresholdAdmin(ReadOnlyAdmin):
+    """Limits that the tenant set; they are changed on the metric's page and by the API, which check them."""
+
+    list_display = ("metric", "warning", "critical", "updated_at")
+    search_fields = ("metric",)
+    ordering = ("metric",)
 
 
 @admin.register(MetricValue)

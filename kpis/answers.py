@@ -100,7 +100,8 @@ def declarations() -> str:
 
 def listen() -> None:
     """Connect what drops answers, and make the declarations part of their keys."""
-    from kpis.models import MetricDefinition
+    from kpis.models import MetricDefinition, MetricThreshold
 
     definitions_from(declarations)
     dropped_by(MetricDefinition, DEFINITIONS)
+    dropped_by(MetricThreshold, DEFINITIONS)

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterable, Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from decimal import Decimal
 from difflib import get_close_matches
 from enum import StrEnum
@@ -270,10 +270,14 @@ Form: TypeAlias = (
 
 @dataclass(frozen=True, slots=True)
 class Thresholds:
-    """Limits of good health. A value at the limit has reached it (≥ for better-down, ≤ for better-up metrics)."""
+    """Limits of good health. A value at the limit has reached it (≥ for better-down, ≤ for better-up metrics).
+
+    `is_per_day`: they are of one local day, so a range has reached them when its value by day has.
+    """
 
     warning: Decimal | None = None
     critical: Decimal | None = None
+    is_per_day: bool = field(default=False, kw_only=True)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

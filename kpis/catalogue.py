@@ -4,27 +4,55 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass, field, fields, is_dataclass
+from dataclasses import dataclass, field, fields, is_dataclass, replace
 from decimal import Decimal
 from functools import lru_cache
 from typing import Any
 
 from kpis.base import Form, Formula, Kind, Measure, Metric, Thresholds, Unit, measures, metrics
-from kpis.models import MetricDefinition
+from kpis.contracts import Number
+from kpis.models import MetricDefinition, MetricThreshold
 from kpis.needs import measures_in, parts_of
+from kpis.sums import adds_up
 
 
 @dataclass(slots=True)
 class Catalogue(Mapping[str, Metric]):
-    """Metrics by id, within the tenant that is set. Its own are read when first missed."""
+    """Metrics by id, within the tenant that is set, with the limits it set. Its own are read when first missed.
+
+    `has_limits=False` for who only counts: no number depends on limits, and it saves a statement.
+    """
 
     tenant_id: int
+    has_limits: bool = True
     _own: dict[str, Metric] | None = field(default=None)
+    _limits: dict[str, tuple[Number, Number]] | None = field(default=None)
+    _limited: dict[str, Metric] = field(default_factory=dict)
 
     def __getitem__(self, metric: str) -> Metric:
         """Raises UnknownName, which offers the nearest names."""
+        found = self.declared(metric)
+        if metric not in self.limits():
+            return found
+        if metric not in self._limited:
+            limits = Thresholds(*self.limits()[metric], is_per_day=adds_up(found, self))
+            self._limited[metric] = replace(found, thresholds=limits)
+        return self._limited[metric]
+
+    def declared(self, metric: str) -> Metric:
+        """The metric with the limits of its declaration. Raises UnknownName."""
         found = metrics.get(metric) or self.own().get(metric)
         return found if found is not None else metrics[metric]
+
+    def limits(self) -> Mapping[str, tuple[Number, Number]]:
+        """Warning and critical of the metrics for which the tenant set its own."""
+        if not self.has_limits:
+            return {}
+        if self._limits is None:
+            rows = MetricThreshold.objects.filter(tenant_id=self.tenant_id)
+            found = rows.values_list("metric", "warning", "critical")
+            self._limits = {name: (_trimmed(warning), _trimmed(critical)) for name, warning, critical in found}
+        return self._limits
 
     def __iter__(self) -> Iterator[str]:
         yield from metrics.names()
@@ -57,8 +85,16 @@ def metric_of(row: MetricDefinition) -> Metric:
     )
 
 
-def _decimal(value: float | None) -> Decimal | None:
+def _decimal(value: float | None) -> Number:
     return None if value is None else Decimal(repr(value))
+
+
+def _trimmed(value: Number) -> Number:
+    """Without the zeros that the column has at the end."""
+    if value is None:
+        return None
+    text = f"{value:f}"
+    return Decimal(text.rstrip("0").rstrip(".") if "." in text else text)
 
 
 def definition_version(metric: Metric, catalogue: Mapping[str, Metric]) -> str:

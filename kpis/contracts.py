@@ -73,6 +73,7 @@ class Series:
     `total` is worked out over the whole range from merged states, never by adding points. `data_through` is the instant
     up to which everything received is counted. `is_partial` says that money without an exchange rate is missing in it.
     `events_from` is set when events had to be read of a time of which some are gone: only from then on all are there.
+    `covered` is the part of the range that has passed and that data cover, None when there is none.
     """
 
     metric: str
@@ -97,6 +98,7 @@ class Series:
     executor: Executor
     exponent: int = 2
     events_from: datetime | None = None
+    covered: tuple[datetime, datetime] | None = None
 
 
 @dataclass(frozen=True, slots=True)

@@ -20,6 +20,7 @@ __all__ = [
     "CheckIn",
     "Goal",
     "MetricDefinition",
+    "MetricThreshold",
     "MetricValue",
     "PeopleSegment",
     "Restatement",
@@ -77,6 +78,24 @@ class MetricDefinition(models.Model):
     class Meta:
         db_table = "bw_metric_definition"
         constraints: ClassVar = [models.UniqueConstraint(fields=["tenant", "metric"], name="bw_metric_definition_once")]
+
+    def __str__(self) -> str:
+        return self.metric
+
+
+class MetricThreshold(models.Model):
+    """Limits that a tenant set for a metric, its own or a built-in one, in place of the declared ones."""
+
+    id = models.UUIDField(primary_key=True, default=uuid7, editable=False)
+    tenant = TenantForeignKey()
+    metric = models.CharField(max_length=100)
+    warning = models.DecimalField(max_digits=30, decimal_places=10, null=True, blank=True)
+    critical = models.DecimalField(max_digits=30, decimal_places=10, null=True, blank=True)
+    updated_at = models.DateTimeField()
+
+    class Meta:
+        db_table = "bw_metric_threshold"
+        constraints: ClassVar = [models.UniqueConstraint(fields=["tenant", "metric"], name="bw_metric_threshold_once")]
 
     def __str__(self) -> str:
         return self.metric

@@ -12,9 +12,9 @@ from typing import Any
 from analytics.contracts import TenantInfo
 from analytics.periods import Period
 from analytics.tenancy import tenant_context
-from kpis.base import Additivity, Metric
+from kpis.base import Additivity, Metric, Thresholds
 from kpis.catalogue import Catalogue
-from kpis.compare import status_of
+from kpis.compare import standing_of
 from kpis.contracts import Series, plain, written
 from kpis.parameters import Ask
 from kpis.selectors import MetricInfo, metric_info
@@ -74,7 +74,7 @@ def metric_plain(info: MetricInfo) -> dict[str, Any]:
         "unit": metric.unit.value,
         "kind": metric.kind.value,
         "better": metric.better,
-        "thresholds": {"warning": _limit(metric.thresholds.warning), "critical": _limit(metric.thresholds.critical)},
+        "thresholds": thresholds_plain(metric.thresholds),
         "owner": metric.owner,
         "additivity": metric.additivity.value,
         "dimensions": list(info.dimensions),
@@ -168,7 +168,7 @@ def _value(series: Series | None, metric: Metric) -> dict[str, Any]:
         **over_time,
         "value": shown["total"],
         "change": comparison["change"] if comparison else None,
-        "status": status_of(series.total, metric),
+        "status": standing_of(series, metric),
         "is_complete": series.is_complete,
     }
 
@@ -178,7 +178,7 @@ def _item(series: Series, metric: Metric) -> dict[str, Any]:
         "name": metric.name,
         "kind": metric.kind.value,
         "better": metric.better,
-        "status": status_of(series.total, metric),
+        "status": standing_of(series, metric),
         **plain(series),
     }
 
@@ -189,6 +189,15 @@ def _range(ask: Ask, tenant: TenantInfo) -> dict[str, Any]:
         "to": ask.period.end.isoformat(),
         "timezone": ask.calendar.zone,
         "currency": tenant.base_currency,
+    }
+
+
+def thresholds_plain(limits: Thresholds) -> dict[str, Any]:
+    """Limits, for JSON."""
+    return {
+        "warning": _limit(limits.warning),
+        "critical": _limit(limits.critical),
+        "is_per_day": limits.is_per_day,
     }
 
 

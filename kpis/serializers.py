@@ -101,6 +101,30 @@ class ThresholdsSerializer(serializers.Serializer[Any]):
 
     warning = NumberField()
     critical = NumberField()
+    is_per_day = serializers.BooleanField(
+        help_text="they are of one local day: a range has reached them when its value divided by its days has"
+    )
+
+
+class LimitsSerializer(ThresholdsSerializer):
+    """The limits of a metric as they hold; `declared` are those it came with."""
+
+    metric = serializers.CharField()
+    is_own = serializers.BooleanField(help_text="this tenant set them")
+    declared = ThresholdsSerializer()
+
+
+class LimitsChangeSerializer(serializers.Serializer[Any]):
+    """Both limits; one that is null or left out is none, and without any the declared ones hold again."""
+
+    warning = serializers.DecimalField(
+        max_digits=30, decimal_places=10, coerce_to_string=False, allow_null=True, default=None,
+        help_text="in the unit of the metric: money in whole units, durations in milliseconds, 0.05 for 5 %",
+    )  # fmt: skip
+    critical = serializers.DecimalField(
+        max_digits=30, decimal_places=10, coerce_to_string=False, allow_null=True, default=None,
+        help_text="worse than `warning`: below it where more is better, above it where less is",
+    )  # fmt: skip
 
 
 class MetricSerializer(serializers.Serializer[Any]):

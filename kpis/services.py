@@ -17,7 +17,7 @@ from analytics.tenancy import tenant_context
 from kpis import formula
 from kpis.base import Formula, Kind, Metric, Unit, check_id, metrics
 from kpis.catalogue import Catalogue, MetricCycle, closure, extents
-from kpis.models import MetricDefinition
+from kpis.models import MetricDefinition, MetricThreshold
 
 MAX_DEFINITIONS = 500
 MAX_PARTS: Final = 1_000
@@ -60,6 +60,8 @@ def metric_define(*, tenant_id: int, definition: Definition, now: datetime) -> M
             row = MetricDefinition(tenant_id=tenant_id, metric=definition.metric, created_at=now)
         elif row.formula != definition.formula:
             row.version += 1
+        if row.better != definition.better:
+            _limits_forget(tenant_id, definition.metric)  # they would be the wrong way round
         for name in ("name", "formula", "help", "unit", "kind", "better", "warning", "critical", "owner"):
             setattr(row, name, getattr(definition, name))
         row.is_archived = False
@@ -78,7 +80,12 @@ def metric_archive(*, tenant_id: int, metric: str) -> None:
         if users:
             raise DefinitionError(f"{', '.join(users)} is made of it; change that first", "metric")
         MetricDefinition.objects.filter(tenant_id=tenant_id, metric=metric).update(is_archived=True)
+        _limits_forget(tenant_id, metric)
         drop_after_commit(DEFINITIONS, tenant_id=tenant_id)
+
+
+def _limits_forget(tenant_id: int, metric: str) -> None:
+    MetricThreshold.objects.filter(tenant_id=tenant_id, metric=metric).delete()
 
 
 def definition_check(*, tenant_id: int, definition: Definition) -> None:

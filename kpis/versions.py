@@ -13,7 +13,7 @@ from django.db.models import Count, Max
 
 from analytics.cache import LIVE, METRICS, Audience, cache
 from analytics.periods import floor_minute
-from kpis.base import Metric
+from kpis.base import Metric, Thresholds
 from kpis.base import metrics as declared
 from kpis.catalogue import Catalogue, definition_version
 from kpis.models import MetricValue
@@ -43,6 +43,7 @@ FAR: Final = datetime(9000, 1, 1, tzinfo=UTC)
 LAG: Final = timedelta(days=40)
 """Retention of 30 days looks beyond the end of its range."""
 WHOLES: Final = [stored_dimension("", cohort) for cohort in COHORTS]
+NO_LIMITS: Final = Thresholds()
 UNCONVERTED: Final = "money.unconverted"
 
 
@@ -101,18 +102,23 @@ def answer_version(*, tenant_id: int, metrics: Iterable[str], end: datetime, now
 
     Raises UnknownName.
     """
-    catalogue = Catalogue(tenant_id)
+    catalogue, metrics = Catalogue(tenant_id), tuple(metrics)
     known = [_known(catalogue[name], catalogue) for name in metrics]
-    definitions = [version for version, _ in known]
+    definitions = [version for version, _ in known] + [_limits(catalogue[name]) for name in metrics]
     behind = frozenset[str]().union(*(measures for _, measures in known))
     data = data_version(tenant_id=tenant_id, measures=behind, end=end + LAG, now=now)
     return _digest(str(tenant_id), *definitions, data)
 
 
+def _limits(metric: Metric) -> str:
+    """Answers tell how a number stands, and a tenant may set its limits without touching the definition."""
+    return "" if metric.thresholds == NO_LIMITS else repr(metric.thresholds)
+
+
 def _known(metric: Metric, catalogue: Catalogue) -> tuple[str, frozenset[str]]:
     """The metric's version and the measures behind it. What the code declares is made of nothing else, so it stays."""
-    if declared.get(metric.id) is metric:
-        return _of_declared(metric)
+    if (built_in := declared.get(metric.id)) is not None:
+        return _of_declared(built_in)
     return definition_version(metric, catalogue), frozenset(measures_in(metric, catalogue))
 
 

@@ -8,6 +8,7 @@ from reports.annotations.urls import pages as notes
 from reports.boards.urls import pages as boards
 from reports.dashboard import signin, views
 from reports.dashboard.areas import AREAS, PLATFORMS
+from reports.dashboard.thresholds import thresholds
 from reports.explore.urls import pages as explore
 from reports.exports.urls import pages as exports
 from reports.goals.urls import pages as goals
@@ -30,6 +31,7 @@ urlpatterns = [
     path("realtime/present/", views.present, name="present"),
     path("metrics/", views.metrics, name="metrics"),
     path("metrics/<str:name>/", views.metric, name="metric"),
+    path("metrics/<str:name>/thresholds/", thresholds, name="thresholds"),
     re_path(r"^metrics/(?P<name>[^/]+)/(?P<kind>moved|explained|ledger)/$", views.panel, name="panel"),
     re_path(r"^cards/(?P<kind>tile|chart|table)/$", views.card, name="card"),
     re_path(rf"^(?P<slug>{'|'.join(AREAS)})/$", views.area, name="area"),

@@ -68,7 +68,8 @@ class AuditView(TenantView):
     PARAMETERS: ClassVar = [
         *SPAN,
         OpenApiParameter(
-            "action", description="One such as key.revoked, or all of a kind: key, member, retention, subject."
+            "action",
+            description="One such as key.revoked, or all of a kind: key, member, retention, subject, thresholds.",
         ),
         OpenApiParameter("actor", description="user:<number> or key:<id>, as answers show it."),
         *CURSOR,
@@ -76,7 +77,7 @@ class AuditView(TenantView):
 
     @extend_schema(parameters=PARAMETERS, responses=serializers.AuditPageSerializer, operation_id="audit_list")
     def get(self, request: Request) -> Response:
-        """Keys and members that came and went, changes of retention, people erased; newest first."""
+        """Keys and members that came and went, changes of retention and of limits, people erased; newest first."""
         asked: Any = request.query_params
         filters.only_known(asked, [parameter.name for parameter in self.PARAMETERS])
         span = filters.span_parameters(asked, filters.calendar_of(self.tenant))

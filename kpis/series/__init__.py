@@ -9,7 +9,7 @@ from typing import Any
 from analytics.tenancy import tenant_context
 from kpis.base import Condition
 from kpis.catalogue import Catalogue
-from kpis.compare import Against, asked_period, status_of
+from kpis.compare import Against, asked_period, standing_of
 from kpis.contracts import OverviewItem, Series
 from kpis.needs import measures_in
 from kpis.series.answer import answer
@@ -87,7 +87,7 @@ def metrics_series(
     """As `metric_series`, for several metrics with one reading of the buckets."""
     with tenant_context(tenant_id):
         context = context_read(tenant_id=tenant_id, now=now)
-        catalogue = Catalogue(tenant_id)
+        catalogue = Catalogue(tenant_id, has_limits=False)
         question = _question(
             metrics,
             context,
@@ -140,7 +140,7 @@ def groups_answerable(*, tenant_id: int, metrics: Sequence[str], now: datetime, 
     """
     groups: dict[bool, list[str]] = {True: [], False: []}
     with tenant_context(tenant_id):
-        context, catalogue = context_read(tenant_id=tenant_id, now=now), Catalogue(tenant_id)
+        context, catalogue = context_read(tenant_id=tenant_id, now=now), Catalogue(tenant_id, has_limits=False)
         for name in metrics:
             question = _question([name], context, catalogue, **asked)
             try:
@@ -163,15 +163,16 @@ def metric_overview(
     now: datetime,
 ) -> list[OverviewItem]:
     """Several metrics over a range against the one before, each with its standing against its limits."""
-    found = metrics_series(
-        tenant_id=tenant_id, metrics=metrics, start=start, end=end, grain=grain, compare=compare, now=now
-    )
-    catalogue = Catalogue(tenant_id)
+    with tenant_context(tenant_id):
+        context, catalogue = context_read(tenant_id=tenant_id, now=now), Catalogue(tenant_id)
+        question = _question(metrics, context, catalogue, start=start, end=end, grain=grain, compare=compare)
+        check(question, catalogue)
+        found = answer(question, context, catalogue)
+        declared = [catalogue[series.metric] for series in found]
     items = []
-    for series in found:
-        metric = catalogue[series.metric]
+    for series, metric in zip(found, declared, strict=True):
         items.append(
-            OverviewItem(metric.id, metric.name, metric.kind, metric.better, status_of(series.total, metric), series)
+            OverviewItem(metric.id, metric.name, metric.kind, metric.better, standing_of(series, metric), series)
         )
     return items
 

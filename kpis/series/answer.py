@@ -137,6 +137,7 @@ def _series(sheet: Sheet, metric: Metric, whole: Evaluator) -> Series:
         executor=sheet.executor,
         events_from=sheet.strips.events_from,
         exponent=context.exponent,
+        covered=context.covered(period.start, period.end),
     )
 
 

@@ -49,6 +49,13 @@ class Context:
         """Whether the range touches the time that the tenant's data cover at all; if not, its values are null (S5)."""
         return self.first_day is not None and end > self.first_day and start < self.known_until
 
+    def covered(self, start: datetime, end: datetime) -> tuple[datetime, datetime] | None:
+        """The part of the range that has passed and that the tenant's data cover, or None."""
+        if self.first_day is None:
+            return None
+        first, last = max(start, self.first_day), min(end, self.known_until)
+        return (first, last) if first < last else None
+
     def is_settled(self, start: datetime, end: datetime) -> bool:
         """Whether the range is over and nothing in it waits to be counted."""
         waits = self.dirty is not None and self.dirty[0] < end and self.dirty[1] >= start

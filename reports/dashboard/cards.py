@@ -12,7 +12,7 @@ from typing import Any
 
 from analytics.periods import Calendar
 from kpis.base import Additivity, Metric
-from kpis.compare import status_of
+from kpis.compare import standing_of
 from kpis.contracts import OTHER, Breakdown, Change, Number, Point, Series, written
 from kpis.rollup.keys import NONE_KEY
 from kpis.sparkline import sparkline
@@ -178,7 +178,7 @@ class TableCard:
 
 def tile_of(metric: Metric, series: Series, question: PageQuestion, marks: Marks = NO_MARKS) -> Tile:
     """The tile of a metric over the question's range."""
-    status = status_of(series.total, metric)
+    status = standing_of(series, metric)
     return Tile(
         metric=metric.id,
         name=metric.name,
@@ -207,7 +207,8 @@ def _limit_passed(metric: Metric, series: Series, status: str) -> str:
     if limit is None:
         return ""
     side = "at or below" if metric.better == "up" else "at or above"
-    return f"It is {side} {shown.of_series(limit, series)}, the limit for {status}."
+    by_day = " a day" if metric.thresholds.is_per_day else ""
+    return f"It is {side} {shown.of_series(limit, series)}{by_day}, the limit for {status}."
 
 
 def settled(points: Sequence[Point]) -> list[Number]:

@@ -9,6 +9,7 @@ from urllib.parse import urlencode
 
 from analytics.periods import Calendar, Period
 from kpis.base import Metric
+from kpis.compare import limits_at
 from kpis.contracts import Series, plain
 from kpis.goals.contracts import GoalView
 from reports.dashboard import shown
@@ -184,9 +185,8 @@ def chart_data(metric: Metric, series: Series, marks: Marks = NO_MARKS, notes: S
         data["goals"] = [_goal_line(line, metric, series) for line in lines]
     if notes:
         data["annotations"] = [{"place": note.place, "mark": str(note.number), "title": note.title} for note in notes]
-    limits = {"warning": metric.thresholds.warning, "critical": metric.thresholds.critical}
-    if found := {name: float(limit) for name, limit in limits.items() if limit is not None}:
-        data["limits"] = found
+    if limits := limits_at(metric, series.granularity):
+        data["limits"] = {name: float(limit) for name, limit in limits.items()}
     return data
 
 

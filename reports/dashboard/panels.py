@@ -24,6 +24,7 @@ TITLES: Final[Mapping[str, str]] = {
     "moved": "What moved it",
     "explained": "How is this computed?",
     "ledger": "As reported, as known now",
+    "thresholds": "Thresholds",
 }
 MOVERS: Final = 8
 HALF: Final = Decimal(50)
@@ -241,8 +242,9 @@ def _tree(node: Node, found: Explanation) -> TreeRow:
 def _limits(metric: Metric, found: Explanation) -> str:
     named = (("warning", metric.thresholds.warning), ("critical", metric.thresholds.critical))
     side = "at or below" if metric.better == "up" else "at or above"
+    by_day = " a day" if metric.thresholds.is_per_day else ""
     return ", ".join(
-        f"{name} {side} {shown.of_series(limit, found.series)}" for name, limit in named if limit is not None
+        f"{name} {side} {shown.of_series(limit, found.series)}{by_day}" for name, limit in named if limit is not None
     )
 
 

@@ -18,7 +18,7 @@ from analytics.selectors import statement_limit
 from analytics.tenancy import tenant_context
 from kpis.base import Metric
 from kpis.catalogue import Catalogue
-from kpis.compare import status_of
+from kpis.compare import standing_of
 from kpis.contracts import Series, plain
 from kpis.parameters import COMPARE, CUT, NARROW, RANGE, Ask, ask_of
 from kpis.series import NoCalendar, QuestionError, metrics_series
@@ -157,7 +157,7 @@ def _written(series: Series, metric: Metric) -> str:
     value: dict[str, Any] = {
         "value": shown["total"],
         "change": comparison["change"] if comparison else None,
-        "status": status_of(series.total, metric),
+        "status": standing_of(series, metric),
         "is_complete": series.is_complete,
         "is_partial": series.is_partial,
         "unit": shown["unit"],

@@ -20,7 +20,7 @@ from analytics.jobs import enqueue
 from analytics.models import ApiKey, Event, ExchangeRate, IdentityEdge, Job, Quarantine, Subject, Tenant
 from analytics.tenancy import tenant_context
 from kpis.goals.models import Objective
-from kpis.models import Annotation, CheckIn, Goal, MetricDefinition
+from kpis.models import Annotation, CheckIn, Goal, MetricDefinition, MetricThreshold
 from kpis.rollup.refresh import refresh_tenant
 from tests.analytics.events import event, write
 from tests.api import Caller
@@ -92,6 +92,9 @@ def fill(tenant: Tenant, canary: str, amount: int) -> dict[str, Any]:
     with tenant_context(tenant.pk):
         MetricDefinition.objects.create(
             tenant_id=tenant.pk, metric=f"own.{canary}", name=canary, formula="orders.count * 1"
+        )
+        MetricThreshold.objects.create(
+            tenant_id=tenant.pk, metric=f"own.{canary}", warning=amount + 1, critical=amount, updated_at=NOW
         )
         ExchangeRate.objects.create(tenant_id=tenant.pk, day=date(2026, 3, 2), currency="USD", rate=amount)
         subjects = list(Subject.objects.order_by("id").values_list("id", flat=True))
@@ -255,6 +258,7 @@ def snapshot(tenant: Tenant) -> str:
         IdentityEdge,
         Job,
         MetricDefinition,
+        MetricThreshold,
         Objective,
         Quarantine,
         Subject,

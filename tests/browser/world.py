@@ -92,6 +92,7 @@ def addresses(stage: Stage) -> dict[str, list[str]]:
         "metrics": ["/metrics/", "/metrics/?search=revenue"],
         "metric": [metric, f"{metric}?by=channel&country=DE,FR", "/metrics/users.stickiness/"],
         "panel": [f"{metric}moved/", f"{metric}explained/", f"{metric}ledger/"],
+        "thresholds": [f"{metric}thresholds/"],
         "area": [
             f"/{slug}/"
             for slug in (

@@ -54,7 +54,7 @@ def shop(acme: Tenant, globex: Tenant, monkeypatch: pytest.MonkeyPatch) -> Tenan
         ("bob", "$pageview", HOUR, {"country": EVIL}),
         ("bob", "cart_updated", 5 * HOUR, {}),
         ("cyd", "$pageview", 6 * DAY, {"country": "FR"}),
-        ("cyd", "gift_wrapped", 6 * DAY, {}),
+        ("cyd", "gift_wrapped", 6 * DAY + HOUR / 60, {}),
     )
     return acme
 

@@ -154,6 +154,7 @@ def broken(way: str) -> Iterator[set[str]]:
 
 def _forget() -> None:
     """Everything that is remembered of declarations."""
+    gc.unfreeze()  # what a server has frozen is not among the objects
     for found in gc.get_objects():
         if isinstance(found, functools._lru_cache_wrapper) and str(getattr(found, "__module__", "")).startswith("kpis"):
             found.cache_clear()

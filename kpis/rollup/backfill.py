@@ -272,19 +272,18 @@ def _finished(backfill: Backfill, parts: list[Part], workers: int, now: datetime
 
 
 def _start_child(parent: int) -> None:
-    """One of as many processes as there are cores. The memory of a part goes back to the system when it ends: Arrow's
-    own allocator would keep it, and so would garbage that is looked for now and then.
-    """
-    import pyarrow as pa
-
+    """One of as many processes as there are cores; its garbage is collected between parts."""
     follow_parent(parent)
-    pa.set_memory_pool(pa.system_memory_pool())
     gc.disable()
 
 
 def _run_part_in_child(backfill: Backfill, part: Part, now: datetime) -> Part:
+    """Memory that a part needed goes back to the system when it ends; Arrow would keep it for the next."""
+    import pyarrow as pa
+
     done = run_part(backfill, part, now)
     gc.collect()
+    pa.default_memory_pool().release_unused()
     return done
 
 

@@ -151,7 +151,7 @@ def test_a_second_one_in_the_same_home_is_refused(up: Up) -> None:
     )
     assert second.returncode == 1
     assert "already running" in second.stdout + second.stderr
-    assert up.is_ready()
+    up.wait_ready()
 
 
 @pytest.mark.parametrize(
@@ -164,6 +164,7 @@ def test_a_second_one_in_the_same_home_is_refused(up: Up) -> None:
     ],
 )
 def test_a_port_that_cannot_be_had_is_one_sentence(up: Up, chosen: dict[str, str], says: str) -> None:
+    up.wait_ready()  # its port is its own only while it listens
     done = subprocess.run(
         [str(ROOT / "bin/up"), "--no-demo"],
         env={**up.environment, **chosen},

@@ -7,7 +7,7 @@ in every story survived, and its story has to become a better one.
 from __future__ import annotations
 
 import functools
-import gc
+import sys
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import replace
@@ -154,10 +154,11 @@ def broken(way: str) -> Iterator[set[str]]:
 
 def _forget() -> None:
     """Everything that is remembered of declarations."""
-    gc.unfreeze()  # what a server has frozen is not among the objects
-    for found in gc.get_objects():
-        if isinstance(found, functools._lru_cache_wrapper) and str(getattr(found, "__module__", "")).startswith("kpis"):
-            found.cache_clear()
+    for name, module in list(sys.modules.items()):
+        if name.partition(".")[0] == "kpis":
+            for found in vars(module).values():
+                if isinstance(found, functools._lru_cache_wrapper):
+                    found.cache_clear()
 
 
 def same_as_ever(tenant: Tenant, metric: str, expected: Any) -> bool:

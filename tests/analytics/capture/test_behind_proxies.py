@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 import pytest
+from django.db import close_old_connections
 from django.utils import timezone
 
 from analytics.access.addresses import client_address, networks_parse
@@ -54,7 +55,9 @@ def test_half_an_address_at_the_cut_is_none() -> None:
 
 @pytest.fixture
 def app(writer: EventWriter) -> Iterator[CaptureApp]:
-    intake = Intake(keys=key_ring(), writer=lambda: writer, clock=timezone.now, secret=b"secret")
+    intake = Intake(
+        keys=key_ring(), writer=lambda: writer, clock=timezone.now, renew=close_old_connections, secret=b"secret"
+    )
     yield CaptureApp(intake, trusted_proxies=(PROXY,))
     intake.close()
 

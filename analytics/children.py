@@ -1,17 +1,50 @@
-"""Forked children of a pool, which must not outlive whoever forked them."""
+"""Work in forked children of this process, which must not outlive it."""
 
 from __future__ import annotations
 
+import gc
+import multiprocessing
 import os
 import threading
 import time
-from typing import Final
+from collections.abc import Callable, Iterator, Sequence
+from concurrent.futures import FIRST_COMPLETED, Future, ProcessPoolExecutor, wait
+from typing import Any, Final, TypeVar
+
+from django.db import connections
 
 LOOKS_SECONDS: Final = 1.0
 
+R = TypeVar("R")
+
+
+def may_fork() -> bool:
+    """Whether this process may have children: a child of Celery's pool may have none of its own."""
+    return not multiprocessing.current_process().daemon
+
+
+def each_in_children(work: Callable[..., R], tasks: Sequence[tuple[Any, ...]], workers: int) -> Iterator[R]:
+    """`work(*task)` of each task as it gets done, in at most `workers` children. The first error ends it and is raised.
+
+    The connections of this process are closed first: they do not survive a fork, and each child opens its own.
+    """
+    connections.close_all()
+    gc.freeze()  # a child that collects garbage would copy every page it shares with its parent
+    context = multiprocessing.get_context("fork")
+    most = min(workers, len(tasks))
+    with ProcessPoolExecutor(most, context, initializer=follow_parent, initargs=(os.getpid(),)) as pool:
+        running: set[Future[R]] = {pool.submit(work, *task) for task in tasks}
+        try:
+            while running:
+                finished, running = wait(running, return_when=FIRST_COMPLETED)
+                yield from (future.result() for future in finished)
+        finally:
+            for future in running:
+                future.cancel()
+
 
 def follow_parent(parent: int) -> None:
-    """As `initializer` of a ProcessPoolExecutor: ends the child when process `parent`, which forked it, is gone.
+    """Ends this process, a child, when process `parent` is gone, which forked it.
 
     A pool's children wait for work for ever, and keep every connection open that they inherited, if the parent is
     killed. What a child was doing is rolled back by PostgreSQL, as after any kill.

@@ -22,12 +22,12 @@ from analytics.answers import answers_mentioning
 from analytics.audit import COMMAND, audit_record
 from analytics.imports import uploads_forget
 from analytics.jobs import enqueue
+from analytics.locks import IDENTIFYING, hold
 from analytics.models import Identity, LakePiece, Quarantine, Subject
 from analytics.sealing import SealBroken, keyring, unseal
 from analytics.signals import subject_erased, subject_erasing
 from analytics.spool import Spool, spool_folder
 from analytics.tenancy import tenant_context
-from analytics.writing.merging import LOCK
 from analytics.writing.staging import server_cursor
 
 # Values of these properties are coarse enough to stay; other texts may hold anything. Numbers stay unless they look
@@ -252,7 +252,7 @@ def erase_subject(
         settled = _settle(mark, settle_seconds, using)
     with tenant_context(tenant_id, using=using), transaction.atomic(using=using):
         cursor = server_cursor(connections[using])
-        cursor.execute("SELECT pg_advisory_xact_lock(%s, %s)", [LOCK, tenant_id])
+        hold(IDENTIFYING, tenant_id, cursor=cursor)
         traces = _find(tenant_id, distinct_id, subject_id, using)
         parameters = _parameters(tenant_id, traces, now)
         rows = {store: _count(cursor, statement, parameters) for store, statement in STATEMENTS}

@@ -17,7 +17,7 @@ import psycopg
 from django.db import OperationalError, connections
 
 from analytics.failpoints import failpoint
-from analytics.locks import COUNTING, KEEPING
+from analytics.locks import COUNTING, KEEPING, hold
 from analytics.models import Calendar as CalendarRow
 from analytics.models import DirtyMark, EventRetention, Tenant
 from analytics.models.tenants import platform_days
@@ -152,7 +152,7 @@ def _raised(tenant_id: int, floors: Floors, using: str) -> bool:
     with connections[using].cursor() as cursor:
         cursor.execute("SELECT set_config('lock_timeout', %s, true)", [PATIENCE])
         for lock in (COUNTING, KEEPING):
-            cursor.execute("SELECT pg_advisory_xact_lock(%s, %s)", [lock, tenant_id])
+            hold(lock, tenant_id, cursor=cursor)
     versions = CalendarRow.objects.using(using).filter(tenant_id=tenant_id)
     if versions.filter(state=CalendarRow.State.BUILDING).exists():
         raise RetentionPostponed("another calendar or meaning of events is being counted from them")

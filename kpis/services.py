@@ -11,7 +11,7 @@ from difflib import get_close_matches
 from typing import Final
 
 from analytics.cache import DEFINITIONS, drop_after_commit
-from analytics.locks import REPLACING, one_at_a_time
+from analytics.locks import REPLACING, hold
 from analytics.registry import UnknownName
 from analytics.tenancy import tenant_context
 from kpis import formula
@@ -53,7 +53,7 @@ class Definition:
 def metric_define(*, tenant_id: int, definition: Definition, now: datetime) -> MetricDefinition:
     """Make the metric, or change it (its version rises with its formula). Raises DefinitionError."""
     with tenant_context(tenant_id):
-        one_at_a_time(REPLACING, tenant_id)
+        hold(REPLACING, tenant_id)
         definition_check(tenant_id=tenant_id, definition=definition)
         row = MetricDefinition.objects.select_for_update().filter(tenant_id=tenant_id, metric=definition.metric).first()
         if row is None:
@@ -72,7 +72,7 @@ def metric_define(*, tenant_id: int, definition: Definition, now: datetime) -> M
 def metric_archive(*, tenant_id: int, metric: str) -> None:
     """Take a metric out of use. Raises DefinitionError while another one is made of it."""
     with tenant_context(tenant_id):
-        one_at_a_time(REPLACING, tenant_id)
+        hold(REPLACING, tenant_id)
         catalogue = Catalogue(tenant_id)
         users = sorted(
             other.id for other in catalogue.own().values() if other.id != metric and metric in closure(other, catalogue)

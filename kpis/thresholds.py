@@ -7,7 +7,7 @@ from datetime import datetime
 from decimal import Decimal
 
 from analytics.audit import audit_record
-from analytics.locks import REPLACING, one_at_a_time
+from analytics.locks import REPLACING, hold
 from analytics.tenancy import tenant_context
 from kpis.base import Metric, Thresholds
 from kpis.catalogue import Catalogue
@@ -55,7 +55,7 @@ def thresholds_set(
     Both None takes them away: the declared ones hold again. Raises UnknownName, ThresholdError.
     """
     with tenant_context(tenant_id):
-        one_at_a_time(REPLACING, tenant_id)
+        hold(REPLACING, tenant_id)
         before = thresholds_read(tenant_id=tenant_id, metric=metric)
         _check(before.metric, warning, critical)
         if warning is None and critical is None:

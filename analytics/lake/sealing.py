@@ -8,12 +8,8 @@ a piece that has grown too large for memory is cut at full hours.
 
 from __future__ import annotations
 
-import gc
-import multiprocessing
-import os
 import time
 from collections.abc import Callable, Iterable, Iterator, Sequence
-from concurrent.futures import FIRST_COMPLETED, ProcessPoolExecutor, wait
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from importlib import import_module
@@ -24,7 +20,7 @@ import pyarrow as pa
 from django.conf import settings
 from django.db import connections
 
-from analytics.children import follow_parent
+from analytics.children import each_in_children, may_fork
 from analytics.failpoints import failpoint
 from analytics.ids import uuid7
 from analytics.lake import marks
@@ -134,24 +130,12 @@ def _each(
     tenant_id: int, days: Sequence[Sequence[datetime]], now: datetime, until: float | None, workers: int, using: str
 ) -> Iterator[Sealed]:
     """Each day as it gets done: in children when it is worth it, for rows come out of libpq one at a time."""
-    # A child of Celery's pool may have no children of its own.
-    if workers < 2 or multiprocessing.current_process().daemon or not _is_much(tenant_id, days, using):
+    if workers < 2 or not may_fork() or not _is_much(tenant_id, days, using):
         for hours in days:
             yield _day(tenant_id, hours, now, until, using)
         return
-    connections.close_all()
     import_module("analytics.lake.compiled")  # once, and not in every child
-    gc.freeze()  # a child that collects garbage would copy every page it shares with its parent
-    context, workers = multiprocessing.get_context("fork"), min(workers, len(days))
-    with ProcessPoolExecutor(workers, context, initializer=follow_parent, initargs=(os.getpid(),)) as pool:
-        running = {pool.submit(_day, tenant_id, hours, now, until, using) for hours in days}
-        try:
-            while running:
-                finished, running = wait(running, return_when=FIRST_COMPLETED)
-                yield from (future.result() for future in finished)
-        finally:
-            for future in running:
-                future.cancel()
+    yield from each_in_children(_day, [(tenant_id, hours, now, until, using) for hours in days], workers)
 
 
 def _day(tenant_id: int, hours: Sequence[datetime], now: datetime, until: float | None, using: str) -> Sealed:

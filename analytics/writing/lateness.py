@@ -9,7 +9,7 @@ from typing import Any, Final
 import psycopg
 
 from analytics.contracts import CapturedEvent
-from analytics.locks import KEEPING
+from analytics.locks import KEEPING, hold
 from analytics.models.tenants import SHORTEST_DAYS
 from analytics.writing import wire
 
@@ -32,6 +32,6 @@ def kept_from_of(cursor: psycopg.Cursor[Any], events: Sequence[CapturedEvent], n
     if not asked:
         return {}
     for tenant_id in asked:
-        cursor.execute("SELECT pg_advisory_xact_lock_shared(%s, %s)", [KEEPING, tenant_id])
+        hold(KEEPING, tenant_id, shared=True, cursor=cursor)
     cursor.execute(KEPT_FROM, [wire.int4s(asked)])
     return dict(cursor.fetchall())

@@ -12,12 +12,10 @@ import psycopg
 
 from analytics.components import APPLIED, ILLEGAL, Components, Edge, components, is_illegal_id
 from analytics.contracts import CapturedEvent, LinkKind
+from analytics.locks import IDENTIFYING, hold
 from analytics.sealing import keyring
 from analytics.writing import wire
 from analytics.writing.subjects import ERASED, Person
-
-# First half of the advisory lock's key; the second is the tenant.
-LOCK: Final = 0x62_77_69_64  # "bwid"
 
 # A claim that is repeated keeps its first time, so that the order of arrival does not matter and rows do not pile up.
 # It answers only what is new.
@@ -102,7 +100,7 @@ def recompute(cursor: psycopg.Cursor[Any], tenant_id: int, seeds: Iterable[int],
 
     The tenant's lock is held until COMMIT: whoever comes second sees the edges of whoever came first.
     """
-    cursor.execute("SELECT pg_advisory_xact_lock(%s, %s)", [LOCK, tenant_id])
+    hold(IDENTIFYING, tenant_id, cursor=cursor)
     cursor.execute(REACH, {"tenant": tenant_id, "seeds": wire.int4s(seeds)})
     before: dict[int, tuple[int, bool]] = {id_: (person, known) for id_, person, known in cursor.fetchall()}
     cursor.execute(EDGES, {"tenant": tenant_id, "subjects": wire.int4s(before)})

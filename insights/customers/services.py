@@ -12,7 +12,7 @@ from django.db import transaction
 from pyroaring import BitMap
 
 from analytics.capture.money import exponents
-from analytics.locks import REPLACING, one_at_a_time
+from analytics.locks import REPLACING, hold
 from analytics.tenancy import tenant_context
 from insights.customers.histories import Customers, Sales, customers_of, spent_between
 from insights.customers.lifetime import (
@@ -189,7 +189,7 @@ def segment_table_set(*, tenant_id: int, table: Sequence[Segment]) -> None:
             if not 1 <= low <= high <= 5:
                 raise ValueError(f"{segment.name}: scores run from 1 to 5, not {low} to {high}")
     with tenant_context(tenant_id), transaction.atomic():
-        one_at_a_time(REPLACING, tenant_id)
+        hold(REPLACING, tenant_id)
         SegmentRange.objects.filter(tenant_id=tenant_id).delete()
         SegmentRange.objects.bulk_create(
             SegmentRange(

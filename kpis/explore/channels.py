@@ -17,7 +17,7 @@ from analytics.cache import DEFINITIONS, drop_after_commit
 from analytics.capture import money
 from analytics.capture.limits import Unfit
 from analytics.contracts import TenantInfo
-from analytics.locks import REPLACING, one_at_a_time
+from analytics.locks import REPLACING, hold
 from analytics.models import ExchangeRate
 from analytics.rates import convert
 from analytics.tenancy import tenant_context
@@ -50,7 +50,7 @@ def rules_replace(*, tenant_id: int, rules: Sequence[Mapping[str, Any]]) -> tupl
     if len(rules) > MAX_RULES:
         raise QuestionError(f"at most {MAX_RULES} rules", "rules")
     with tenant_context(tenant_id), transaction.atomic():
-        one_at_a_time(REPLACING, tenant_id)
+        hold(REPLACING, tenant_id)
         models.ChannelRule.objects.filter(tenant_id=tenant_id).delete()
         models.ChannelRule.objects.bulk_create(
             models.ChannelRule(tenant_id=tenant_id, place=place, **rule) for place, rule in enumerate(rules, start=1)

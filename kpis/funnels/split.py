@@ -41,7 +41,7 @@ def split_of(funnel: Funnel, now: Sequence[FunnelStep], before: Sequence[FunnelS
                 rate=hits / of if of else None,
                 rate_before=hits_before / of_before if of_before else None,
                 interval=interval,
-                is_clear=interval is not None and (interval.low > 0 or interval.high < 0),
+                is_clear=interval is not None and interval.is_clear,
                 points=points[place],
                 conversions=numbers[place + 1],
             )

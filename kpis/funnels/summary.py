@@ -134,7 +134,7 @@ def _change(now: FunnelStep, before: FunnelStep) -> StepChange:
         rate_total_before=rate_before,
         difference=None if rate is None or rate_before is None else rate - rate_before,
         interval=interval,
-        is_clear=interval is not None and (interval.low > 0 or interval.high < 0),
+        is_clear=interval is not None and interval.is_clear,
     )
 
 

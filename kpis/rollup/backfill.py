@@ -9,10 +9,7 @@ from __future__ import annotations
 
 import gc
 import itertools
-import multiprocessing
-import os
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from concurrent.futures import FIRST_COMPLETED, Future, ProcessPoolExecutor, wait
 from dataclasses import dataclass, field
 from datetime import date, datetime
 from typing import Any, Self
@@ -21,7 +18,7 @@ import numpy as np
 from django.db import connections
 from django.db.backends.utils import CursorWrapper
 
-from analytics.children import follow_parent
+from analytics.children import each_in_children, may_fork
 from analytics.periods import EPOCH, Calendar, Granularity, Period, from_micros, to_micros
 from analytics.sessions import derive_persons
 from analytics.tenancy import tenant_context
@@ -251,36 +248,20 @@ def run_backfill(backfill: Backfill, parts: list[Part], ledger: Ledger, *, worke
 
 
 def _finished(backfill: Backfill, parts: list[Part], workers: int, now: datetime) -> Iterable[Part]:
-    """The parts, each when it is done. The session of a forked child is its own: connections do not survive a fork."""
-    # A child of Celery's pool may have no children of its own.
-    if workers <= 1 or len(parts) <= 1 or multiprocessing.current_process().daemon:
+    """The parts, each when it is done."""
+    if workers <= 1 or len(parts) <= 1 or not may_fork():
         yield from (run_part(backfill, part, now) for part in parts)
         return
-    connections.close_all()
-    gc.freeze()  # a child that collects garbage would copy every page it shares with its parent
-    context = multiprocessing.get_context("fork")
-    workers = min(workers, len(parts))
-    with ProcessPoolExecutor(workers, context, initializer=_start_child, initargs=(os.getpid(),)) as pool:
-        running: set[Future[Part]] = {pool.submit(_run_part_in_child, backfill, part, now) for part in parts}
-        try:
-            while running:
-                finished, running = wait(running, return_when=FIRST_COMPLETED)
-                yield from (future.result() for future in finished)
-        finally:
-            for future in running:
-                future.cancel()
-
-
-def _start_child(parent: int) -> None:
-    """One of as many processes as there are cores; its garbage is collected between parts."""
-    follow_parent(parent)
-    gc.disable()
+    yield from each_in_children(_run_part_in_child, [(backfill, part, now) for part in parts], workers)
 
 
 def _run_part_in_child(backfill: Backfill, part: Part, now: datetime) -> Part:
-    """Memory that a part needed goes back to the system when it ends; Arrow would keep it for the next."""
+    """One of as many processes as there are cores: garbage is collected between parts, and memory that a part needed
+    goes back to the system when it ends; Arrow would keep it for the next.
+    """
     import pyarrow as pa
 
+    gc.disable()
     done = run_part(backfill, part, now)
     gc.collect()
     pa.default_memory_pool().release_unused()

@@ -15,7 +15,7 @@ from datetime import datetime, timedelta
 
 from django.db import connections, transaction
 
-from analytics.locks import COUNTING
+from analytics.locks import COUNTING, hold
 from analytics.models import DirtyMark
 from analytics.periods import Calendar, from_micros, to_micros
 from analytics.tenancy import tenant_context
@@ -63,9 +63,7 @@ class DirtyMinutes:
 
 def lock_tenant(tenant_id: int, *, shared: bool = False, using: str = "default") -> None:
     """Until the end of the transaction: one refresh of a tenant, or any number of backfill's parts (shared)."""
-    function = "pg_advisory_xact_lock_shared" if shared else "pg_advisory_xact_lock"
-    with connections[using].cursor() as cursor:
-        cursor.execute(f"SELECT {function}(%s, %s)", [COUNTING, tenant_id])
+    hold(COUNTING, tenant_id, shared=shared, using=using)
 
 
 def expand_subjects(tenant_id: int, *, using: str = "default") -> None:

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Collection, Sequence
+from dataclasses import replace
 from datetime import datetime
-from typing import Any
+from typing import TypedDict, Unpack
 
 from analytics.tenancy import tenant_context
 from kpis.base import Condition
@@ -33,86 +34,47 @@ OVERVIEW = (
 """The twelve numbers of the first page."""
 
 
+class Asked(TypedDict, total=False):
+    """How a metric is asked for beside its range: points of `grain` (or "total"), the rest as in `Question`."""
+
+    grain: str
+    by: str | None
+    filters: Sequence[Condition]
+    include: Collection[str]
+    compare: Against | None
+    match_weekday: bool
+    limit: int | None
+
+
 def metric_series(
-    *,
-    tenant_id: int,
-    metric: str,
-    start: datetime,
-    end: datetime,
-    grain: str = "day",
-    by: str | None = None,
-    filters: Sequence[Condition] = (),
-    include: Collection[str] = (),
-    compare: Against | None = None,
-    match_weekday: bool = False,
-    limit: int | None = 10,
-    now: datetime,
+    *, tenant_id: int, metric: str, start: datetime, end: datetime, now: datetime, **asked: Unpack[Asked]
 ) -> Series:
-    """The metric over [start, end) in points of `grain` (or "total"), broken down, filtered and compared as asked.
+    """The metric over [start, end), broken down, filtered and compared as asked.
 
     Raises UnknownName for the metric, QuestionError for the rest, NoCalendar for a tenant that never counted anything.
     """
-    (series,) = metrics_series(
-        tenant_id=tenant_id,
-        metrics=[metric],
-        start=start,
-        end=end,
-        grain=grain,
-        by=by,
-        filters=filters,
-        include=include,
-        compare=compare,
-        match_weekday=match_weekday,
-        limit=limit,
-        now=now,
-    )
+    (series,) = metrics_series(tenant_id=tenant_id, metrics=[metric], start=start, end=end, now=now, **asked)
     return series
 
 
 def metrics_series(
-    *,
-    tenant_id: int,
-    metrics: Sequence[str],
-    start: datetime,
-    end: datetime,
-    grain: str = "day",
-    by: str | None = None,
-    filters: Sequence[Condition] = (),
-    include: Collection[str] = (),
-    compare: Against | None = None,
-    match_weekday: bool = False,
-    limit: int | None = 10,
-    now: datetime,
+    *, tenant_id: int, metrics: Sequence[str], start: datetime, end: datetime, now: datetime, **asked: Unpack[Asked]
 ) -> list[Series]:
     """As `metric_series`, for several metrics with one reading of the buckets."""
     with tenant_context(tenant_id):
-        context = context_read(tenant_id=tenant_id, now=now)
-        catalogue = Catalogue(tenant_id, has_limits=False)
-        question = _question(
-            metrics,
-            context,
-            catalogue,
-            start=start,
-            end=end,
-            grain=grain,
-            by=by,
-            filters=filters,
-            include=include,
-            compare=compare,
-            match_weekday=match_weekday,
-            limit=limit,
-        )
+        context, catalogue = context_read(tenant_id=tenant_id, now=now), Catalogue(tenant_id, has_limits=False)
+        question = _question(context, catalogue, metrics, start, end, **asked)
         check(question, catalogue)
         return answer(question, context, catalogue)
 
 
 def _question(
-    metrics: Sequence[str],
     context: Context,
     catalogue: Catalogue,
-    *,
+    metrics: Sequence[str],
     start: datetime,
     end: datetime,
+    *,
     grain: str = "day",
     by: str | None = None,
     filters: Sequence[Condition] = (),
@@ -134,21 +96,24 @@ def _question(
     )
 
 
-def groups_answerable(*, tenant_id: int, metrics: Sequence[str], now: datetime, **asked: Any) -> list[list[str]]:
-    """Those of the metrics that can be filtered and broken down as `asked` (of `metrics_series`), together with others
-    that are answered from the same place: from buckets, or from events, which are then read once.
+def groups_answerable(
+    *, tenant_id: int, metrics: Sequence[str], start: datetime, end: datetime, now: datetime, **asked: Unpack[Asked]
+) -> list[list[str]]:
+    """Those of the metrics that can be filtered and broken down as asked, together with others that are answered from
+    the same place: from buckets, or from events, which are then read once.
     """
     groups: dict[bool, list[str]] = {True: [], False: []}
     with tenant_context(tenant_id):
         context, catalogue = context_read(tenant_id=tenant_id, now=now), Catalogue(tenant_id, has_limits=False)
-        for name in metrics:
-            question = _question([name], context, catalogue, **asked)
+        of_all = _question(context, catalogue, metrics, start, end, **asked)
+        for metric in of_all.metrics:
+            question = replace(of_all, metrics=(metric,))
             try:
                 check(question, catalogue)
             except QuestionError:
                 continue
-            is_counted = selection_of(question, measures_in(catalogue[name], catalogue)) is not None
-            groups[is_counted].append(name)
+            is_counted = selection_of(question, measures_in(metric, catalogue)) is not None
+            groups[is_counted].append(metric.id)
     return [group for group in groups.values() if group]
 
 
@@ -165,7 +130,7 @@ def metric_overview(
     """Several metrics over a range against the one before, each with its standing against its limits."""
     with tenant_context(tenant_id):
         context, catalogue = context_read(tenant_id=tenant_id, now=now), Catalogue(tenant_id)
-        question = _question(metrics, context, catalogue, start=start, end=end, grain=grain, compare=compare)
+        question = _question(context, catalogue, metrics, start, end, grain=grain, compare=compare)
         check(question, catalogue)
         found = answer(question, context, catalogue)
         declared = [catalogue[series.metric] for series in found]

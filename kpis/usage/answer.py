@@ -21,6 +21,7 @@ from analytics.tenancy import tenant_context
 from kpis.base import Unit
 from kpis.contracts import OTHER, Series, written
 from kpis.explore.grammar import Asking
+from kpis.explore.intervals import Interval
 from kpis.explore.kinds import Opening, opener
 from kpis.explore.models import MarketingCost
 from kpis.explore.plain import money, plain
@@ -276,7 +277,7 @@ def in_words(found: Correlation) -> str:
         return found.note or "not known"
     if found.low is None or found.high is None:
         return f"{found.value:.2f} ({found.note})"
-    verdict = "" if found.low > 0 or found.high < 0 else ", which may as well be none"
+    verdict = "" if Interval(found.low, found.high).is_clear else ", which may as well be none"
     low_data = f"; {found.note}" if found.note else ""
     return f"{found.value:.2f}, between {found.low:.2f} and {found.high:.2f}{verdict}{low_data}"
 

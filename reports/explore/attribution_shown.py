@@ -4,11 +4,25 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
+from functools import partial
 from typing import Any, Final
 
 from analytics.periods import Calendar
 from kpis.attribution.answer import UNTOUCHED
-from reports.explore.frame import DASH, amount, count, credit_shown, dates_shown, people_href, points, share
+from reports.explore.frame import (
+    DASH,
+    MORE_OR_LESS,
+    amount,
+    count,
+    credit_shown,
+    dates_shown,
+    people_href,
+    points,
+    share,
+    spread,
+    tone,
+    verdict,
+)
 
 MODEL_NAMES: Final[Mapping[str, str]] = {
     "first": "First touch",
@@ -220,23 +234,21 @@ def _compared(other: Answer, currency: str) -> Any:
 
 
 def _of_share(change: Answer) -> DifferenceShown:
-    interval = change["interval"]
     return DifferenceShown(
         share(change["share"]),
         share(change["share_before"]),
         points(change["difference"]),
-        f"{points(interval['low'])} to {points(interval['high'])}" if interval else "",
+        spread(change["interval"]),
         *_verdict(change["difference"], change["is_clear"]),
     )
 
 
 def _of_revenue(change: Answer, currency: str) -> DifferenceShown:
-    interval = change["revenue_interval"]
     return DifferenceShown(
         amount(change["revenue"], currency),
         amount(change["revenue_before"], currency),
         amount(change["revenue_difference"], currency),
-        f"{amount(interval['low'], currency)} to {amount(interval['high'], currency)}" if interval else "",
+        spread(change["revenue_interval"], partial(amount, currency=currency)),
         *_verdict(change["revenue_difference"], change["is_revenue_clear"]),
     )
 
@@ -245,5 +257,4 @@ def _verdict(difference: Any, is_clear: bool) -> tuple[str, str]:
     """In words, and for the colour."""
     if difference is None:
         return "nothing to compare", ""
-    is_up = float(difference) > 0
-    return ("more" if is_up else "less", "good" if is_up else "bad") if is_clear else ("too close to call", "")
+    return verdict(difference, is_clear, MORE_OR_LESS), tone(difference, is_clear)

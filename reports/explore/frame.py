@@ -32,6 +32,7 @@ from reports.explore.parts import Known
 from reports.exports.formats import FORMATS
 
 DASH: Final = shown.UNKNOWN
+MORE_OR_LESS: Final = ("more", "less")
 
 
 @dataclass(frozen=True, slots=True)
@@ -186,6 +187,21 @@ def between(interval: Mapping[str, Any] | None) -> str:
 def points(value: Any) -> str:
     """ "+1.2 pp"."""
     return DASH if value is None else f"{float(value) * 100:+.1f} pp".replace("-", "−")
+
+
+def spread(interval: Mapping[str, Any] | None, text: Callable[[Any], str] = points) -> str:
+    """What a difference may be: "+0.3 pp to +2.1 pp"; empty where that is not known."""
+    return "" if not interval else f"{text(interval['low'])} to {text(interval['high'])}"
+
+
+def tone(difference: Any, is_clear: bool) -> str:
+    """The colour of a difference, which has one only when it is more than chance."""
+    return ("good" if float(difference or 0) > 0 else "bad") if is_clear else ""
+
+
+def verdict(difference: Any, is_clear: bool, words: tuple[str, str] = ("better", "worse")) -> str:
+    """A difference in a word: one for up, one for down."""
+    return words[0 if float(difference or 0) > 0 else 1] if is_clear else "too close to call"
 
 
 def span(seconds: Any) -> str:

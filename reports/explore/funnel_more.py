@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from typing import Any, Final
 
 from reports.explore.drawing import HEIGHT, WIDTH
-from reports.explore.frame import between, count, points, share, span
+from reports.explore.frame import between, count, points, share, span, spread, tone, verdict
 
 Answer = Mapping[str, Any]
 MOST_ROWS: Final = 12
@@ -179,15 +179,13 @@ def split_shown(split: Answer | None) -> SplitShown | None:
 
 
 def _part(step: Answer) -> PartOfChange:
-    interval = step["interval"]
-    is_up = step["points"] > 0
     return PartOfChange(
         label=step["label"],
         now=share(step["rate"]),
         before=share(step["rate_before"]),
-        interval=f"{points(interval['low'])} to {points(interval['high'])}" if interval else "",
-        verdict=("better" if is_up else "worse") if step["is_clear"] else "too close to call",
-        tone=("good" if is_up else "bad") if step["is_clear"] else "",
+        interval=spread(step["interval"]),
+        verdict=verdict(step["points"], step["is_clear"]),
+        tone=tone(step["points"], step["is_clear"]),
         points=points(step["points"]),
         conversions=signed(step["conversions"]),
     )

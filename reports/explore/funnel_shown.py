@@ -7,7 +7,19 @@ from dataclasses import dataclass
 from typing import Any
 
 from analytics.periods import Calendar
-from reports.explore.frame import between, count, dates_shown, key_shown, people_href, points, share, span
+from reports.explore.frame import (
+    between,
+    count,
+    dates_shown,
+    key_shown,
+    people_href,
+    points,
+    share,
+    span,
+    spread,
+    tone,
+    verdict,
+)
 from reports.explore.funnel_more import (
     CurveShown,
     SplitShown,
@@ -208,16 +220,14 @@ def _changed(other: Answer | None, steps: Any) -> list[tuple[Answer, Answer]]:
 
 
 def _change(change: Answer, step: Answer) -> ChangeShown:
-    interval = change["interval"]
-    is_up = (change["difference"] or 0) > 0
     return ChangeShown(
         label=step["label"],
         now=share(change["rate_total"]),
         before=share(change["rate_total_before"]),
         difference=points(change["difference"]),
-        interval=f"{points(interval['low'])} to {points(interval['high'])}" if interval else "",
-        tone=("good" if is_up else "bad") if change["is_clear"] else "",
-        verdict=("better" if is_up else "worse") if change["is_clear"] else "too close to call",
+        interval=spread(change["interval"]),
+        tone=tone(change["difference"], change["is_clear"]),
+        verdict=verdict(change["difference"], change["is_clear"]),
     )
 
 

@@ -29,7 +29,7 @@ from reports.dashboard.reading import Numbers, numbers_read
 from reports.dashboard.toolbar import toolbar_of
 from reports.explore.asking import actor_of
 from reports.explore.drawing import Block, stacks_of
-from reports.explore.frame import DASH, between, count, points, share
+from reports.explore.frame import DASH, between, count, points, share, spread
 from reports.explore.to_board import keep_form
 from reports.exports.sheet import Cell, Column, ColumnKind, Sheet
 from reports.exports.tables import NoTable, TableFile, downloads, files
@@ -270,17 +270,16 @@ def _lost(numbers: Numbers) -> Lost | None:
         return None
     was_gone, was_of = (int(_before(numbers, name) or 0) for name in ("churned_customers", "opening_customers"))
     difference = newcombe(gone, of, was_gone, was_of)
-    edges: Any = plain(difference)
     verdict = ""
     if difference is not None:
-        verdict = "may be chance" if difference.low <= 0 <= difference.high else "more than chance"
+        verdict = "more than chance" if difference.is_clear else "may be chance"
     return Lost(
         now=share(gone / of),
         interval=between(plain(wilson(gone, of))),
         people=f"{gone:,} of {of:,}",
         before=share(was_gone / was_of) if was_of else DASH,
         difference=points(gone / of - was_gone / was_of) if was_of else DASH,
-        difference_interval=f"{points(edges['low'])} to {points(edges['high'])}" if edges else "",
+        difference_interval=spread(plain(difference)),
         verdict=verdict,
     )
 

@@ -10,7 +10,7 @@ from analytics.periods import Calendar
 from kpis.contracts import OTHER
 from kpis.paths import END
 from reports.explore.asking import address, written
-from reports.explore.frame import count, dates_shown, people_href, points, share
+from reports.explore.frame import MORE_OR_LESS, count, dates_shown, people_href, points, share, spread, verdict
 
 COLUMN: Final = 190.0
 NODE: Final = 12.0
@@ -141,17 +141,14 @@ def _compared(changes: Sequence[Answer], titles: Sequence[str]) -> Iterator[tupl
 
 
 def _change(change: Answer) -> ChangeShown:
-    interval, difference = change["interval"], change["difference"]
-    verdict = "nothing to compare" if difference is None else "too close to call"
-    if change["is_clear"]:
-        verdict = "more" if difference > 0 else "less"
+    difference = change["difference"]
     return ChangeShown(
         _label(change["name"]),
         share(change["share"]),
         share(change["share_before"]),
         points(difference),
-        f"{points(interval['low'])} to {points(interval['high'])}" if interval else "",
-        verdict,
+        spread(change["interval"]),
+        "nothing to compare" if difference is None else verdict(difference, change["is_clear"], MORE_OR_LESS),
     )
 
 

@@ -12,7 +12,7 @@ from analytics.periods import Calendar
 from reports.dashboard.shown import point_shown
 from reports.explore.asking import address
 from reports.explore.drawing import Block, stacks_of
-from reports.explore.frame import amount, between, count, people_href, points, share
+from reports.explore.frame import amount, between, count, people_href, points, share, spread, tone, verdict
 
 STATES: Final = (("new", 4, "New"), ("returning", 1, "Stayed"), ("resurrected", 3, "Came back"))
 DORMANT: Final = 6
@@ -200,19 +200,15 @@ def _versus(versus: Answer | None, shown: tuple[CohortShown, ...], heads: tuple[
 
 
 def _period(test: Answer, head: str) -> VersusRow:
-    is_up = test["difference"] > 0
-    interval = test["interval"]
     return VersusRow(
         label=head,
         share=share(test["share"]),
         other=share(test["share_other"]),
         difference=points(test["difference"]),
-        interval=f"{points(interval['low']).removesuffix(' pp')} to {points(interval['high'])}" if interval else "",
+        interval=spread(test["interval"]),
         p=chance(test["p_holm"]),
-        verdict=("better" if is_up else "worse")
-        if test["is_clear"]
-        else ("no difference" if test["p"] is None else "too close"),
-        tone=("good" if is_up else "bad") if test["is_clear"] else "",
+        verdict="no difference" if test["p"] is None else verdict(test["difference"], test["is_clear"]),
+        tone=tone(test["difference"], test["is_clear"]),
     )
 
 

@@ -8,7 +8,8 @@ from typing import Any
 
 from kpis.contracts import OTHER
 from kpis.explore.intervals import newcombe
-from reports.explore.frame import DASH, key_shown, points, share
+from kpis.explore.plain import plain
+from reports.explore.frame import DASH, key_shown, points, share, spread, tone
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,13 +48,12 @@ def _change(
     difference = row["users"] / everybody - used_before / everybody_before
     found = newcombe(row["users"], everybody, used_before, everybody_before)
     assert found is not None  # there are trials on both sides
-    is_clear = found.low > 0 or found.high < 0
     return ChangeShown(
         name,
         now,
         share(used_before / everybody_before),
         points(difference),
-        f"{points(found.low)} to {points(found.high)}",
-        "more than chance" if is_clear else "may be chance",
-        ("good" if difference > 0 else "bad") if is_clear else "",
+        spread(plain(found)),
+        "more than chance" if found.is_clear else "may be chance",
+        tone(difference, found.is_clear),
     )

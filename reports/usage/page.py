@@ -17,6 +17,7 @@ from analytics.contracts import TenantInfo
 from analytics.filters import calendar_of
 from analytics.lake.errors import LakeError, StoreTimeout
 from kpis.contracts import OTHER
+from kpis.explore.intervals import Interval
 from kpis.groups import SMALLEST
 from kpis.rollup.keys import NONE_KEY
 from kpis.series import NoCalendar
@@ -215,7 +216,7 @@ def linked(found: Mapping[str, Any]) -> Linked:
     if low is None:
         return Linked(number, found["note"], *bar)
     interval = f"{low:+.2f} to {high:+.2f}".replace("-", "−")
-    is_clear = low > 0 or high < 0
+    is_clear = Interval(low, high).is_clear
     words = f"{interval}: {_strength(value) if is_clear else 'may as well be none'}"
     return Linked(number, f"{words}; {found['note']}" if found["note"] else words, *bar, "" if is_clear else "flat")
 

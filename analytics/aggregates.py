@@ -318,7 +318,12 @@ class Quantiles:
 
     def encode(self) -> Encoded:
         array = np.array(self.bins, dtype="<i8").reshape(-1, 2)
-        return self.n, None, array[:, 0].astype("<i2").tobytes() + array[:, 1].tobytes()
+        return self.encode_bins(self.n, array[:, 0], array[:, 1])
+
+    @staticmethod
+    def encode_bins(n: int, index: npt.NDArray[np.int64], count: npt.NDArray[np.int64]) -> Encoded:
+        """The encoding of ascending bins and how many of the n values lie in each, as a state of them would have it."""
+        return n, None, index.astype("<i2").tobytes() + count.astype("<i8").tobytes()
 
     @classmethod
     def of(cls, values: Iterable[float]) -> Quantiles:

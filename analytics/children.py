@@ -23,21 +23,24 @@ def may_fork() -> bool:
     return not multiprocessing.current_process().daemon
 
 
-def each_in_children(work: Callable[..., R], tasks: Sequence[tuple[Any, ...]], workers: int) -> Iterator[R]:
+def each_in_children(work: Callable[..., R], stages: Sequence[Sequence[tuple[Any, ...]]], workers: int) -> Iterator[R]:
     """`work(*task)` of each task as it gets done, in at most `workers` children. The first error ends it and is raised.
 
-    The connections of this process are closed first: they do not survive a fork, and each child opens its own.
+    A stage begins when all tasks of the one before are done. The connections of this process are closed first: they do
+    not survive a fork, and each child opens its own.
     """
     connections.close_all()
     gc.freeze()  # a child that collects garbage would copy every page it shares with its parent
     context = multiprocessing.get_context("fork")
-    most = min(workers, len(tasks))
+    most = min(workers, max(map(len, stages)))
     with ProcessPoolExecutor(most, context, initializer=follow_parent, initargs=(os.getpid(),)) as pool:
-        running: set[Future[R]] = {pool.submit(work, *task) for task in tasks}
+        running: set[Future[R]] = set()
         try:
-            while running:
-                finished, running = wait(running, return_when=FIRST_COMPLETED)
-                yield from (future.result() for future in finished)
+            for tasks in stages:
+                running = {pool.submit(work, *task) for task in tasks}
+                while running:
+                    finished, running = wait(running, return_when=FIRST_COMPLETED)
+                    yield from (future.result() for future in finished)
         finally:
             for future in running:
                 future.cancel()

@@ -30,9 +30,12 @@ _ARROW = {
     "text": pa.dictionary(pa.int32(), pa.string()),
     "int": pa.int64(),
     "float": pa.float64(),
-    "bool": pa.string(),  # PostgreSQL writes t and f
+    "bool": pa.bool_(),
     "instant": pa.timestamp("us"),
 }
+
+
+_NUMPY = {"int": np.int64, "float": np.float64, "instant": np.int64}
 
 
 @dataclass(frozen=True, slots=True)
@@ -105,6 +108,8 @@ def copy_block(cursor: CursorWrapper, query: str, params: Mapping[str, object], 
             null_values=[""],
             strings_can_be_null=True,
             quoted_strings_can_be_null=False,
+            true_values=["t"],
+            false_values=["f"],
         ),
     )
     table = table.unify_dictionaries()
@@ -138,15 +143,24 @@ def _column(chunked: Any, kind: Kind) -> Column:
     array = chunked.combine_chunks()
     if isinstance(array, pa.ChunkedArray):  # an empty column has no chunk to combine
         array = array.chunk(0)
+    is_null = _bytes(array.is_null()).view(np.bool_)
     if kind == "text":
-        codes = array.indices.fill_null(-1).to_numpy(zero_copy_only=False)
-        return Texts(codes.astype(np.int32, copy=False), tuple(array.dictionary.to_pylist()))
-    is_null = array.is_null().to_numpy(zero_copy_only=False)
-    if kind == "bool":
-        return Numbers(pa.compute.equal(array, "t").fill_null(False).to_numpy(zero_copy_only=False), is_null)
-    if kind == "instant":
-        array = array.cast(pa.int64())
-    return Numbers(array.fill_null(0).to_numpy(zero_copy_only=False), is_null)
+        codes = np.where(is_null, np.int32(-1), _values(array.indices, np.int32))
+        return Texts(codes, tuple(array.dictionary.to_pylist()))
+    values = _bytes(array).view(np.bool_) if kind == "bool" else _values(array, _NUMPY[kind])
+    return Numbers(np.where(is_null, values.dtype.type(0), values) if array.null_count else values, is_null)
+
+
+def _bytes(truths: Any) -> npt.NDArray[np.uint8]:
+    return _values(truths.cast(pa.uint8()), np.uint8)
+
+
+def _values(array: Any, dtype: npt.DTypeLike) -> npt.NDArray[Any]:
+    """What lies in memory; anything where it is null. Arrow's own `to_numpy` imports pandas (40 MB, 0.4 s) where that
+    happens to be installed, and so does any of its scalars.
+    """
+    kind = np.dtype(dtype)
+    return np.frombuffer(array.buffers()[1], kind, count=len(array), offset=array.offset * kind.itemsize)
 
 
 def _empty(kinds: Mapping[str, Kind]) -> Block:

@@ -135,7 +135,7 @@ def _each(
             yield _day(tenant_id, hours, now, until, using)
         return
     import_module("analytics.lake.compiled")  # once, and not in every child
-    yield from each_in_children(_day, [(tenant_id, hours, now, until, using) for hours in days], workers)
+    yield from each_in_children(_day, [[(tenant_id, hours, now, until, using) for hours in days]], workers)
 
 
 def _day(tenant_id: int, hours: Sequence[datetime], now: datetime, until: float | None, using: str) -> Sealed:

@@ -25,15 +25,15 @@ from analytics.tenancy import tenant_context
 from kpis.restatements import RECOUNT, Journal
 from kpis.rollup.cells import Cell
 from kpis.rollup.dirty import MINUTE, expand_subjects, lock_tenant, mark_derived, take
-from kpis.rollup.plan import SOURCES
+from kpis.rollup.plan import SOURCES, counts_every_row
 from kpis.rollup.refresh import Scope, count_closed, is_hour_open, keep_weeks, merge_whole_days, recount, retried
 from kpis.rollup.store import Store
 
 EVENTS_A_PART = 60_000
 """Events in a part, about: enough parts to keep every core busy until the end."""
 
-EVENTS_A_READ = 16_000
-"""Events of a part that are counted at a time, about: some 30 MB while they are."""
+EVENTS_A_READ = 40_000
+"""Events of a part that are counted at a time, about: some 50 MB while they are."""
 
 COUNTS = """
 SELECT width_bucket(ts, %(edges)s::timestamptz[]), count(*) FROM bw_event
@@ -121,6 +121,8 @@ def plan_parts(backfill: Backfill) -> list[Part]:
     with tenant_context(backfill.tenant_id), connections["default"].cursor() as cursor:
         edges = scope.live.edges(period.start, period.end, Granularity.HOUR)
         instants = [from_micros(edge) for edge in edges.tolist()]
+        # Nobody else works for this backfill yet, so all of PostgreSQL's workers may read.
+        cursor.execute("SELECT set_config('parallel_tuple_cost', '0', true)")
         cursor.execute(
             COUNTS, {"edges": instants, "tenant": backfill.tenant_id, "start": period.start, "end": period.end}
         )
@@ -198,7 +200,10 @@ def _count_calendar(scope: Scope, calendar_id: int, calendar: Calendar, part: Pa
     rest = [hour for hour, flag in zip(hours, is_whole, strict=True) if not flag]
     minutes = [minute for hour in rest for minute in range(hour[0], hour[1], MINUTE)]
     for source in SOURCES:
-        _count_whole(scope, scope.store(calendar_id, source), calendar, source, whole, part.events, now)
+        store = scope.store(calendar_id, source)
+        if whole:
+            store = store.known_empty(hours[0][0], hours[-1][1], counts_every_row(source))
+        _count_whole(scope, store, calendar, source, whole, part.events, now)
         recount(scope, calendar_id, calendar, source, minutes, now=now)
 
 
@@ -239,20 +244,21 @@ def run_backfill(backfill: Backfill, parts: list[Part], ledger: Ledger, *, worke
             lock_tenant(backfill.tenant_id)
             expand_subjects(backfill.tenant_id)  # else each merge of the range would be counted a second time
             mark_derived(backfill.tenant_id, period.start, period.end)
-    for phase in ("sessions", "buckets"):
-        waiting = [part for part in parts if part.phase == phase and part.name not in ledger.done]
-        for part in _finished(backfill, waiting, workers, now):
-            ledger.add(part)
+    waiting = [part for part in parts if part.name not in ledger.done]
+    phases = [[part for part in waiting if part.phase == phase] for phase in ("sessions", "buckets")]
+    for part in _finished(backfill, [phase for phase in phases if phase], workers, now):
+        ledger.add(part)
     while keep_weeks(backfill.tenant_id, now=now):
         pass
 
 
-def _finished(backfill: Backfill, parts: list[Part], workers: int, now: datetime) -> Iterable[Part]:
+def _finished(backfill: Backfill, phases: list[list[Part]], workers: int, now: datetime) -> Iterable[Part]:
     """The parts, each when it is done."""
-    if workers <= 1 or len(parts) <= 1 or not may_fork():
-        yield from (run_part(backfill, part, now) for part in parts)
+    if workers <= 1 or max(map(len, phases), default=0) <= 1 or not may_fork():
+        yield from (run_part(backfill, part, now) for phase in phases for part in phase)
         return
-    yield from each_in_children(_run_part_in_child, [(backfill, part, now) for part in parts], workers)
+    stages = [[(backfill, part, now) for part in phase] for phase in phases]
+    yield from each_in_children(_run_part_in_child, stages, workers)
 
 
 def _run_part_in_child(backfill: Backfill, part: Part, now: datetime) -> Part:

@@ -10,6 +10,7 @@ import itertools
 from array import array
 from collections.abc import Iterator
 from dataclasses import dataclass
+from decimal import Decimal
 from functools import cached_property
 from typing import Any
 
@@ -105,10 +106,13 @@ class _Grouping:
         groups = self._grouped(Selection.of(measure), dimension)
         width, keys = self._keys(dimension)
         stored = stored_dimension(dimension, self._cohort)
+        bucket, key = np.divmod(groups.ids, width)
+        places = zip(key.tolist(), bucket.tolist(), self._states(measure, groups), strict=True)
+        edges, name = self._edges, measure.id
         cells = [
-            new_cell((measure.id, stored, keys[number % width], self._edges[number // width], *encoded))
-            for number, encoded in zip(groups.ids.tolist(), self._states(measure, groups), strict=True)
-            if encoded[0]
+            new_cell((name, stored, keys[key], edges[bucket], n, total, state))
+            for key, bucket, (n, total, state) in places
+            if n
         ]
         is_wide = self._plan.is_capped and width > KEYS_PER_BUCKET
         return cap(measure.aggregate, cells) if is_wide else iter(cells)
@@ -147,7 +151,7 @@ class _Grouping:
 
     def _states(self, measure: Measure, groups: Groups) -> list[Encoded]:
         if measure.aggregate == "count":
-            return [(n, None, None) for n in groups.sizes.tolist()]
+            return list(zip(groups.sizes.tolist(), itertools.repeat(None), itertools.repeat(None)))
         if measure.aggregate in ("distinct", "repeat"):
             return self._members(measure, groups)
         if measure.aggregate == "prices":
@@ -234,8 +238,10 @@ def _units(values: npt.NDArray[Any]) -> tuple[Ints, int]:
 
 def _totals(values: npt.NDArray[Any], of_row: Ints, count: int) -> list[Encoded]:
     units, places = _units(values)
-    sizes = np.bincount(of_row, minlength=count).tolist()
-    return [Total(n, total, places).encode() for n, total in zip(sizes, sums(units, of_row, count), strict=True)]
+    found = zip(np.bincount(of_row, minlength=count).tolist(), sums(units, of_row, count), strict=True)
+    if not places:  # money: nothing to shorten
+        return [(n, Decimal(total), None) for n, total in found]
+    return [Total(n, total, places).encode() for n, total in found]
 
 
 def _moments(values: npt.NDArray[Any], of_row: Ints, count: int) -> list[Encoded]:
@@ -258,10 +264,9 @@ def _quantiles(values: npt.NDArray[Any], of_row: Ints, count: int) -> list[Encod
     pairs, times = np.unique(of_row << 16 | (quantile_bins(values.astype(np.float64)) + 2**15), return_counts=True)
     bounds = np.searchsorted(pairs >> 16, np.arange(count + 1))
     bins = (pairs & 0xFFFF) - 2**15
-    return [
-        Quantiles(tuple(zip(bins[a:b].tolist(), times[a:b].tolist(), strict=True))).encode()
-        for a, b in itertools.pairwise(bounds)
-    ]
+    sizes = np.diff(np.append(0, np.cumsum(times))[bounds]).tolist()
+    spans = zip(sizes, itertools.pairwise(bounds.tolist()), strict=True)
+    return [Quantiles.encode_bins(n, bins[a:b], times[a:b]) for n, (a, b) in spans]
 
 
 _NUMERIC = {"total": _totals, "moments": _moments, "extremes": _extremes, "quantiles": _quantiles}

@@ -94,6 +94,16 @@ class Plan:
         return found
 
 
+def counts_every_row(source: str) -> str:
+    """The measure that has a bucket, without a key, wherever any measure of the source has one."""
+    everything = Selection(None, value_events_only=False, where=())
+    return next(
+        measure.id
+        for measure in registered
+        if measure.source == source and measure.aggregate == "count" and Selection.of(measure) == everything
+    )
+
+
 def plan_for(
     settings: Mapping[str, Any] | None = None, only: Iterable[str] | None = None, *, calendar_id: int | None = None
 ) -> Plan:

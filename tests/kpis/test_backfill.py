@@ -20,6 +20,7 @@ from analytics.tenancy import tenant_context
 from kpis.models import Bucket
 from kpis.rollup import backfill
 from kpis.rollup.check import check_tenant
+from kpis.rollup.plan import SOURCES, counts_every_row
 from kpis.rollup.refresh import keep_weeks, refresh_tenant
 from kpis.rollup.services import backfill_enqueue
 from tests.kpis.telling import event, store
@@ -59,6 +60,37 @@ def test_a_backfill_makes_what_refreshes_made(
     assert rows(acme) == refreshed
     assert rows(globex) == []
     assert check_tenant(acme.pk, now=timezone.now()) == []
+
+
+@pytest.mark.django_db
+def test_a_bucket_that_nothing_makes_any_more_goes_however_little_of_its_day_was_stored(
+    acme: Tenant, globex: Tenant, t0: datetime
+) -> None:
+    """Where nothing is stored a backfill compares nothing; one bucket of any hour is enough to make it look."""
+    store(*some_events(acme, t0, random.Random(1), 60))
+    store(*some_events(globex, t0, random.Random(1), 60))
+    for tenant in (acme, globex):
+        call_command("backfill", "--tenant", tenant.slug, "--workers", "1")
+    whole, others = rows(acme), rows(globex)
+    for measure in ("events.count", "sessions.count"):
+        with tenant_context(acme.pk):
+            totals = Bucket.objects.filter(measure=measure, dimension="", grain=2)
+            left = totals.order_by("start").last()
+            assert left is not None
+            stale = {"measure": measure, "dimension": "country", "key": "Atlantis", "start": left.start, "grain": 2}
+            totals.exclude(start=left.start).delete()
+            Bucket.objects.create(tenant_id=acme.pk, calendar_id=left.calendar_id, n=5, computed_at=t0, **stale)
+        assert rows(acme) != whole
+        call_command("backfill", "--tenant", "acme", "--workers", "1")
+        assert rows(acme) == whole
+    assert rows(globex) == others
+
+
+def test_each_source_has_a_measure_that_is_stored_wherever_any_other_is() -> None:
+    assert {source: counts_every_row(source) for source in SOURCES} == {
+        "events": "events.count",
+        "sessions": "sessions.count",
+    }
 
 
 @pytest.mark.django_db

@@ -110,7 +110,7 @@ def paths_shown(answer: Answer, wanted: Answer, path: str, calendar: Calendar) -
     other = answer.get("comparison")
     rows = tuple(
         (
-            arrow.join(_label(name) for name in row["steps"]),
+            arrow.join(_label(name) for name in _to_end(row["steps"])),
             count(row["paths"]),
             share(row["paths"] / whole if whole else None),
         )

@@ -82,6 +82,7 @@ def test_paths_are_drawn_and_listed_and_walked(olga: Client, sam: Client) -> Non
     page = text_of(olga.get(at("/explore/paths/", asked)))
     assert "3 paths" in page
     assert "cart_updated → order_completed → (end)" in page
+    assert "(end) → (end)" not in page
     assert '<path class="link"' in page
     assert "%22cart_updated%22" in page  # a link that walks on
     assert "cart_updated" not in text_of(sam.get(at("/explore/paths/", asked))).split('id="event-names"')[0]

@@ -208,6 +208,8 @@ class Outlet:
         pause = None
         while True:
             self._bell.wait(pause)
+            if self._thread is not threading.current_thread():
+                return  # `begin` has begun anew, and whoever asks next starts another one
             self._bell.clear()
             with self._lock:
                 asked = set(self._asked)

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import gc
 import itertools
+import os
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import date, datetime
@@ -134,8 +135,13 @@ def plan_parts(backfill: Backfill) -> list[Part]:
 
 
 def _person_parts(cursor: CursorWrapper, tenant_id: int, events: int) -> Iterator[Part]:
-    """Slices of about EVENTS_A_PART events, by a sample: those who came first have most of them."""
+    """Slices of at most about EVENTS_A_PART events, by a sample: those who came first have most of them. As many for
+    each core, else all but one wait for the last.
+    """
+    cores = os.cpu_count() or 1
     slices = max(1, -(-events // EVENTS_A_PART))
+    if slices > cores:
+        slices = -(-slices // cores) * cores
     percent = min(100.0, 100.0 * SAMPLE / max(1, events))
     shares = [number / slices for number in range(1, slices)]
     cursor.execute(SLICES, {"tenant": tenant_id, "percent": percent, "shares": shares})

@@ -127,6 +127,10 @@ def test_the_socket_and_the_page_compare_with_the_same_hours(visit: Visitor, sta
         page.wait_for_timeout(200)
         quiet = visit("olga")
         quiet.page.route("**/live*.js", lambda route: route.abort())
-        quiet.page.goto(path)
+        for _ in range(5):  # what arrives between the two is on one of them only until the next look
+            quiet.page.goto(path)
+            page.wait_for_timeout(200)
+            if changes(page) == changes(quiet.page):
+                break
         assert changes(page) == changes(quiet.page), path
         quiet.troubles.clear()

@@ -58,6 +58,7 @@ class Product:
             "BELLWETHER_HOME": str(self.home),
             "HOST": "127.0.0.1",
             "BELLWETHER_PORT": str(self.port),
+            "BELLWETHER_FOLLOW": str(os.getpid()),  # however this process ends, nothing it started stays behind
             "PYTHONUNBUFFERED": "1",
         }
         path = os.pathsep.join([str(Path(sys.executable).parent), clean.get("PATH", "")])

@@ -43,9 +43,12 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
 @pytest.fixture(scope="session")
 def stage(django_db_setup: None, django_db_blocker: DjangoDbBlocker, test_home: Path, redis_url: str) -> Stage:
     """The running product, one for the whole run."""
-    with django_db_blocker.unblock(), _one_at_a_time(test_home):
-        if not (test_home / "browser.json").exists():
+
+    def make_database() -> None:
+        with django_db_blocker.unblock(), _one_at_a_time(test_home):
             _make_database(DATABASE, test_home)
+
+    with django_db_blocker.unblock():
         for alias in ALIASES:
             connections[alias].close()
     admin, known = _admin_url(test_home), embedded.passwords(test_home)
@@ -53,7 +56,7 @@ def stage(django_db_setup: None, django_db_blocker: DjangoDbBlocker, test_home: 
         VARIABLES[alias]: url_of(admin, database=DATABASE, user=role, password=known[role])
         for alias, role in ALIASES.items()
     }
-    return stage_of(test_home, urls, redis_url)
+    return stage_of(test_home, urls, redis_url, make_database)
 
 
 @pytest.fixture(scope="session")

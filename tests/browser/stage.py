@@ -12,6 +12,7 @@ import shutil
 import subprocess
 import sys
 import time
+from collections.abc import Callable
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
@@ -78,12 +79,15 @@ class Stage:
             time.sleep(0.3)
 
 
-def stage_of(home: Path, database: dict[str, str], redis_url: str) -> Stage:
-    """The run's stage, built if nobody has; `database` holds the variables of an empty migrated database."""
+def stage_of(home: Path, database: dict[str, str], redis_url: str, make_database: Callable[[], None]) -> Stage:
+    """The run's stage, built if nobody has; `database` holds the variables of the empty migrated database that
+    `make_database` makes.
+    """
     with (home / "browser.lock").open("a") as lock:
         fcntl.flock(lock, fcntl.LOCK_EX)
         told = home / "browser.json"
         if not told.exists():
+            make_database()
             stage = _build(home / "browser", database, redis_url)
             told.write_text(json.dumps(asdict(stage)))
         return Stage(**json.loads(told.read_text()))

@@ -14,7 +14,7 @@ from typing import Any, Literal, Self
 import numpy as np
 import numpy.typing as npt
 import pyarrow as pa
-import pyarrow.compute
+import pyarrow.compute  # what arrays do needs it: here, and not first in every child
 import pyarrow.csv
 from django.db.backends.utils import CursorWrapper
 from psycopg.abc import PQGen

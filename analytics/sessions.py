@@ -20,11 +20,10 @@ from typing import Any
 
 import numpy as np
 import numpy.typing as npt
-from django.db import IntegrityError, connections, transaction
-from django.db.backends.utils import CursorWrapper
+from django.db import connections
 
 from analytics.columns import Block, Kind, Texts, copy_block
-from analytics.copying import copy_rows, text_field
+from analytics.copying import Stage, insert_new, text_field
 from analytics.periods import from_micros, to_micros
 
 HOUR = 3_600_000_000
@@ -118,11 +117,11 @@ SELECT id, person_id, is_bot, is_internal, {MICROS.format('"end"')} FROM bw_sess
    AND "end" >= %(limit)s - interval '30 minutes'"""
 FOREVER = 2**62
 
-STAGE = """
-CREATE TEMPORARY TABLE IF NOT EXISTS bw_session_stage (
-    id uuid, person_id int4, sdk_id text, start timestamptz, "end" timestamptz, events int4, pageviews int4,
-    platform text, country text, campaign text, channel text, is_bot bool, is_internal bool
-) ON COMMIT DELETE ROWS"""
+STAGE = Stage(
+    "bw_session_stage",
+    'id uuid, person_id int4, sdk_id text, start timestamptz, "end" timestamptz, events int4, pageviews int4,'
+    " platform text, country text, campaign text, channel text, is_bot bool, is_internal bool",
+)
 
 INSERT = f"""
 INSERT INTO bw_session (tenant_id, {FIELDS}) SELECT %(tenant)s, {FIELDS} FROM bw_session_stage ORDER BY id"""
@@ -448,25 +447,14 @@ def _replace(tenant_id: int, sessions: list[SessionRow], known: Mapping[uuid.UUI
         if gone:
             cursor.execute("DELETE FROM bw_session WHERE tenant_id = %s AND id = ANY (%s)", [tenant_id, gone])
         if changed:
-            cursor.execute(STAGE)
-            with cursor.copy(f"COPY bw_session_stage ({FIELDS}) FROM STDIN") as copy:
-                copy_rows(copy, changed, _lines)
-            _write(cursor, tenant_id, is_new=not known)
-            cursor.execute("DELETE FROM bw_session_stage")
+            params = {"tenant": tenant_id}
+            with STAGE.holding(cursor, changed, _lines):
+                if known:
+                    cursor.execute(UPSERT, params)
+                else:
+                    insert_new(cursor, INSERT, UPSERT, params)
     former = [known[key][3] for key in (*gone, *(row[0] for row in changed)) if key in known]
     return [row[3] for row in changed] + former
-
-
-def _write(cursor: CursorWrapper, tenant_id: int, *, is_new: bool) -> None:
-    """What is staged. An upsert looks for each row before it writes it, which is a third of its time."""
-    if is_new:
-        try:
-            with transaction.atomic(using=cursor.db.alias):
-                cursor.execute(INSERT, {"tenant": tenant_id})
-            return
-        except IntegrityError:  # somebody else derived some of them meanwhile
-            pass
-    cursor.execute(UPSERT, {"tenant": tenant_id})
 
 
 def _lines(rows: Sequence[SessionRow]) -> str:

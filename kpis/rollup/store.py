@@ -1,30 +1,26 @@
 """Writes and reads bucket rows. What is stored is read first and only what differs is written, so that computing the
-same again writes nothing. Cells pass through a temporary table, because COPY into a guarded table is refused."""
+same again writes nothing."""
 
 from __future__ import annotations
 
-import dataclasses
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from typing import Any
 
-from django.db import IntegrityError, connections, transaction
+from django.db import connections
 from django.db.backends.utils import CursorWrapper
 
 from analytics.contracts import Grain
-from analytics.copying import NULL, bytes_field, copy_rows, text_field
+from analytics.copying import NULL, Stage, bytes_field, insert_new, text_field
 from analytics.periods import from_micros, to_micros
 from kpis.rollup.cells import Cell, new_cell
 from kpis.rollup.keys import COHORTS, stored_dimension
 
-STAGE = """
-CREATE TEMPORARY TABLE IF NOT EXISTS bw_bucket_stage (
-    measure text, dimension text, key text, second int8, n int8, total numeric, state bytea
-) ON COMMIT DELETE ROWS"""
-
-COPY = "COPY bw_bucket_stage (measure, dimension, key, second, n, total, state) FROM STDIN"
+STAGE = Stage(
+    "bw_bucket_stage", "measure text, dimension text, key text, second int8, n int8, total numeric, state bytea"
+)
 
 INSERT = """
 INSERT INTO bw_bucket AS b (tenant_id, calendar_id, measure, dimension, grain, start, key, n, total, state, computed_at)
@@ -82,14 +78,7 @@ class Store:
             return
         params = self._params(grain, ()) | {"now": now}
         new = cells if self.is_empty else self._mended(grain, starts, cells, params)
-        if not new:
-            return
-        try:
-            # In two thirds of the time of an upsert, which looks for each row before it writes it.
-            with transaction.atomic(using=self.using):
-                self._staged(INSERT, new, params)
-        except IntegrityError:  # another backfill of the same days was quicker
-            self._staged(UPSERT, new, params)
+        self._staged(new, lambda cursor: insert_new(cursor, INSERT, UPSERT, params))
 
     def _mended(
         self, grain: Grain, starts: Sequence[int], cells: Sequence[Cell], params: dict[str, Any]
@@ -107,19 +96,15 @@ class Store:
                 new.append(cell)
             elif old != cell:
                 changed.append(cell)
-        self._staged(VANISHED, list(known.values()), params)
-        self._staged(UPSERT, changed, params)
+        self._staged(list(known.values()), lambda cursor: cursor.execute(VANISHED, params))
+        self._staged(changed, lambda cursor: cursor.execute(UPSERT, params))
         return new
 
-    def _staged(self, query: str, cells: Sequence[Cell], params: dict[str, Any]) -> None:
+    def _staged(self, cells: Sequence[Cell], write: Callable[[CursorWrapper], object]) -> None:
         if not cells:
             return
-        with self._cursor() as cursor:
-            cursor.execute(STAGE)
-            with cursor.copy(COPY) as copy:
-                copy_rows(copy, cells, copy_lines)
-            cursor.execute(query, params)
-            cursor.execute("DELETE FROM bw_bucket_stage")
+        with self._cursor() as cursor, STAGE.holding(cursor, cells, copy_lines):
+            write(cursor)
 
     def read(self, grain: Grain, start: int, end: int, *, pairs: Sequence[tuple[str, str]] | None = None) -> list[Cell]:
         """The stored cells of the buckets with start <= their start < end."""
@@ -155,7 +140,7 @@ class Store:
                 cursor.execute(f"SELECT EXISTS ({READ})", params)
                 if cursor.fetchone()[0]:
                     return self
-        return dataclasses.replace(self, is_empty=True)
+        return replace(self, is_empty=True)
 
     def counts(self, grain: Grain) -> dict[int, int]:
         """How many of the pairs have a bucket of this width, by its start."""

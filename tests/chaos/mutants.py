@@ -47,7 +47,7 @@ MUTANTS: dict[str, Mutant] = {
         frozenset({"nothing_lost"}),
         plan=replace(SHORT, kills=3, kinds=("postgres",)),
         environment={
-            "POSTGRES_OPTIONS": "synchronous_commit=off wal_writer_delay=10s wal_writer_flush_after=0 wal_buffers=64MB"
+            "POSTGRES_OPTIONS": "synchronous_commit=off wal_writer_delay=10s wal_writer_flush_after=2GB wal_buffers=64MB"
         },
     ),
     "no_dedupe": Mutant(frozenset({"nothing_doubled"})),

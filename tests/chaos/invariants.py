@@ -56,7 +56,7 @@ def nothing_lost(evidence: Evidence) -> list[str]:
         acked = {each for ledger in evidence.ledgers for tenant, each in ledger.acked if tenant == slug}
         stored = {
             str(row[0])
-            for row in evidence.admin.execute("SELECT event_id FROM bw_event WHERE tenant_id = %s", [ids[slug]])
+            for row in evidence.admin.execute("SELECT event_id FROM bw_event WHERE tenant_id = %s", [ids.get(slug)])
         }
         if lost := acked - stored:
             breaches.append(
@@ -128,6 +128,8 @@ def rollups_equal_a_recompute(evidence: Evidence) -> list[str]:
     breaches = []
     for slug in TENANTS:
         done = evidence.product.manage("check_rollups", "--tenant", slug, check=False)
+        if "Traceback" in done.stderr:
+            raise RuntimeError(f"The check itself failed, which shows nothing:\n{done.stderr}")
         if done.returncode:
             breaches.append(f"{slug}: {(done.stdout + done.stderr).strip()[-600:]}")
     buckets = evidence.number("SELECT count(*) FROM bw_bucket")

@@ -11,6 +11,7 @@ import gc
 import itertools
 import os
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from datetime import date, datetime
 from typing import Any, Self
@@ -171,17 +172,24 @@ def run_part(backfill: Backfill, part: Part, now: datetime) -> Part:
     return part
 
 
-def _derive(backfill: Backfill, part: Part, now: datetime) -> None:
-    with tenant_context(backfill.tenant_id):
+@contextmanager
+def _part_transaction(backfill: Backfill) -> Iterator[Scope]:
+    """The scope under the tenant's lock, so that it knows from when on events are kept. The commit does not wait for
+    the disk: the ledger's does, which comes after it, and a part that is not in the ledger is done again.
+    """
+    with tenant_context(backfill.tenant_id), connections["default"].cursor() as cursor:
+        cursor.execute("SET LOCAL synchronous_commit TO off")
         lock_tenant(backfill.tenant_id, shared=True)
-        scope = backfill.scope()  # under the lock, so that it knows from when on events are kept
+        yield backfill.scope()
+
+
+def _derive(backfill: Backfill, part: Part, now: datetime) -> None:
+    with _part_transaction(backfill) as scope:
         derive_persons(backfill.tenant_id, part.first, part.end, scope.rules)
 
 
 def _count(backfill: Backfill, part: Part, now: datetime) -> None:
-    with tenant_context(backfill.tenant_id):
-        lock_tenant(backfill.tenant_id, shared=True)
-        scope = backfill.scope()
+    with _part_transaction(backfill) as scope:
         if backfill.calendar_id is None and not backfill.measures:
             take(backfill.tenant_id, from_micros(part.first), from_micros(part.end), only_derived=True)
         journal = Journal.of(scope.store(scope.calendars[0][0]), from_micros(part.first), from_micros(part.end), now)

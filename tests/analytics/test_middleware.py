@@ -39,7 +39,6 @@ def _host(settings: Any, tmp_path: Path) -> Iterator[None]:
     settings.ANALYTICS_TENANT = "acme"
     settings.ANALYTICS_SPOOL_DIR = str(tmp_path / "spool")
     settings.ALLOWED_HOSTS = ["testserver"]
-    outlet.tenants.clear()
     faults.fault_counts.clear()
     visits._signed_in.clear()
     yield

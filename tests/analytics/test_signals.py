@@ -21,7 +21,6 @@ from django.test import RequestFactory
 
 from analytics.capture import faults
 from analytics.capture.context import acting
-from analytics.capture.outlet import outlet
 from analytics.capture.registry import register, tracked_models
 from analytics.models import Event, Subject, Tenant
 from analytics.registry import RegistryError
@@ -37,8 +36,7 @@ pytestmark = pytest.mark.usefixtures("host_tables")
 
 
 @pytest.fixture(autouse=True)
-def _fresh_outlet() -> None:
-    outlet.tenants.clear()
+def _no_faults_yet() -> None:
     faults.fault_counts.clear()
 
 

@@ -38,8 +38,7 @@ def events_of(tenant: Tenant) -> list[tuple[Any, ...]]:
 
 
 @pytest.fixture(autouse=True)
-def _fresh_outlet() -> None:
-    outlet.tenants.clear()
+def _no_faults_yet() -> None:
     faults.fault_counts.clear()
 
 

@@ -8,9 +8,10 @@ and parts of a breakdown to its total, in any order, and a recompute equals what
 
 from __future__ import annotations
 
+import itertools
 import math
 import struct
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 from decimal import Context, Decimal
 from enum import StrEnum
@@ -141,8 +142,12 @@ class Moments:
         )
 
     def encode(self) -> Encoded:
-        squares = self.squares.to_bytes((self.squares.bit_length() + 7) // 8, "little")
-        return self.n, _decimal(self.units, self.places), bytes([self.places]) + squares
+        return self.n, _decimal(self.units, self.places), self.pack(self.squares, self.places)
+
+    @staticmethod
+    def pack(squares: int, places: int) -> bytes:
+        """The part of the encoding that no column holds."""
+        return bytes([places]) + squares.to_bytes((squares.bit_length() + 7) // 8, "little")
 
     @classmethod
     def decode(cls, n: int, total: Decimal | None = None, state: bytes | None = None) -> Moments:
@@ -318,12 +323,18 @@ class Quantiles:
 
     def encode(self) -> Encoded:
         array = np.array(self.bins, dtype="<i8").reshape(-1, 2)
-        return self.encode_bins(self.n, array[:, 0], array[:, 1])
+        return self.encode_many([self.n], [0, len(array)], array[:, 0], array[:, 1])[0]
 
     @staticmethod
-    def encode_bins(n: int, index: npt.NDArray[np.int64], count: npt.NDArray[np.int64]) -> Encoded:
-        """The encoding of ascending bins and how many of the n values lie in each, as a state of them would have it."""
-        return n, None, index.astype("<i2").tobytes() + count.astype("<i8").tobytes()
+    def encode_many(
+        sizes: Sequence[int], bounds: Sequence[int], index: npt.NDArray[np.int64], count: npt.NDArray[np.int64]
+    ) -> list[Encoded]:
+        """The encodings of states that lie one after the other: each of `sizes` values, whose ascending bins and how
+        many values lie in each stand between two of the bounds.
+        """
+        bins, counts = index.astype("<i2").tobytes(), count.astype("<i8").tobytes()
+        spans = zip(sizes, itertools.pairwise(bounds), strict=True)
+        return [(n, None, bins[2 * a : 2 * b] + counts[8 * a : 8 * b]) for n, (a, b) in spans]
 
     @classmethod
     def of(cls, values: Iterable[float]) -> Quantiles:

@@ -12,11 +12,11 @@ runs around what changed, and whatever belongs to the sessions it finds there: n
 from __future__ import annotations
 
 import hashlib
-import uuid
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
-from typing import Any
+from functools import partial
+from typing import Any, NamedTuple
 
 import numpy as np
 import numpy.typing as npt
@@ -84,24 +84,32 @@ SELECT person_id, {MICROS.format("first")}, {MICROS.format("last")} FROM (
      GROUP BY s.person_id) touched"""
 
 # Events may have gone (erasure) or changed hands (merge); the sessions that held them are found by time.
+HEX = "replace({0}::text, '-', '')"
+
 OVERLAPPING = f"""
-SELECT s.person_id, {MICROS.format("s.start")}, {MICROS.format('s."end"')}, s.id
+SELECT s.person_id, {MICROS.format("s.start")}, {MICROS.format('s."end"')}, {HEX.format("s.id")}
   FROM unnest(%(starts)s::timestamptz[], %(ends)s::timestamptz[]) AS span (a, b)
   JOIN bw_session s ON s.tenant_id = %(tenant)s AND s.start < span.b AND s.start >= span.a - interval '2 days'
                    AND s."end" >= span.a AND s.start >= %(first)s - interval '2 days' AND s.start < %(last)s"""
 
 EXTENT = f"""
 SELECT person_id, {MICROS.format("start")}, {MICROS.format('"end"')}
-  FROM bw_session WHERE tenant_id = %(tenant)s AND id = ANY (%(ids)s)"""
+  FROM bw_session WHERE tenant_id = %(tenant)s AND id = ANY (%(ids)s::uuid[])"""
 
 FIELDS = (
     'id, person_id, sdk_id, start, "end", events, pageviews, platform, country, campaign, channel, is_bot, is_internal'
 )
+# As `Session` has them.
+STORED = f"""
+SELECT {HEX.format("s.id")}, s.person_id, s.sdk_id, {MICROS.format("s.start")}, {MICROS.format('s."end"')}, s.events,
+       s.pageviews, s.platform, s.country, s.campaign, s.channel, s.is_bot, s.is_internal"""
+OF_PERSONS = f"""{STORED}
+  FROM bw_session s WHERE s.tenant_id = %(tenant)s AND s.person_id >= %(first)s AND s.person_id < %(end)s"""
 
 KNOWN = f"""{WINDOWS}
-SELECT {FIELDS} FROM bw_session WHERE tenant_id = %(tenant)s AND id = ANY (%(ids)s)
+{STORED} FROM bw_session s WHERE s.tenant_id = %(tenant)s AND s.id = ANY (%(ids)s::uuid[])
  UNION
-SELECT {", ".join(f"s.{name.strip()}" for name in FIELDS.split(","))}
+{STORED}
   FROM w
   JOIN bw_session s ON s.tenant_id = %(tenant)s AND s.person_id = w.person AND s.start >= w.a AND s.start <= w.b
                    AND s.start >= %(first)s AND s.start <= %(last)s
@@ -109,22 +117,26 @@ SELECT {", ".join(f"s.{name.strip()}" for name in FIELDS.split(","))}
 
 # Those that are derived again, and any that reaches to where events are kept.
 FROZEN = f"""
-SELECT id, person_id, is_bot, is_internal, {MICROS.format('"end"')} FROM bw_session
- WHERE tenant_id = %(tenant)s AND id = ANY (%(ids)s) AND start < %(limit)s
+SELECT {HEX.format("id")}, person_id, is_bot, is_internal, {MICROS.format('"end"')} FROM bw_session
+ WHERE tenant_id = %(tenant)s AND id = ANY (%(ids)s::uuid[]) AND start < %(limit)s
  UNION
-SELECT id, person_id, is_bot, is_internal, {MICROS.format('"end"')} FROM bw_session
+SELECT {HEX.format("id")}, person_id, is_bot, is_internal, {MICROS.format('"end"')} FROM bw_session
  WHERE tenant_id = %(tenant)s AND start < %(limit)s AND start >= %(limit)s - interval '2 days'
    AND "end" >= %(limit)s - interval '30 minutes'"""
 FOREVER = 2**62
 
 STAGE = Stage(
     "bw_session_stage",
-    'id uuid, person_id int4, sdk_id text, start timestamptz, "end" timestamptz, events int4, pageviews int4,'
+    'id uuid, person_id int4, sdk_id text, start int8, "end" int8, events int4, pageviews int4,'
     " platform text, country text, campaign text, channel text, is_bot bool, is_internal bool",
 )
 
 INSERT = f"""
-INSERT INTO bw_session (tenant_id, {FIELDS}) SELECT %(tenant)s, {FIELDS} FROM bw_session_stage ORDER BY id"""
+INSERT INTO bw_session (tenant_id, {FIELDS})
+SELECT %(tenant)s, id, person_id, sdk_id, timestamptz 'epoch' + start * interval '1 microsecond',
+       timestamptz 'epoch' + "end" * interval '1 microsecond', events, pageviews, platform, country, campaign, channel,
+       is_bot, is_internal
+  FROM bw_session_stage ORDER BY id"""
 UPSERT = f"""{INSERT}
 ON CONFLICT (id) DO UPDATE
    SET start = excluded.start, "end" = excluded."end", events = excluded.events, pageviews = excluded.pageviews,
@@ -132,10 +144,30 @@ ON CONFLICT (id) DO UPDATE
        channel = excluded.channel"""
 
 Span = tuple[datetime, datetime]
-SessionRow = tuple[
-    uuid.UUID, int, str | None, datetime, datetime, int, int,
-    str | None, str | None, str | None, str | None, bool, bool,
-]  # fmt: skip
+
+
+class Session(NamedTuple):
+    """A row of sessions. `id` is a UUID in 32 hexadecimal digits, instants are microseconds since 1970: they are made
+    and written a million at a time.
+    """
+
+    id: str
+    person_id: int
+    sdk_id: str | None
+    start: int
+    end: int
+    events: int
+    pageviews: int
+    platform: str | None
+    country: str | None
+    campaign: str | None
+    channel: str | None
+    is_bot: bool
+    is_internal: bool
+
+
+new_session: Callable[[tuple[Any, ...]], Session] = partial(tuple.__new__, Session)
+"""As `Session(*values)` without its call of Python."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -149,13 +181,13 @@ class SessionRules:
     kept_from: datetime | None = None
 
 
-def session_id(tenant_id: int, person_id: int, cohort: int, name: str) -> uuid.UUID:
+def session_id(tenant_id: int, person_id: int, cohort: int, name: str) -> str:
     """Always the same id for the same session. `name` is the SDK's id, or the start in microseconds after an @."""
     text = f"{tenant_id}\0{person_id}\0{cohort}\0{name}"
-    return uuid.UUID(bytes=hashlib.blake2b(text.encode(), digest_size=16).digest())
+    return hashlib.blake2b(text.encode(), digest_size=16).hexdigest()
 
 
-def sessionise(tenant_id: int, block: Block, rules: SessionRules) -> list[SessionRow]:
+def sessionise(tenant_id: int, block: Block, rules: SessionRules) -> list[Session]:
     """The sessions of all events in the block (those of whole persons, or of windows that cut no session). Pure."""
     block = _in_order(block)
     if not block.size:
@@ -177,10 +209,10 @@ def sessionise(tenant_id: int, block: Block, rules: SessionRules) -> list[Sessio
         pageviews.tolist(), *(_first_known(block.texts(name), of_row, len(first)) for name in ATTRIBUTES), strict=True,
     )  # fmt: skip
     return [
-        (
+        new_session((
             session_id(tenant_id, who, kind, sdk_id if sdk_id is not None else f"@{start}"), who, sdk_id,
-            from_micros(start), from_micros(stop), count, views, *attributes, bool(kind & 1), bool(kind & 2),
-        )
+            start, stop, count, views, *attributes, bool(kind & 1), bool(kind & 2),
+        ))
         for who, kind, sdk_id, start, stop, count, views, *attributes in columns
     ]  # fmt: skip
 
@@ -280,7 +312,7 @@ def derive_touched(
     """
     base: dict[str, Any] = {"tenant": tenant_id, "ignored": sorted(rules.ignored), "using": using}
     windows: Windows = {}
-    touched: set[uuid.UUID] = set()
+    touched: set[str] = set()
     _widen(windows, _fetch(TOUCHED, base | _spans(spans)))
     for *span, key in _fetch(OVERLAPPING, base | _spans(restated)) if restated else ():
         _widen(windows, [tuple(span)])
@@ -296,14 +328,14 @@ def derive_touched(
     sessions = [
         row for block in blocks for row in sessionise(tenant_id, block, rules) if _is_touched(row, touched, closed)
     ]
-    known = {row[0]: row for row in _fetch(KNOWN, base | _params(closed, (0, 0)) | {"ids": list(touched)})}
+    known = _by_id(_fetch(KNOWN, base | _params(closed, (0, 0)) | {"ids": list(touched)}))
     moved = _replace(tenant_id, *unfrozen(tenant_id, sessions, known, rules, using=using), using)
-    return {to_micros(start) // MINUTE * MINUTE for start in moved}
+    return {start // MINUTE * MINUTE for start in moved}
 
 
-def _is_touched(row: SessionRow, touched: set[uuid.UUID], closed: Windows) -> bool:
-    first, last = closed.get(row[1], (0, -1))
-    return row[0] in touched if row[2] is not None else first <= to_micros(row[3]) <= last
+def _is_touched(session: Session, touched: set[str], closed: Windows) -> bool:
+    first, last = closed.get(session.person_id, (0, -1))
+    return session.id in touched if session.sdk_id is not None else first <= session.start <= last
 
 
 def derive_persons(tenant_id: int, first: int, end: int, rules: SessionRules, *, using: str = "default") -> int:
@@ -314,44 +346,52 @@ def derive_persons(tenant_id: int, first: int, end: int, rules: SessionRules, *,
         cursor.execute("SET LOCAL enable_seqscan = off")
         block = copy_block(cursor, EVERY_EVENT, params, KINDS)
         cursor.execute("SET LOCAL enable_seqscan = on")
-        cursor.execute(
-            f"SELECT {FIELDS} FROM bw_session WHERE tenant_id = %s AND person_id >= %s AND person_id < %s",
-            [tenant_id, first, end],
-        )
-        known = {row[0]: row for row in cursor.fetchall()}
+    known = _by_id(_fetch(OF_PERSONS, params | {"using": using}))
     sessions = sessionise(tenant_id, block, rules)
     _replace(tenant_id, *unfrozen(tenant_id, sessions, known, rules, using=using), using)
     return len(sessions)
 
 
+def stored_sessions(tenant_id: int, *, using: str = "default") -> dict[str, Session]:
+    """All sessions of the tenant as they are stored, by id."""
+    return _by_id(_fetch(OF_PERSONS, {"tenant": tenant_id, "first": 0, "end": 2**31 - 1, "using": using}))
+
+
+def _by_id(rows: Iterable[tuple[Any, ...]]) -> dict[str, Session]:
+    return {row[0]: new_session(row) for row in rows}
+
+
 def unfrozen(
     tenant_id: int,
-    sessions: list[SessionRow],
-    known: Mapping[uuid.UUID, Any],
+    sessions: list[Session],
+    known: Mapping[str, Session],
     rules: SessionRules,
     *,
     using: str = "default",
-) -> tuple[list[SessionRow], Mapping[uuid.UUID, Any]]:
+) -> tuple[list[Session], Mapping[str, Session]]:
     """What may be changed of derived sessions and known ones: not those that began before events are kept, and not what
     is left of their events, which looks like a session of its own.
     """
-    limit = rules.kept_from
-    if limit is None:
+    if rules.kept_from is None:
         return sessions, known
-    params = {"tenant": tenant_id, "ids": [row[0] for row in sessions], "limit": limit, "using": using}
-    begun, last = set[uuid.UUID](), dict[tuple[int, bool, bool], int]()
+    params = {"tenant": tenant_id, "ids": [each.id for each in sessions], "limit": rules.kept_from, "using": using}
+    begun, last = set[str](), dict[tuple[int, bool, bool], int]()
     for key, person, is_bot, is_internal, end in _fetch(FROZEN, params):
         begun.add(key)
         who = (person, is_bot, is_internal)
         last[who] = max(end, last.get(who, end))
+    limit = to_micros(rules.kept_from)
     kept = [
-        row
-        for row in sessions
-        if row[0] not in begun
-        and row[3] >= limit
-        and (row[2] is not None or to_micros(row[3]) > last.get((row[1], row[11], row[12]), -FOREVER) + GAP)
+        each
+        for each in sessions
+        if each.id not in begun
+        and each.start >= limit
+        and (
+            each.sdk_id is not None
+            or each.start > last.get((each.person_id, each.is_bot, each.is_internal), -FOREVER) + GAP
+        )
     ]
-    return kept, {key: row for key, row in known.items() if row[3] >= limit}
+    return kept, {key: each for key, each in known.items() if each.start >= limit}
 
 
 def _read_closed(windows: Windows, base: Mapping[str, Any]) -> tuple[list[Block], Windows]:
@@ -396,7 +436,7 @@ def _events(windows: Windows, margin: tuple[int, int], base: Mapping[str, Any]) 
         return copy_block(cursor, EVENTS, {**base, **_params(windows, margin)}, KINDS)
 
 
-def _sdk_sessions(tenant_id: int, block: Block, closed: Windows) -> set[uuid.UUID]:
+def _sdk_sessions(tenant_id: int, block: Block, closed: Windows) -> set[str]:
     """The SDK sessions that have an event within the windows."""
     sdk, ts, person = block.texts("session_id"), block.numbers("ts").values, block.numbers("person_id").values
     rows = np.flatnonzero(sdk.codes >= 0)
@@ -438,14 +478,14 @@ def _fetch(query: str, params: Mapping[str, Any]) -> list[Any]:
     return rows
 
 
-def _replace(tenant_id: int, sessions: list[SessionRow], known: Mapping[uuid.UUID, Any], using: str) -> list[datetime]:
+def _replace(tenant_id: int, sessions: list[Session], known: Mapping[str, Session], using: str) -> list[int]:
     """Make the known sessions be `sessions`; when changed ones start, and when they started."""
-    derived = {row[0]: row for row in sessions}
-    changed = [row for row in sessions if known.get(row[0]) != row]
+    derived = {each.id: each for each in sessions} if known else {}
+    changed = [each for each in sessions if known.get(each.id) != each] if known else sessions
     gone = [key for key in known if key not in derived]
     with connections[using].cursor() as cursor:
         if gone:
-            cursor.execute("DELETE FROM bw_session WHERE tenant_id = %s AND id = ANY (%s)", [tenant_id, gone])
+            cursor.execute("DELETE FROM bw_session WHERE tenant_id = %s AND id = ANY (%s::uuid[])", [tenant_id, gone])
         if changed:
             params = {"tenant": tenant_id}
             with STAGE.holding(cursor, changed, _lines):
@@ -453,15 +493,15 @@ def _replace(tenant_id: int, sessions: list[SessionRow], known: Mapping[uuid.UUI
                     cursor.execute(UPSERT, params)
                 else:
                     insert_new(cursor, INSERT, UPSERT, params)
-    former = [known[key][3] for key in (*gone, *(row[0] for row in changed)) if key in known]
-    return [row[3] for row in changed] + former
+    former = [known[key].start for key in (*gone, *(each.id for each in changed)) if key in known]
+    return [each.start for each in changed] + former
 
 
-def _lines(rows: Sequence[SessionRow]) -> str:
-    texts = {text: text_field(text) for row in rows for text in (row[2], *row[7:11])}
+def _lines(rows: Sequence[Session]) -> str:
+    texts = {text: text_field(text) for each in rows for text in (each[2], *each[7:11])}
     return "".join(
         [
-            f"{key}\t{person}\t{texts[sdk]}\t{start.isoformat()}\t{end.isoformat()}\t{events}\t{views}\t"
+            f"{key}\t{person}\t{texts[sdk]}\t{start}\t{end}\t{events}\t{views}\t"
             f"{texts[platform]}\t{texts[country]}\t{texts[campaign]}\t{texts[channel]}\t{bot}\t{internal}\n"
             for key, person, sdk, start, end, events, views, platform, country, campaign, channel, bot, internal in rows
         ]

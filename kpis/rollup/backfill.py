@@ -259,6 +259,7 @@ def run_backfill(backfill: Backfill, parts: list[Part], ledger: Ledger, *, worke
             expand_subjects(backfill.tenant_id)  # else each merge of the range would be counted a second time
             mark_derived(backfill.tenant_id, period.start, period.end)
     waiting = [part for part in parts if part.name not in ledger.done]
+    waiting.sort(key=lambda part: -part.events)  # so that no worker begins a large one when the others are done
     phases = [[part for part in waiting if part.phase == phase] for phase in ("sessions", "buckets")]
     for part in _finished(backfill, [phase for phase in phases if phase], workers, now):
         ledger.add(part)

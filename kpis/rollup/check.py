@@ -13,7 +13,7 @@ from analytics.aggregates import decode
 from analytics.columns import copy_block
 from analytics.contracts import Grain
 from analytics.periods import Calendar, Granularity, from_micros, to_micros
-from analytics.sessions import COLUMNS, FIELDS, KINDS, sessionise, unfrozen
+from analytics.sessions import COLUMNS, KINDS, sessionise, stored_sessions, unfrozen
 from analytics.tenancy import tenant_context
 from kpis.rollup.backfill import bounds
 from kpis.rollup.cells import Cell, merge_up
@@ -71,9 +71,8 @@ def check_sessions(tenant_id: int) -> list[str]:
         scope = Scope.of(tenant_id)
         block = copy_block(cursor, ALL_EVENTS, {"tenant": tenant_id, "ignored": sorted(scope.rules.ignored)}, KINDS)
         derived = sessionise(tenant_id, block, scope.rules)
-        cursor.execute(f"SELECT {FIELDS} FROM bw_session WHERE tenant_id = %s", [tenant_id])
-        rows, stored = unfrozen(tenant_id, derived, {row[0]: row for row in cursor.fetchall()}, scope.rules)
-    expected = {row[0]: row for row in rows}
+        sessions, stored = unfrozen(tenant_id, derived, stored_sessions(tenant_id), scope.rules)
+    expected = {each.id: each for each in sessions}
     differing = sorted(key for key in expected.keys() | stored.keys() if expected.get(key) != stored.get(key))
     return [f"session {key}: expected {expected.get(key)}, stored {stored.get(key)}" for key in differing]
 

@@ -248,6 +248,8 @@ def _moments(values: npt.NDArray[Any], of_row: Ints, count: int) -> list[Encoded
     units, places = _units(values)
     sizes = np.bincount(of_row, minlength=count).tolist()
     columns = zip(sizes, sums(units, of_row, count), squares(units, of_row, count), strict=True)
+    if not places:  # money: nothing to shorten
+        return [(n, Decimal(total), Moments.pack(square, 0)) for n, total, square in columns]
     return [Moments(n, total, square, places).encode() for n, total, square in columns]
 
 
@@ -265,8 +267,7 @@ def _quantiles(values: npt.NDArray[Any], of_row: Ints, count: int) -> list[Encod
     bounds = np.searchsorted(pairs >> 16, np.arange(count + 1))
     bins = (pairs & 0xFFFF) - 2**15
     sizes = np.diff(np.append(0, np.cumsum(times))[bounds]).tolist()
-    spans = zip(sizes, itertools.pairwise(bounds.tolist()), strict=True)
-    return [Quantiles.encode_bins(n, bins[a:b], times[a:b]) for n, (a, b) in spans]
+    return Quantiles.encode_many(sizes, bounds.tolist(), bins, times)
 
 
 _NUMERIC = {"total": _totals, "moments": _moments, "extremes": _extremes, "quantiles": _quantiles}

@@ -158,7 +158,9 @@ def tenants_walled_off(evidence: Evidence) -> list[str]:
     return [f"{open_tables} tables of tenants are not guarded"] if open_tables else []
 
 
-INVARIANTS: tuple[Callable[[Evidence], list[str]], ...] = (
+Check = Callable[[Evidence], list[str]]
+
+INVARIANTS: tuple[Check, ...] = (
     nothing_lost,
     nothing_doubled,
     everything_accounted_for,
@@ -168,3 +170,5 @@ INVARIANTS: tuple[Callable[[Evidence], list[str]], ...] = (
     jobs_finished_once,
     tenants_walled_off,
 )
+COUNTED: frozenset[Check] = frozenset({rollups_equal_a_recompute, jobs_finished_once})
+"""Those that hold only when the workers have nothing left to do."""

@@ -66,8 +66,9 @@ class Echo:
             is_more = message.get("more_body", False)
         self.bodies.append(body)
         await send({"type": "http.response.start", "status": 200, "headers": []})
-        for start in range(0, len(body), 4):
-            await send({"type": "http.response.body", "body": body[start : start + 4], "more_body": True})
+        size = max(4, len(body) // 64)
+        for start in range(0, len(body), size):
+            await send({"type": "http.response.body", "body": body[start : start + size], "more_body": True})
         await send({"type": "http.response.body", "body": b""})
 
 

@@ -297,3 +297,32 @@ def test_who_is_new_stays_comes_back_and_falls_asleep_month_by_month(api: Caller
         assert (point["active"], point["new"], point["returning"]) == (len(active), new, stayed)
         assert point["resurrected"] == len(active) - new - stayed
         assert point["dormant"] == sum(month - 1 in seen and month not in seen for seen in months.values())
+
+
+# --- Price points: what was sold of one product at each price ---------------------------------------------------------
+
+PRODUCT = """
+select product_id from f where quantity::double > 0 group by 1
+having count(distinct round(sales_value::decimal(18, 4) / quantity::double, 6)) between 6 and 60
+order by count(*) desc, 1 limit 1
+"""
+POINTS = """
+select round(sales_value::decimal(18, 4) / quantity::double, 6), sum(quantity::double),
+       sum(sales_value::decimal(18, 4)), count(*)
+  from f where product_id = '{product}' and quantity::double > 0 group by 1
+"""
+
+
+def test_units_sales_and_lines_at_each_price_are_those_of_the_file(api: Caller, shared_dir: Path) -> None:
+    """Of the product sold most often among those with some prices, by what was paid for one piece."""
+    file = data_file(shared_dir, "completejourney/transactions_sample")
+    (product,) = duck(file, PRODUCT)[0]
+    rows = duck(file, POINTS.format(product=product))
+    assert len(rows) > 5
+    asked = {"from_": "2017-01-01", "to": "2018-01-02", "granularity": "month", "by": "properties.price",
+             "object_id": product, "limit": 100}  # fmt: skip
+    for metric, column in (("items.quantity", 1), ("items.revenue", 2), ("items.sold", 3)):
+        answer = api.get(f"kpis/{metric}/series/", **asked)
+        assert answer.status_code == 200, answer.content
+        found = {float(each["key"]): float(each["total"]) for each in answer.json()["series"]}
+        assert found == pytest.approx({float(row[0]): float(row[column]) for row in rows}), metric

@@ -3,7 +3,7 @@ into a guarded one is refused, and as lines of COPY's text format, because `writ
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Any, Final, TypeVar
@@ -14,6 +14,7 @@ from django.db.backends.utils import CursorWrapper
 NULL: Final = "\\N"
 LINES_A_WRITE: Final = 5_000
 
+_QUOTES: Final = str.maketrans({"\\": "\\\\", '"': '\\"'})
 _ESCAPES: Final = str.maketrans({"\\": "\\\\", "\t": "\\t", "\n": "\\n", "\r": "\\r"})
 
 Row = TypeVar("Row")
@@ -27,6 +28,11 @@ def text_field(value: str | None) -> str:
 def bytes_field(value: bytes | None) -> str:
     """A bytea, or null, as a field of a line."""
     return NULL if value is None else f"\\\\x{value.hex()}"
+
+
+def array_text(values: Iterable[str]) -> str:
+    """An array of texts as PostgreSQL writes it: one parameter, where psycopg binds each element of a list alone."""
+    return "{" + ",".join(f'"{value.translate(_QUOTES)}"' for value in values) + "}"
 
 
 @dataclass(frozen=True, slots=True)

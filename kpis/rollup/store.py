@@ -7,13 +7,14 @@ from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
+from functools import lru_cache
 from typing import Any
 
 from django.db import connections
 from django.db.backends.utils import CursorWrapper
 
 from analytics.contracts import Grain
-from analytics.copying import NULL, Stage, bytes_field, insert_new, text_field
+from analytics.copying import NULL, Stage, array_text, bytes_field, insert_new, text_field
 from analytics.periods import from_micros, to_micros
 from kpis.rollup.cells import Cell, new_cell
 from kpis.rollup.keys import COHORTS, stored_dimension
@@ -59,6 +60,12 @@ def copy_lines(cells: Sequence[Cell]) -> str:
             for measure, dimension, key, start, n, total, state in cells
         ]
     )
+
+
+@lru_cache(maxsize=256)
+def _arrays(pairs: tuple[tuple[str, str], ...]) -> tuple[str, str]:
+    """The measures and the dimensions as PostgreSQL writes arrays: the same thousand are asked for again and again."""
+    return array_text([measure for measure, _ in pairs]), array_text([dimension for _, dimension in pairs])
 
 
 @dataclass(frozen=True, slots=True)
@@ -164,12 +171,13 @@ class Store:
             return int(cursor.rowcount)
 
     def _params(self, grain: Grain, pairs: Sequence[tuple[str, str]]) -> dict[str, Any]:
+        measures, dimensions = _arrays(tuple(pairs))
         return {
             "tenant": self.tenant_id,
             "calendar": self.calendar_id,
             "grain": int(grain),
-            "measures": [measure for measure, _ in pairs],
-            "dimensions": [dimension for _, dimension in pairs],
+            "measures": measures,
+            "dimensions": dimensions,
         }
 
     @contextmanager

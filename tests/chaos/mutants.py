@@ -24,7 +24,7 @@ from tests.chaos.invariants import (
 from tests.chaos.mutation.faults import FAULTS
 from tests.chaos.product import ROOT, Product
 
-SHORT = Plan(seconds=10, clients=3, kills=0, freezes=0, flushes=0)
+SHORT = Plan(seconds=10, clients=5, kills=0, freezes=0, flushes=0)
 
 
 @dataclass(frozen=True)

@@ -20,6 +20,7 @@ import time
 from collections.abc import Mapping
 from pathlib import Path
 
+from analytics.durable import folder_ensure, sync_folder, write_synced
 from config.home import ADMIN_ROLE, DATABASE, EmbeddedError, Place, admin_url, passwords, place, secrets, urls
 from config.supervise import Account, Child, Lock, Stop, process_command
 from config.wheels import binaries_of, link
@@ -99,6 +100,7 @@ class Services:
         binaries = binaries_of(self.place)
         if self._wants[0]:
             self._initialise(binaries)
+            self._names_made_safe()
             self.postgres = self._child("postgres", self._postgres_command(binaries), signal.SIGINT, signal.SIGQUIT)
         if self._wants[1]:
             self.redis = self._child("redis", self._redis_command(binaries), signal.SIGTERM, signal.SIGKILL)
@@ -147,8 +149,17 @@ class Services:
         ]
         _run(command, account=self.place.account)
         password.unlink()
-        (fresh / "pg_hba.conf").write_text("local all all scram-sha-256\n")
+        write_synced(fresh / "pg_hba.conf", b"local all all scram-sha-256\n")
         fresh.rename(self.place.data)
+
+    def _names_made_safe(self) -> None:
+        """What PostgreSQL fsyncs is lost all the same when the folder that it lies in is not there after a power cut.
+
+        At each start, because whoever made the names may have died before they were safe.
+        """
+        for folder in {self.place.home, self.place.base}:
+            folder_ensure(folder)
+            sync_folder(folder)
 
     def _postgres_command(self, binaries: Path) -> list[str]:
         options = {**POSTGRES_SETTINGS, "unix_socket_directories": str(self.place.sockets), **self._options}

@@ -13,6 +13,7 @@ from django.db import transaction
 
 from analytics.access.services import api_key_create, membership_set, tenant_create
 from analytics.contracts import TenantInfo
+from analytics.durable import sync_folder
 from analytics.models import Event
 from analytics.tenancy import UnknownTenant, tenant_by_slug, tenant_context
 
@@ -72,4 +73,7 @@ def _write_private(path: Path, text: str) -> None:
     fresh.unlink(missing_ok=True)
     with os.fdopen(os.open(fresh, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600), "w") as file:
         file.write(text)
+        file.flush()
+        os.fsync(file.fileno())
     fresh.replace(path)
+    sync_folder(path.parent)

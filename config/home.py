@@ -12,6 +12,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from urllib.parse import quote
 
+from analytics.durable import folder_ensure, sync_folder
 from config.supervise import Account
 
 ROLES = {
@@ -110,8 +111,8 @@ def _fresh_secrets() -> dict[str, str]:
 
 
 def _write_new(path: Path, text: str) -> None:
-    """Write a private file that appears whole or not at all; the first of two racing writers wins."""
-    path.parent.mkdir(mode=0o711, parents=True, exist_ok=True)
+    """Write a private file that appears whole or not at all, and stays; the first of two racing writers wins."""
+    folder_ensure(path.parent, mode=0o711)
     handle, name = tempfile.mkstemp(dir=path.parent, prefix=".new-")  # mkstemp makes it 0600
     with os.fdopen(handle, "w") as file:
         file.write(text)
@@ -123,6 +124,7 @@ def _write_new(path: Path, text: str) -> None:
         pass
     finally:
         os.unlink(name)
+    sync_folder(path.parent)  # other keys after a power cut could read nothing of what the first ones wrote
 
 
 def _service_account() -> Account | None:

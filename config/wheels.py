@@ -6,6 +6,7 @@ import shutil
 from importlib.util import find_spec
 from pathlib import Path
 
+from analytics.durable import sync_tree
 from config.home import EmbeddedError, Place, reachable
 
 
@@ -27,6 +28,7 @@ def binaries_of(where: Place) -> Path:
         shutil.copytree(libraries, target / "wheels" / libraries.name, symlinks=True)
         link(target / "postgres", shape / "pginstall18")
         shutil.copy2(redis, target / "redis-server.new")
+        sync_tree(target)  # its last name says that all of it is there
         (target / "redis-server.new").rename(target / "redis-server")
     return target
 

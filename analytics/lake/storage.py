@@ -18,6 +18,7 @@ from uuid import uuid4
 
 from django.conf import settings
 
+from analytics.durable import folder_ensure, sync_folder, write_synced
 from analytics.failpoints import failpoint
 from analytics.lake.errors import LakeFileBroken, LakeTaken
 from analytics.lake.parquet import Content, checksum
@@ -67,7 +68,7 @@ class LocalStorage:
 
     def put(self, path: str, content: Content) -> None:
         target = self._root / path
-        _make_folder(target.parent)
+        folder_ensure(target.parent)
         temporary = target.with_name(f"{TEMPORARY}{uuid4().hex}")
         try:
             with temporary.open("wb") as file:
@@ -81,7 +82,7 @@ class LocalStorage:
             temporary.unlink(missing_ok=True)
             raise
         failpoint("seal.after_rename")
-        _sync(target.parent)
+        sync_folder(target.parent)
         failpoint("seal.after_folder_fsync")
 
     def read(self, path: str) -> bytes:
@@ -107,14 +108,15 @@ class LocalStorage:
     def claim(self, owner: str) -> str:
         record = self._root / OWNER
         if not record.exists():
-            _make_folder(self._root)
+            folder_ensure(self._root)
             temporary = record.with_name(f"{TEMPORARY}{uuid4().hex}")
-            temporary.write_text(owner, encoding="ascii")
+            write_synced(temporary, owner.encode("ascii"))  # an empty one after a power cut would shut us out for good
             try:
                 os.link(temporary, record)  # fails where two claim at once and one was quicker
             except FileExistsError:
                 pass
             temporary.unlink()
+            sync_folder(self._root)
         return record.read_text(encoding="ascii")
 
     def listing(self, tenant_id: int) -> Iterator[tuple[str, float]]:
@@ -168,7 +170,7 @@ class ObjectStorage:
         target = self._folder / path
         target.parent.mkdir(parents=True, exist_ok=True)
         temporary = target.with_name(f"{TEMPORARY}{uuid4().hex}")
-        temporary.write_bytes(data)
+        write_synced(temporary, data)  # after a power cut only its size is looked at
         temporary.rename(target)
         self._shrink(keep=str(target))
 
@@ -242,22 +244,3 @@ def installation() -> str:
 
 
 _claimed: set[tuple[str, str]] = set()
-
-
-def _make_folder(folder: Path) -> None:
-    """With its parents, each made known to the folder above it on disk."""
-    missing = []
-    while not folder.exists():
-        missing.append(folder)
-        folder = folder.parent
-    for each in reversed(missing):
-        each.mkdir(exist_ok=True)
-        _sync(each.parent)
-
-
-def _sync(folder: Path) -> None:
-    handle = os.open(folder, os.O_RDONLY | os.O_DIRECTORY)
-    try:
-        os.fsync(handle)
-    finally:
-        os.close(handle)

@@ -21,6 +21,7 @@ import msgspec
 from django.conf import settings
 
 from analytics.contracts import CapturedEvent, Refusal
+from analytics.durable import folder_ensure, sync_folder
 from analytics.ids import uuid7
 from analytics.sealing import SealBroken, keyring, seal, unseal
 from analytics.writing.loop import GROUP_EVENTS
@@ -133,12 +134,14 @@ class Spool:
                 write(events, refusals)
                 done += len(events)
             path.unlink(missing_ok=True)
-            _sync_folder(self.folder)
+            sync_folder(self.folder)
             return done
 
     def _records(self, path: Path, file: BinaryIO) -> Iterator[Load]:
         while len(head := file.read(_length.size)) == _length.size:
             (size,) = _length.unpack(head)
+            if not size:
+                return  # zeros: a power cut kept the end of a record that nobody was told of, and not its beginning
             sealed = file.read(size)
             if len(sealed) < size:
                 return  # the writer died in the middle of it, so nobody was told that it is safe
@@ -171,7 +174,7 @@ class Spool:
             file.flush()
             os.fsync(file.fileno())
         draft.replace(path)
-        _sync_folder(self.folder)
+        sync_folder(self.folder)
         return removed
 
     def _segments(self) -> list[Path]:
@@ -180,11 +183,11 @@ class Spool:
         return sorted(self.folder.glob(f"*{SUFFIX}"))
 
     def _new_segment(self) -> BinaryIO:
-        self.folder.mkdir(parents=True, exist_ok=True, mode=0o700)
+        folder_ensure(self.folder, mode=0o700)
         path = self.folder / f"{uuid7()}{SUFFIX}"
         descriptor = os.open(path, os.O_RDWR | os.O_CREAT | os.O_EXCL, 0o600)
         fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        _sync_folder(self.folder)
+        sync_folder(self.folder)
         self._segment = os.fdopen(descriptor, "wb", buffering=0)
         return self._segment
 
@@ -252,11 +255,3 @@ def _owned(path: Path) -> Iterator[BinaryIO | None]:
             yield None
             return
         yield file
-
-
-def _sync_folder(folder: Path) -> None:
-    descriptor = os.open(folder, os.O_RDONLY)
-    try:
-        os.fsync(descriptor)
-    finally:
-        os.close(descriptor)

@@ -23,6 +23,7 @@ from django.core.files.uploadedfile import UploadedFile
 from django.core.files.uploadhandler import FileUploadHandler
 from rest_framework.exceptions import APIException
 
+from analytics.durable import folder_ensure, sync_folder, write_synced
 from analytics.ids import uuid7
 
 from .mapping import MAX_MAPPING_BYTES
@@ -151,10 +152,11 @@ def upload_keep(tenant_id: int, file: HomeFile, mapping: bytes) -> tuple[str, Up
     upload = upload_of(tenant_id, id_)
     made(upload.folder)
     try:
-        upload.mapping.write_bytes(mapping[: MAX_MAPPING_BYTES + 1])
+        write_synced(upload.mapping, mapping[: MAX_MAPPING_BYTES + 1])
         received = file.path
         os.fsync(file.stream.fileno())
         received.replace(upload.data)
+        sync_folder(upload.folder)
     except OSError:
         upload.drop()
         raise DiskFull from None
@@ -183,5 +185,5 @@ def _made_before(path: Path, limit: float) -> bool:
 
 def made(folder: Path) -> Path:
     """The folder, for its owner only."""
-    folder.mkdir(parents=True, exist_ok=True, mode=0o700)
+    folder_ensure(folder, mode=0o700)
     return folder

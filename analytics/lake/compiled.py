@@ -11,12 +11,13 @@ from typing import Any, Final
 import numba
 from numba import boolean, int32, int64, uint8, uint32
 
-_compiled: Any = numba.njit
+from analytics.compiling import compiled
+
 BYTES: Final = numba.types.Array(uint8, 1, "C", readonly=True)
 SHORT: Final = 12
 
 
-@_compiled(boolean(BYTES, int64, int64[::1], int32[:, ::1], int32[:, ::1]), nogil=True, cache=True)
+@compiled(boolean(BYTES, int64, int64[::1], int32[:, ::1], int32[:, ::1]), nogil=True, cache=True)
 def fields(content: Any, size: Any, starts: Any, places: Any, lengths: Any) -> bool:
     """Where each field (first index) of each row begins in the first `size` bytes, and its length, -1 for null.
 
@@ -46,7 +47,7 @@ def fields(content: Any, size: Any, starts: Any, places: Any, lengths: Any) -> b
     return True
 
 
-@_compiled(int64(BYTES, int32[::1], int32[::1], int64, int64[::1], boolean[::1]), nogil=True, cache=True)
+@compiled(int64(BYTES, int32[::1], int32[::1], int64, int64[::1], boolean[::1]), nogil=True, cache=True)
 def numbers(content: Any, places: Any, lengths: Any, width: Any, values: Any, is_null: Any) -> int:
     """The big-endian numbers of `width` bytes (signed, 1 to 8), 0 where there is none; how many are null or wrong."""
     missing = 0
@@ -67,7 +68,7 @@ def numbers(content: Any, places: Any, lengths: Any, width: Any, values: Any, is
     return missing
 
 
-@_compiled(int64(BYTES, int32[::1], int32[::1], uint32[:, ::1], boolean[::1]), nogil=True, cache=True)
+@compiled(int64(BYTES, int32[::1], int32[::1], uint32[:, ::1], boolean[::1]), nogil=True, cache=True)
 def views(content: Any, places: Any, lengths: Any, found: Any, is_null: Any) -> int:
     """Arrow's string views (length; up to 12 bytes, or 4 bytes, buffer 0 and place); how many are null."""
     missing = 0
@@ -92,7 +93,7 @@ def views(content: Any, places: Any, lengths: Any, found: Any, is_null: Any) -> 
     return missing
 
 
-@_compiled(boolean(BYTES, int32[::1], int32[::1], uint8[:, ::1]), nogil=True, cache=True)
+@compiled(boolean(BYTES, int32[::1], int32[::1], uint8[:, ::1]), nogil=True, cache=True)
 def uuids(content: Any, places: Any, lengths: Any, found: Any) -> bool:
     """The 16 bytes of each; False when one is missing."""
     for row in range(len(places)):

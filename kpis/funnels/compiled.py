@@ -15,15 +15,15 @@ import numba
 import numpy as np
 from numba import boolean, int8, int32, int64
 
+from analytics.compiling import compiled
 from kpis.funnels.attempts import NEVER
 
 READ_PEOPLE: Final = numba.types.Array(int32, 1, "C", readonly=True)
 READ_TIMES: Final = numba.types.Array(int64, 1, "C", readonly=True)
 NOTHING: Final = -(2**63)
-_compiled: Any = numba.njit
 
 
-@_compiled(
+@compiled(
     boolean(READ_PEOPLE, READ_TIMES, int64[::1], int8[::1], int64, int64, int32[::1], int64[::1]),
     nogil=True,
     cache=True,
@@ -63,7 +63,7 @@ def spread(person: Any, ts: Any, edges: Any, steps: Any, count: Any, low: Any, u
     return True
 
 
-@_compiled(
+@compiled(
     int64(
         int32[::1], int64[::1], int64, int64[::1], int64, int64, boolean,
         int64, int64[:, :], int64[:, :], boolean[::1],

@@ -10,10 +10,12 @@ from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
 
+import numba
 import pytest
 
 from analytics import durable
 from analytics.capture.importing.uploads import upload_keep
+from analytics.compiling import _open_for_write, compiled
 from analytics.durable import folder_ensure, sync_tree
 from analytics.lake.storage import LocalStorage
 from analytics.models import Tenant
@@ -130,3 +132,19 @@ def test_an_upload_that_was_taken_is_there_for_its_job(tmp_path: Path, synced: l
     assert upload.exists
     assert synced[-3:] == [upload.mapping, arriving, upload.folder]
     assert {tmp_path, tmp_path / "uploads", tmp_path / "uploads/7"} <= set(synced)
+
+
+def test_compiled_code_on_disk_is_whole(tmp_path: Path, synced: list[Path], monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(numba.config, "CACHE_DIR", str(tmp_path))
+    twice = compiled(numba.int64(numba.int64), cache=True)(lambda x: 2 * x)
+    assert twice(21) == 42
+    kept = [path for path in tmp_path.rglob("*") if path.is_file()]
+    assert len(kept) == 2
+    assert {path.suffix for path in kept} == {".nbi", ".nbc"}
+    assert {path.name.partition(".tmp.")[0] for path in synced} == {path.name for path in kept}
+
+
+def test_a_draft_of_compiled_code_that_failed_is_removed(tmp_path: Path) -> None:
+    with pytest.raises(RuntimeError), _open_for_write(None, str(tmp_path / "x")):
+        raise RuntimeError
+    assert list(tmp_path.iterdir()) == []

@@ -8,9 +8,11 @@ series has an upper bound of 2,000.
 from __future__ import annotations
 
 import fcntl
+import json
 import logging
 import os
 import re
+import struct
 import time
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager, suppress
@@ -32,7 +34,7 @@ from prometheus_client.multiprocess import MultiProcessCollector  # noqa: E402
 
 from analytics.cache import Cache  # noqa: E402
 
-SumOfFiles: Any = MultiProcessCollector  # neither has types
+Collector: Any = MultiProcessCollector  # neither has types
 CountFile: Any = MmapedDict
 
 logger = logging.getLogger("bellwether.requests")
@@ -41,6 +43,52 @@ TASKS_LIMIT: Final = 30
 OTHER: Final = "other"
 DEAD_FILES: Final = 60
 """Files of ended processes that may lie about before they are added up into one."""
+BEING_MADE_SECONDS: Final = 60
+"""For so long an unreadable file of a living process may be one that it just makes."""
+
+
+def is_readable(path: Path) -> bool:
+    """Whether all of a file of counts can be read; after a power cut half of it may be zeros."""
+    try:
+        return all(json.loads(key) for key, *_ in CountFile.read_all_values_from_file(str(path)))
+    except (OSError, ValueError, RuntimeError, struct.error):
+        return False
+
+
+def drop_torn(*, begins: bool = False) -> None:
+    """Remove what a power cut tore: it fails whoever adds up, and the next process of that number at every count.
+
+    `begins` says that this process has not counted yet, so that a file of its number is not its own.
+    """
+    for path in Path(os.environ["PROMETHEUS_MULTIPROC_DIR"]).glob("*.db"):
+        with suppress(FileNotFoundError):
+            is_young = time.time() - path.stat().st_mtime < BEING_MADE_SECONDS
+            may_be_made = is_young and _lives(path) and not (begins and _pid_of(path) == os.getpid())
+            if not may_be_made and not is_readable(path):
+                path.unlink()
+
+
+def _pid_of(path: Path) -> int:
+    """Whose file it is; file 0 is the sum of those that ended."""
+    found = re.search(r"_(\d+)\.db$", path.name)
+    return int(found.group(1)) if found else 0
+
+
+def _lives(path: Path) -> bool:
+    """Whether a process of the number whose file it is runs."""
+    pid = _pid_of(path)
+    return pid == 0 or Path(f"/proc/{pid}").exists()
+
+
+class SumOfFiles(Collector):  # type: ignore[misc]
+    """Counts of all processes, without files that cannot be read at this moment."""
+
+    def collect(self) -> Any:
+        files = [str(path) for path in Path(os.environ["PROMETHEUS_MULTIPROC_DIR"]).glob("*.db") if is_readable(path)]
+        return self.merge(files, accumulate=True)
+
+
+drop_torn(begins=True)  # before the first count of this process, whose number may be that of one before the cut
 
 REQUESTS = Counter("bellwether_http_requests", "Answers by route and class of status.", ("route", "status"))
 SECONDS = Histogram(
@@ -169,6 +217,7 @@ def exposition(*collectors: Any) -> bytes:
     """All series as Prometheus reads them: those of every process, and what the collectors find out now."""
     registry = CollectorRegistry()
     with _alone():
+        drop_torn()
         tidy()
         SumOfFiles(registry, path=os.environ["PROMETHEUS_MULTIPROC_DIR"])
         for collector in collectors:
@@ -197,13 +246,6 @@ def tidy(*, limit: int = DEAD_FILES) -> int:
     for path in sums:
         _add_up(path, folder / f"{path.name.partition('_')[0]}_0.db")
     return len(gauges) + len(sums)
-
-
-def _lives(path: Path) -> bool:
-    """Whether the process whose file it is still runs; file 0 is the sum of those that ended."""
-    found = re.search(r"_(\d+)\.db$", path.name)
-    pid = int(found.group(1)) if found else 0
-    return pid == 0 or Path(f"/proc/{pid}").exists()
 
 
 def _add_up(path: Path, into: Path) -> None:

@@ -212,3 +212,44 @@ def test_files_of_ended_processes_become_one(folder: Path) -> None:
     assert sorted(path.name for path in folder.glob("*.db")) == sorted(["counter_0.db", f"counter_{os.getpid()}.db"])
     ((_, total, _, _),) = telemetry.CountFile.read_all_values_from_file(str(folder / "counter_0.db"))
     assert total == 21.0
+
+
+def test_files_that_a_power_cut_tore_are_removed_and_the_rest_is_told(folder: Path, client: Client) -> None:
+    key = '["a_total", "a_total", {"x": "1"}, "help"]'
+    whole = folder / "counter_4000001.db"
+    written = telemetry.CountFile(str(whole))
+    written.write_value(key, 7.0, 1.0)
+    written.close()
+    content = whole.read_bytes()
+    torn = [folder / f"counter_{pid}.db" for pid in (4_000_002, 4_000_003, 1)]  # the last number lives again
+    torn[0].write_bytes(b"")
+    for path in torn[1:]:
+        path.write_bytes(content[:8] + bytes(len(content) - 8))
+    young = folder / "histogram_1.db"
+    young.write_bytes(b"")
+    os.utime(torn[2], (0, 0))
+
+    assert 'a_total{x="1"} 7.0' in scrape(client)
+
+    left = {path.name for path in folder.glob("*.db")}
+    assert left >= {whole.name, young.name}
+    assert not left & {path.name for path in torn}
+
+
+def test_a_process_whose_number_a_torn_file_has_counts(tmp_path: Path) -> None:
+    script = (
+        "import os\n"
+        "from pathlib import Path\n"
+        "torn = Path(os.environ['PROMETHEUS_MULTIPROC_DIR']) / f'counter_{os.getpid()}.db'\n"
+        "torn.write_bytes((64).to_bytes(4, 'little') + bytes(4092))\n"
+        "import django; django.setup()\n"
+        "from config import telemetry\n"
+        "telemetry.CAPTURES.labels('elsewhere', '2xx').inc(5)\n"
+        "assert telemetry.is_readable(torn)\n"
+    )
+    environment = {
+        **os.environ,
+        "DJANGO_SETTINGS_MODULE": "tests.settings",
+        "PROMETHEUS_MULTIPROC_DIR": str(tmp_path),
+    }
+    subprocess.run([sys.executable, "-c", script], check=True, env=environment, cwd=Path(__file__).parents[2])

@@ -11,6 +11,8 @@ from pathlib import Path
 from tests.chaos.harness import Plan, chaos_run
 from tests.chaos.mutants import MUTANTS, mutant_run
 from tests.chaos.nemesis import KINDS
+from tests.chaos.power.harness import PowerPlan, power_run
+from tests.chaos.power.mutants import POWER_MUTANTS, power_mutant_run
 
 
 def main() -> None:
@@ -25,17 +27,39 @@ def main() -> None:
     parser.add_argument("--flushes", type=int, default=2, help="FLUSHALLs of Redis")
     parser.add_argument("--kill", default=",".join(KINDS), help="kinds of processes to hurt")
     parser.add_argument(
-        "--mutants", nargs="*", choices=MUTANTS, help="run broken products instead (all, or these); each must be caught"
+        "--mutants",
+        nargs="*",
+        choices=[*MUTANTS, *POWER_MUTANTS],
+        help="run broken products instead (all, or these); each must be caught",
+    )
+    parser.add_argument(
+        "--power-loss",
+        type=int,
+        metavar="CYCLES",
+        help="lose power so often, on a disk that forgets what was not fsynced (as root, with /dev/fuse); with "
+        "--mutants the products that forget to fsync",
     )
     parser.add_argument("--home", type=Path, help="keep the product's home and logs here")
     options = parser.parse_args()
     with tempfile.TemporaryDirectory(prefix="bw-chaos-") as folder:
         home = options.home or Path(folder) / "home"
+        if options.power_loss is not None:
+            Path(folder).chmod(0o711)
         if options.mutants is not None:
-            results = {name: mutant_run(name, home / name) for name in options.mutants or MUTANTS}
+            if options.power_loss is not None:
+                results = {
+                    name: power_mutant_run(name, home / name, seed=options.seed, cycles=options.power_loss)
+                    for name in options.mutants or POWER_MUTANTS
+                }
+            else:
+                results = {name: mutant_run(name, home / name) for name in options.mutants or MUTANTS}
             told = {name: {key: result[key] for key in ("caught", "breaches")} for name, result in results.items()}
             sys.stdout.write(json.dumps(told) + "\n")
             sys.exit(0 if all(result["caught"] for result in results.values()) else 1)
+        if options.power_loss is not None:
+            result = power_run(PowerPlan(cycles=options.power_loss, seed=options.seed), home)
+            sys.stdout.write(json.dumps(result) + "\n")
+            sys.exit(1 if result["breaches"] else 0)
         plan = Plan(
             seed=options.seed,
             seconds=options.seconds,

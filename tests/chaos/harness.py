@@ -10,6 +10,7 @@ import platform
 import threading
 import time
 from collections import Counter
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -78,28 +79,36 @@ def _attack(plan: Plan, product: Product) -> dict[str, Any]:
     stop.set()
     for thread in (*clients, asker):
         thread.join(120)
-    return _verdict(plan, product, ledgers, nemesis, loaded, asker.accepted)
+    return verdict(plan.seed, product, ledgers, nemesis.done, loaded, asker.accepted, checks=plan.checks)
 
 
-def _verdict(
-    plan: Plan, product: Product, ledgers: list[Ledger], nemesis: Nemesis, loaded: float, jobs: list[str]
+def verdict(
+    seed: int,
+    product: Product,
+    ledgers: list[Ledger],
+    faults: Counter[str],
+    loaded: float,
+    jobs: list[str],
+    *,
+    checks: Sequence[Check] = INVARIANTS,
 ) -> dict[str, Any]:
+    """Wait for quiet where it matters, and make the checks; what a run tells."""
     product.await_ready()
     with product.admin() as admin:
         evidence = Evidence(product, admin, ledgers, jobs)
         breaches: dict[str, list[str]] = {}
         try:
-            quiet = await_quiet(evidence) if COUNTED & set(plan.checks) else -1.0
+            quiet = await_quiet(evidence) if COUNTED & set(checks) else -1.0
         except TimeoutError as error:
             quiet, breaches["quiet"] = -1.0, [str(error)]
-        for check in plan.checks:
+        for check in checks:
             if found := check(evidence):
                 breaches[check.__name__] = found
         stored = evidence.number("SELECT count(*) FROM bw_event")
     acked = len({pair for ledger in ledgers for pair in ledger.acked})
     statuses = sum((ledger.statuses for ledger in ledgers), Counter[int]())
     return {
-        "seed": plan.seed,
+        "seed": seed,
         "machine": f"{platform.machine()} {platform.python_version()}",
         "load_seconds": round(loaded, 1),
         "acknowledged": acked,
@@ -107,7 +116,7 @@ def _verdict(
         "stored": stored,
         "jobs": len(set(jobs)),
         "statuses": {str(status): n for status, n in sorted(statuses.items())},
-        "faults": dict(sorted(nemesis.done.items())),
+        "faults": dict(sorted(faults.items())),
         "longest_silence_seconds": round(max(ledger.longest_silence for ledger in ledgers), 1),
         "seconds_to_quiet": round(quiet, 1),
         # 0 in n trials bounds the rate by 3/n at 95 % (the rule of three).

@@ -85,10 +85,15 @@ MUTANTS: dict[str, Mutant] = {
 def mutant_run(name: str, home: Path) -> dict[str, Any]:
     """The result of a chaos run on the broken product, with `caught`: a check that should notice did."""
     mutant = MUTANTS[name]
-    environment = dict(mutant.environment)
-    if name in FAULTS:
-        environment["BELLWETHER_MUTANT"] = name
-        environment["PYTHONPATH"] = os.pathsep.join([str(ROOT / "tests/chaos/mutation"), str(ROOT)])
+    environment = {**mutant.environment, **environment_of(name)}
     plan = replace(mutant.plan, environment=environment, checks=mutant.caught_by)
     result = chaos_run(plan, home, sabotage=mutant.sabotage)
     return {**result, "caught": any(check.__name__ in result["breaches"] for check in mutant.caught_by)}
+
+
+def environment_of(name: str) -> dict[str, str]:
+    """What makes the product's processes have this fault; nothing when it is not one of code."""
+    if name not in FAULTS:
+        return {}
+    path = os.pathsep.join([str(ROOT / "tests/chaos/mutation"), str(ROOT)])
+    return {"BELLWETHER_MUTANT": name, "PYTHONPATH": path}

@@ -37,10 +37,14 @@ def procfile() -> dict[str, str]:
 
 @dataclass
 class Product:
-    """A running Bellwether in `home` with two tenants; `keys` are their secret keys by slug."""
+    """A running Bellwether in `home` with two tenants; `keys` are their secret keys by slug.
+
+    `logs` is where its processes write what they say, when it is not to be in the home.
+    """
 
     home: Path
     environment: dict[str, str] = field(default_factory=dict)
+    logs: Path | None = None
     port: int = field(default_factory=free_port)
     keys: dict[str, str] = field(default_factory=dict)
     _processes: dict[str, subprocess.Popen[bytes]] = field(default_factory=dict)
@@ -50,7 +54,7 @@ class Product:
         return f"http://127.0.0.1:{self.port}"
 
     @property
-    def _environment(self) -> dict[str, str]:
+    def full_environment(self) -> dict[str, str]:
         # Nothing of a surrounding test run: its settings, servers and their fsync=off are not the product's.
         foreign = ("DATABASE_", "REDIS_URL", "BELLWETHER_", "POSTGRES_OPTIONS", "DJANGO_SETTINGS_MODULE")
         clean = {name: value for name, value in os.environ.items() if not name.startswith(foreign)}
@@ -67,7 +71,7 @@ class Product:
     def run(self, *command: str, check: bool = True) -> subprocess.CompletedProcess[str]:
         """Run one command of the project to its end."""
         done = subprocess.run(
-            [sys.executable, *command], cwd=ROOT, env=self._environment, capture_output=True, text=True, check=False
+            [sys.executable, *command], cwd=ROOT, env=self.full_environment, capture_output=True, text=True, check=False
         )
         if check and done.returncode:
             raise RuntimeError(f"{' '.join(command)} failed:\n{done.stdout}\n{done.stderr}")
@@ -77,16 +81,17 @@ class Product:
         return self.run("manage.py", *arguments, check=check)
 
     def start(self) -> None:
-        """Everything up and answering, with two tenants and their keys."""
-        self.home.mkdir(parents=True, exist_ok=True)
+        """Everything up and answering, with two tenants and their keys; they are made the first time."""
+        self.home.mkdir(parents=True, exist_ok=True)  # its name is made safe by the product
         self.run("-m", "config.embedded", "start", f"--follow={os.getpid()}")
-        self.keys = json.loads(self.run("-m", "tests.chaos.prepare").stdout.splitlines()[-1])
+        if not self.keys:
+            self.keys = json.loads(self.run("-m", "tests.chaos.prepare").stdout.splitlines()[-1])
         for name, command in procfile().items():
-            with (self.home / f"{name}.chaos.log").open("ab") as log:
+            with ((self.logs or self.home) / f"{name}.chaos.log").open("ab") as log:
                 self._processes[name] = subprocess.Popen(
                     ["sh", "-c", command],
                     cwd=ROOT,
-                    env=self._environment,
+                    env=self.full_environment,
                     stdout=log,
                     stderr=log,
                     start_new_session=True,

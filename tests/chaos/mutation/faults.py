@@ -113,6 +113,26 @@ def _tenants_crossed(module: ModuleType) -> None:
     module.event_of = crossed  # type: ignore[attr-defined]
 
 
+class _UnsyncedOs:
+    """`os` whose fsync does nothing."""
+
+    def fsync(self, descriptor: int) -> None:
+        return
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(os, name)
+
+
+def _nothing_synced(module: ModuleType) -> None:
+    """Written is taken for safe."""
+    module.os = _UnsyncedOs()  # type: ignore[attr-defined]
+
+
+def _names_unsynced(module: ModuleType) -> None:
+    """Files are made safe, and their names are not."""
+    module.sync_folder = lambda folder: None  # type: ignore[attr-defined]
+
+
 FAULTS: Mapping[str, Mapping[str, Spoil]] = {
     "ack_before_commit": {"analytics.writing.loop": _ack_before_commit},
     "no_dedupe": {"analytics.writing.rows": _no_dedupe},
@@ -124,4 +144,7 @@ FAULTS: Mapping[str, Mapping[str, Spoil]] = {
     "clocks_believed": {"analytics.capture.normalise": _clocks_believed},
     "merges_unmarked": {"analytics.writing.merging": _merges_unmarked},
     "tenants_crossed": {"analytics.capture.intake": _tenants_crossed},
+    "spool_not_synced": {"analytics.writing.segments": _nothing_synced},
+    "lake_not_synced": {"analytics.lake.storage": _nothing_synced},
+    "lake_names_not_synced": {"analytics.lake.storage": _names_unsynced},
 }

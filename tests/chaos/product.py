@@ -45,6 +45,7 @@ class Product:
     home: Path
     environment: dict[str, str] = field(default_factory=dict)
     logs: Path | None = None
+    patience: float = READY_SECONDS
     port: int = field(default_factory=free_port)
     keys: dict[str, str] = field(default_factory=dict)
     _processes: dict[str, subprocess.Popen[bytes]] = field(default_factory=dict)
@@ -98,9 +99,9 @@ class Product:
                 )
         self.await_ready()
 
-    def await_ready(self, seconds: float = READY_SECONDS) -> float:
+    def await_ready(self, seconds: float | None = None) -> float:
         """Wait for 200 of the ready probe; seconds that it took. Raises TimeoutError."""
-        began = time.monotonic()
+        began, seconds = time.monotonic(), seconds or self.patience
         while time.monotonic() - began < seconds:
             try:
                 with urllib.request.urlopen(f"{self.url}/health/ready", timeout=5) as answer:

@@ -41,6 +41,7 @@ from tests.chaos.product import ROOT, Product
 # Checkpoints are what PostgreSQL fsyncs its tables for: with its usual quarter of an hour there would be none in a run.
 SMALL_CHECKPOINTS = "checkpoint_timeout=30s max_wal_size=128MB min_wal_size=80MB"
 FROZEN_SECONDS = 3.0
+START_SECONDS = 300.0  # a slow machine is no breach
 
 
 @dataclass(frozen=True)
@@ -104,7 +105,8 @@ def power_run(plan: PowerPlan, folder: Path) -> dict[str, Any]:
     options = f"{SMALL_CHECKPOINTS} {plan.environment.get('POSTGRES_OPTIONS', '')}"
     with forgetting_disk(folder / "disk") as disk:
         environment = {**plan.environment, "POSTGRES_OPTIONS": options}
-        product = Product(home=disk.folder / "home", logs=folder / "log", environment=environment)
+        home = disk.folder / "home"
+        product = Product(home=home, logs=folder / "log", environment=environment, patience=START_SECONDS)
         try:
             return _PowerRun(plan, product, disk, folder).result()
         finally:

@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import gc
 import os
+from importlib import import_module
 
 os.environ.setdefault("DJANGO_SETTINGS_MODULE", "config.settings")
 
+from django.conf import settings
 from django.core.wsgi import get_wsgi_application
 
 django_app = get_wsgi_application()
@@ -17,6 +19,9 @@ from config.port import port  # noqa: E402
 refuse_unbound_roles()
 allow_many_sockets()
 application = port(django_app)
+
+# Django would load its views for the first visitor, who waited seconds for it, and with him all that came meanwhile.
+import_module(settings.ROOT_URLCONF)
 
 # The code and models loaded so far never become garbage, and looking through all of them again took a tenth of a second
 # of every answer under way. What requests make is short-lived: a rarer look finds as much.

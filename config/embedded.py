@@ -22,7 +22,7 @@ from pathlib import Path
 
 from analytics.durable import folder_ensure, sync_folder, write_synced
 from config.home import ADMIN_ROLE, DATABASE, EmbeddedError, Place, admin_url, passwords, place, secrets, urls
-from config.supervise import Account, Child, Lock, Stop, process_command
+from config.supervise import Account, Asked, Child, Lock, process_command
 from config.wheels import binaries_of, link
 
 __all__ = [
@@ -315,7 +315,7 @@ def run(home: Path, *, follow: int | None = None) -> None:
 
     Ctrl-C is left to the caller, who stops us last.
     """
-    stop = Stop(signal.SIGTERM)
+    stop = Asked(signal.SIGTERM)
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     services = _services(home)
     services.start()

@@ -1,15 +1,19 @@
 """Keeps one command running: started again within a second when it dies, ended with its whole family when we end.
 
-    python -m config.supervise [--patience SECONDS] COMMAND [ARGUMENT …]
+    python -m config.supervise [--patience SECONDS] [--reload signal|restart] COMMAND [ARGUMENT …]
     python -m config.supervise --end SECONDS PID
 
 The Procfile uses it, because honcho ends everything when one process ends. With BELLWETHER_FOLLOW in the environment it
 also ends when one of those process ids is gone, so that a killed `bin/up` or honcho leaves nothing running. A command
 that exits with 78 (EX_CONFIG) has said what a person must change, and is not started again.
+
+`--reload` says what SIGHUP means (`python -m config.reload` sends it): `signal` hands it on to a command that
+replaces its own processes one by one, `restart` ends the command politely and starts it again. Without, SIGHUP ends us.
 """
 
 from __future__ import annotations
 
+import argparse
 import ctypes
 import fcntl
 import os
@@ -17,15 +21,17 @@ import signal
 import subprocess
 import sys
 import time
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from pathlib import Path
 from types import FrameType
-from typing import IO, NamedTuple
+from typing import IO, Literal, NamedTuple, get_args
 
 POLITE_SECONDS = 4.0  # honcho kills after 5
 LONGEST_PAUSE_SECONDS = 5.0
 HEALTHY_SECONDS = 10.0
 _PR_SET_PDEATHSIG = 1
+Reload = Literal["signal", "restart"]
 
 
 class Account(NamedTuple):
@@ -67,6 +73,8 @@ class Child:
     account: Account | None = None
     polite: signal.Signals = signal.SIGTERM
     rude: signal.Signals = signal.SIGKILL
+    deaf_to: tuple[signal.Signals, ...] = ()
+    """Ignored until the process itself listens: what comes while it starts must not end it."""
     started_at: float = 0.0
     _process: subprocess.Popen[bytes] | None = field(default=None, repr=False)
 
@@ -90,7 +98,7 @@ class Child:
                 stderr=output,
                 start_new_session=True,
                 cwd="/" if self.account else None,
-                preexec_fn=_follow_parent(self.polite),
+                preexec_fn=_follow_parent(self.polite, self.deaf_to),
                 **as_account,  # type: ignore[call-overload]
             )
         finally:
@@ -102,6 +110,10 @@ class Child:
 
     def log_tail(self, lines: int = 6) -> str:
         return "\n".join(self.log.read_text(errors="replace").splitlines()[-lines:]) if self.log else ""
+
+    def tell(self, number: signal.Signals) -> None:
+        if self._process is not None:
+            self._process.send_signal(number)
 
     def stop(self, *, seconds: float) -> None:
         """Ask politely, wait, insist, and end whatever the process left in its own group."""
@@ -148,20 +160,23 @@ _libc = ctypes.CDLL(None, use_errno=True) if sys.platform.startswith("linux") el
 class _follow_parent:  # a class, so that nothing is imported or locked after the fork
     """Makes the kernel signal the child when its parent is killed, and forgets the parent's signal mask."""
 
-    def __init__(self, signal_number: signal.Signals):
+    def __init__(self, signal_number: signal.Signals, deaf_to: tuple[signal.Signals, ...]):
         self._signal = int(signal_number)
+        self._deaf_to = deaf_to
         self._parent = os.getpid()
 
     def __call__(self) -> None:
         signal.pthread_sigmask(signal.SIG_SETMASK, [])
+        for number in self._deaf_to:
+            signal.signal(number, signal.SIG_IGN)
         if _libc is not None:
             _libc.prctl(_PR_SET_PDEATHSIG, self._signal)
             if os.getppid() != self._parent:  # it died before we could ask
                 os._exit(1)
 
 
-class Stop:
-    """Turns SIGTERM (and SIGINT) into a flag that loops look at."""
+class Asked:
+    """Turns signals into a flag that loops look at."""
 
     def __init__(self, *signals: signal.Signals):
         self.is_asked = False
@@ -171,17 +186,23 @@ class Stop:
     def _ask(self, number: int, frame: FrameType | None) -> None:
         self.is_asked = True
 
+    def take(self) -> bool:
+        """Whether it was asked since the last time."""
+        was_asked, self.is_asked = self.is_asked, False
+        return was_asked
+
 
 def _name(command: list[str]) -> str:
     """What people call it: `uvicorn`, not `python -m uvicorn …`."""
     return Path(command[2] if command[1:2] == ["-m"] else command[0]).name
 
 
-def keep_running(command: list[str], *, patience: float = POLITE_SECONDS) -> int:
+def keep_running(command: list[str], *, patience: float = POLITE_SECONDS, reload: Reload | None = None) -> int:
     """Run the command until we are told to stop; pauses grow to 5 s while it keeps dying early."""
-    stop = Stop(signal.SIGTERM, signal.SIGINT)
+    stop = Asked(signal.SIGTERM, signal.SIGINT)
+    again = Asked(*([signal.SIGHUP] if reload else []))
     follow = [int(pid) for pid in os.environ.get("BELLWETHER_FOLLOW", "").split()]
-    child, pause = Child(command), 0.2
+    child, pause = Child(command, deaf_to=(signal.SIGHUP,) if reload == "signal" else ()), 0.2
     child.start()
     while not stop.is_asked and all(process_command(pid) for pid in follow):
         if not child.is_running():
@@ -193,9 +214,29 @@ def keep_running(command: list[str], *, patience: float = POLITE_SECONDS) -> int
             print(f"{_name(command)} ended after {lived:.0f} s; starting it again in {pause:.1f} s", flush=True)
             time.sleep(pause)
             child.start()
+        elif reload and again.take():
+            _RELOADS[reload](child, patience, stop)
         time.sleep(0.1)
     child.stop(seconds=patience)
     return 0
+
+
+def _hand_on(child: Child, patience: float, stop: Asked) -> None:
+    child.tell(signal.SIGHUP)
+
+
+def _restart(child: Child, patience: float, stop: Asked) -> None:
+    """End it and start it again, unless we are to end ourselves meanwhile."""
+    child.tell(child.polite)
+    deadline = time.monotonic() + patience
+    while child.is_running() and time.monotonic() < deadline and not stop.is_asked:
+        time.sleep(0.05)
+    if not stop.is_asked:
+        child.stop(seconds=0)
+        child.start()
+
+
+_RELOADS: dict[Reload, Callable[[Child, float, Asked], None]] = {"signal": _hand_on, "restart": _restart}
 
 
 def end(pid: int, *, seconds: float) -> None:
@@ -208,13 +249,20 @@ def end(pid: int, *, seconds: float) -> None:
         time.sleep(0.05)
 
 
+def main() -> None:
+    parser = argparse.ArgumentParser(prog="python -m config.supervise", description=__doc__.split("\n", 1)[0])
+    parser.add_argument("--patience", type=float, default=POLITE_SECONDS, metavar="SECONDS")
+    parser.add_argument("--reload", choices=get_args(Reload))
+    parser.add_argument("--end", type=float, metavar="SECONDS", help="end the process of this id instead")
+    parser.add_argument("command", nargs=argparse.REMAINDER)
+    asked = parser.parse_args()
+    if not asked.command:
+        parser.error("which command?")
+    if asked.end is not None:
+        end(int(asked.command[0]), seconds=asked.end)
+        return
+    sys.exit(keep_running(asked.command, patience=asked.patience, reload=asked.reload))
+
+
 if __name__ == "__main__":
-    arguments, allowed = sys.argv[1:], POLITE_SECONDS
-    if arguments[:1] == ["--end"]:
-        end(int(arguments[2]), seconds=float(arguments[1]))
-        sys.exit()
-    if arguments[:1] == ["--patience"]:
-        allowed, arguments = float(arguments[1]), arguments[2:]
-    if not arguments:
-        sys.exit("usage: python -m config.supervise [--patience SECONDS] COMMAND [ARGUMENT …]")
-    sys.exit(keep_running(arguments, patience=allowed))
+    main()

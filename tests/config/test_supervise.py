@@ -7,10 +7,11 @@ import signal
 import subprocess
 import sys
 import time
-from collections.abc import Callable
 from pathlib import Path
 
 import psutil
+
+from tests.config.waiting import until
 
 ROOT = Path(__file__).resolve().parents[2]
 # Writes its id, starts a child that ignores SIGTERM, and sleeps.
@@ -24,9 +25,22 @@ time.sleep(60)
 """
 
 
-def _supervise(*command: str, **environment: str) -> subprocess.Popen[bytes]:
+# Notes its id, then each SIGHUP that it hears once it listens, half a second after it began.
+LISTENER = """
+import os, pathlib, signal, sys, time
+note = pathlib.Path(sys.argv[1]).open("a", buffering=1)
+note.write(f"{os.getpid()}\\n")
+time.sleep(0.5)
+signal.signal(signal.SIGHUP, lambda number, frame: note.write("hup\\n"))
+note.write("listens\\n")
+while True:
+    time.sleep(0.05)
+"""
+
+
+def _supervise(*command: str, options: tuple[str, ...] = (), **environment: str) -> subprocess.Popen[bytes]:
     return subprocess.Popen(
-        [sys.executable, "-m", "config.supervise", "--patience", "1", *command],
+        [sys.executable, "-m", "config.supervise", "--patience", "1", *options, *command],
         cwd=ROOT,
         env={**os.environ, **environment},
         stdout=subprocess.DEVNULL,
@@ -34,15 +48,8 @@ def _supervise(*command: str, **environment: str) -> subprocess.Popen[bytes]:
 
 
 def _ids(path: Path, count: int) -> list[int]:
-    _await(lambda: path.exists() and len(path.read_text().split()) >= count)
+    until(lambda: path.exists() and len(path.read_text().split()) >= count)
     return [int(text) for text in path.read_text().split()]
-
-
-def _await(met: Callable[[], bool], *, seconds: float = 10) -> None:
-    deadline = time.monotonic() + seconds
-    while not met():
-        assert time.monotonic() < deadline
-        time.sleep(0.02)
 
 
 def _is_gone(pid: int) -> bool:
@@ -63,7 +70,7 @@ def test_a_killed_command_is_started_again_without_its_leftovers(tmp_path: Path)
     first, orphan = _ids(note, 1)[0], _ids(tmp_path / "pids.child", 1)[0]
     os.kill(first, signal.SIGKILL)
     second = _ids(note, 2)[1]
-    _await(lambda: _is_gone(orphan))
+    until(lambda: _is_gone(orphan))
     assert _end(process) == 0
     assert [_is_gone(pid) for pid in (first, second, *_ids(tmp_path / "pids.child", 2))] == [True] * 4
 
@@ -80,7 +87,7 @@ def test_everything_ends_with_the_process_that_is_followed(tmp_path: Path) -> No
     leader.kill()
     leader.wait()
     process.wait(10)
-    _await(lambda: _is_gone(child))
+    until(lambda: _is_gone(child))
 
 
 def test_everything_ends_when_the_supervisor_is_killed(tmp_path: Path) -> None:
@@ -88,5 +95,43 @@ def test_everything_ends_when_the_supervisor_is_killed(tmp_path: Path) -> None:
     child, grandchild = _ids(tmp_path / "pids", 1)[0], _ids(tmp_path / "pids.child", 1)[0]
     process.kill()
     process.wait()
-    _await(lambda: _is_gone(child))
+    until(lambda: _is_gone(child))
     os.kill(grandchild, signal.SIGKILL)  # the kernel tells children only; servers of ours end their own
+
+
+def test_a_command_that_reloads_by_itself_is_told_to_and_not_before_it_can_hear(tmp_path: Path) -> None:
+    note = tmp_path / "note"
+    process = _supervise(sys.executable, "-c", LISTENER, str(note), options=("--reload", "signal"))
+    until(lambda: note.exists() and note.read_text().endswith("\n"))
+    process.send_signal(signal.SIGHUP)  # nobody listens yet, and nobody dies of it
+    until(lambda: "listens" in note.read_text())
+    process.send_signal(signal.SIGHUP)
+    until(lambda: "hup" in note.read_text())
+    pid = int(note.read_text().split()[0])
+    assert note.read_text() == f"{pid}\nlistens\nhup\n"
+    assert _end(process) == 0
+    assert _is_gone(pid)
+
+
+def test_a_command_that_cannot_reload_is_ended_with_its_family_and_started_again(tmp_path: Path) -> None:
+    note = tmp_path / "pids"
+    process = _supervise(sys.executable, "-c", PARENT, str(note), options=("--reload", "restart"))
+    first, orphan = _ids(note, 1)[0], _ids(tmp_path / "pids.child", 1)[0]
+    process.send_signal(signal.SIGHUP)
+    second = _ids(note, 2)[1]
+    assert [_is_gone(first), _is_gone(second)] == [True, False]
+    until(lambda: _is_gone(orphan))
+    _ids(tmp_path / "pids.child", 2)
+    assert _end(process) == 0
+    assert _is_gone(second)
+
+
+def test_whoever_is_told_to_end_while_it_restarts_a_command_ends(tmp_path: Path) -> None:
+    note = tmp_path / "pids"
+    deaf = PARENT.replace("import os", "import signal; signal.signal(15, signal.SIG_IGN)\nimport os", 1)
+    process = _supervise(sys.executable, "-c", deaf, str(note), options=("--patience", "3", "--reload", "restart"))
+    _ids(tmp_path / "pids.child", 1)
+    process.send_signal(signal.SIGHUP)
+    time.sleep(0.5)
+    assert _end(process) == 0
+    assert [_is_gone(pid) for pid in _ids(note, 1)] == [True]

@@ -183,6 +183,10 @@ DATABASES: dict[str, dict[str, Any]] = {
     "erasure": _database("DATABASE_ERASURE_URL"),
 }
 
+# Below a second, so that no event waits longer for a migration that waits for a table. From 1000 on PostgreSQL also
+# ends an autovacuum that is in the way.
+MIGRATE_LOCK_TIMEOUT_MS = env.int("MIGRATE_LOCK_TIMEOUT_MS", default=900)
+
 # --- Redis and Celery: doorbells and caches only, nothing that may not be lost ---------------------------------------
 REDIS_URL = _setting("REDIS_URL")
 CELERY_BROKER_URL = env.str("CELERY_BROKER_URL", default="") or REDIS_URL.replace("unix://", "redis+socket://")

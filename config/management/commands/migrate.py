@@ -4,9 +4,11 @@ from __future__ import annotations
 
 from typing import Any
 
-from django.core.management.base import CommandParser
+import psycopg
+from django.conf import settings
+from django.core.management.base import CommandError, CommandParser
 from django.core.management.commands.migrate import Command as DjangoMigrate
-from django.db import connections
+from django.db import OperationalError, connections
 
 from config.schedule import schedule_apply
 
@@ -19,10 +21,25 @@ class Command(DjangoMigrate):
         parser.set_defaults(database="owner")
 
     def handle(self, *args: Any, **options: Any) -> None:
-        super().handle(*args, **options)
-        if not (options["plan"] or options["check_unapplied"]):
-            self._ensure_partitions(options["database"])
-            self._apply_schedule(options["database"])
+        try:
+            self._be_impatient(options["database"])
+            super().handle(*args, **options)
+            if not (options["plan"] or options["check_unapplied"]):
+                self._ensure_partitions(options["database"])
+                self._apply_schedule(options["database"])
+        except OperationalError as error:
+            if not isinstance(error.__cause__, psycopg.errors.LockNotAvailable):
+                raise
+            raise CommandError(
+                f"A table is in use by a transaction that did not end within {settings.MIGRATE_LOCK_TIMEOUT_MS} ms "
+                "(MIGRATE_LOCK_TIMEOUT_MS). What was finished before stays, nothing else was changed, and capture did "
+                "not wait: run the same again, later when a backup or a long question holds the table."
+            ) from error
+
+    def _be_impatient(self, database: str) -> None:
+        """Whoever waits for a table keeps all that come after it waiting too: events would stand still with us."""
+        with connections[database].cursor() as cursor:
+            cursor.execute("SELECT set_config('lock_timeout', %s, false)", [f"{settings.MIGRATE_LOCK_TIMEOUT_MS}ms"])
 
     def _ensure_partitions(self, database: str) -> None:
         with connections[database].cursor() as cursor:

@@ -95,6 +95,18 @@ def test_credentials_are_written_for_the_owner_alone(up: Up) -> None:
     assert known["sk"] in up.log.read_text()
 
 
+def told(up: Up, option: str, **environment: str) -> subprocess.CompletedProcess[str]:
+    """What another `bin/up` beside the one that runs says before it ends."""
+    return subprocess.run(
+        [str(ROOT / "bin/up"), option],
+        env={**up.environment, **environment},
+        capture_output=True,
+        text=True,
+        check=False,
+        timeout=60,
+    )
+
+
 def command_of(process: psutil.Process) -> list[str]:
     """The names in its command; none of one that is just ending."""
     try:
@@ -137,18 +149,39 @@ def test_it_comes_back_as_a_whole_when_a_supervisor_is_killed(up: Up, supervised
     assert up.process.poll() is None
 
 
+def test_a_reload_replaces_what_works_and_leaves_servers_port_and_supervisors_alone(up: Up) -> None:
+    def of(*kinds: str) -> set[psutil.Process]:
+        return {each for each in up.family() if any(is_of_kind(each, kind) for kind in kinds)}
+
+    def serving() -> set[psutil.Process]:
+        return {each for each in up.family() if "spawn_main" in " ".join(command_of(each))}
+
+    up.wait_ready()
+    former, servers = of("celery") | serving(), of("postgres -D", "redis-server")
+    keepers = {each for each in up.family() if {"config.supervise", "honcho"} & set(command_of(each))}
+    with up.log.open("ab") as output:
+        elsewhere = {name: value for name, value in up.environment.items() if name != "PORT"}  # nobody says it again
+        reload = subprocess.Popen([str(ROOT / "bin/up"), "--reload"], env=elsewhere, stdout=output, stderr=output)
+    while reload.poll() is None:
+        with urllib.request.urlopen(f"http://127.0.0.1:{up.port}/health/live", timeout=15) as answer:
+            assert answer.status == 200
+        time.sleep(0.05)
+    said = up.log.read_text()
+    assert reload.returncode == 0, said[-4000:]
+    assert [f"   {name} (" in said for name in ("uvicorn", "worker", "beat")] == [True] * 3
+    assert {each for each in former if each.is_running()} == set()
+    assert [len(servers), len(keepers)] == [
+        len({each for each in found if each.is_running()}) for found in (servers, keepers)
+    ]
+    assert json.loads((up.home / "credentials.json").read_text())["url"] == f"http://127.0.0.1:{up.port}"
+    up.wait_ready()
+
+
 def test_a_second_one_in_the_same_home_is_refused(up: Up) -> None:
     with socket.socket() as free:
         free.bind(("127.0.0.1", 0))
         port = free.getsockname()[1]
-    second = subprocess.run(
-        [str(ROOT / "bin/up"), "--no-demo"],
-        env={**up.environment, "PORT": str(port)},
-        capture_output=True,
-        text=True,
-        check=False,
-        timeout=60,
-    )
+    second = told(up, "--no-demo", PORT=str(port))
     assert second.returncode == 1
     assert "already running" in second.stdout + second.stderr
     up.wait_ready()
@@ -165,14 +198,7 @@ def test_a_second_one_in_the_same_home_is_refused(up: Up) -> None:
 )
 def test_a_port_that_cannot_be_had_is_one_sentence(up: Up, chosen: dict[str, str], says: str) -> None:
     up.wait_ready()  # its port is its own only while it listens
-    done = subprocess.run(
-        [str(ROOT / "bin/up"), "--no-demo"],
-        env={**up.environment, **chosen},
-        capture_output=True,
-        text=True,
-        check=False,
-        timeout=60,
-    )
+    done = told(up, "--no-demo", **chosen)
     assert done.returncode == 1
     assert says.format(port=up.port) in done.stderr
     assert "Traceback" not in done.stderr
@@ -188,6 +214,11 @@ def test_sigterm_ends_every_process_and_a_second_start_shows_no_secrets(up: Up) 
     up.process = up.run()
     up.wait_announced()
     assert json.loads((up.home / "credentials.json").read_text())["sk"] not in up.log.read_text()
+
+
+def test_a_reload_of_nothing_says_how_to_start(up: Up, tmp_path: Path) -> None:
+    done = told(up, "--reload", BELLWETHER_HOME=str(tmp_path))
+    assert (done.returncode, done.stderr) == (1, f"bellwether: nothing runs in {tmp_path}: start it with bin/up\n")
 
 
 def test_a_killed_script_leaves_nothing_running(up: Up) -> None:

@@ -26,6 +26,7 @@ class Command(BaseCommand):
 
     def add_arguments(self, parser: ArgumentParser) -> None:
         parser.add_argument("--no-demo", action="store_true", help="leave the demo tenant without events")
+        parser.add_argument("--upgrade", action="store_true", help="only what another version needs, of one that runs")
         parser.add_argument(
             "--url", default=f"http://{settings.HOST}:{settings.PORT}", help="where the product will answer"
         )
@@ -42,6 +43,8 @@ class Command(BaseCommand):
         with self.step("compiled code"):  # else the first funnel would wait for it
             for module in ("analytics.lake.compiled", "kpis.funnels.compiled"):
                 import_module(module)
+        if options["upgrade"]:
+            return
         with self.step("administrator, tenant and keys"):
             first_run(home=settings.BELLWETHER_HOME, url=options["url"])
         if not options["no_demo"]:

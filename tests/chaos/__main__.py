@@ -7,7 +7,9 @@ import json
 import sys
 import tempfile
 from pathlib import Path
+from typing import Any, NoReturn
 
+from tests.chaos.deploys import Deploys, deploys_run
 from tests.chaos.harness import Plan, chaos_run
 from tests.chaos.mutants import MUTANTS, mutant_run
 from tests.chaos.nemesis import KINDS
@@ -40,6 +42,8 @@ def main() -> None:
         "--mutants the products that forget to fsync",
     )
     parser.add_argument("--home", type=Path, help="keep the product's home and logs here")
+    parser.add_argument("--reloads", type=int, help="hurt nothing: replace every process so often under load")
+    parser.add_argument("--rate", type=float, default=1000.0, help="events a second while processes are replaced")
     options = parser.parse_args()
     with tempfile.TemporaryDirectory(prefix="bw-chaos-") as folder:
         home = options.home or Path(folder) / "home"
@@ -57,9 +61,10 @@ def main() -> None:
             sys.stdout.write(json.dumps(told) + "\n")
             sys.exit(0 if all(result["caught"] for result in results.values()) else 1)
         if options.power_loss is not None:
-            result = power_run(PowerPlan(cycles=options.power_loss, seed=options.seed), home)
-            sys.stdout.write(json.dumps(result) + "\n")
-            sys.exit(1 if result["breaches"] else 0)
+            _tell(power_run(PowerPlan(cycles=options.power_loss, seed=options.seed), home))
+        if options.reloads:
+            deploys = Deploys(seed=options.seed, reloads=options.reloads, rate=options.rate, clients=options.clients)
+            _tell(deploys_run(deploys, home))
         plan = Plan(
             seed=options.seed,
             seconds=options.seconds,
@@ -71,7 +76,10 @@ def main() -> None:
             flushes=options.flushes,
             kinds=tuple(options.kill.split(",")),
         )
-        result = chaos_run(plan, home)
+        _tell(chaos_run(plan, home))
+
+
+def _tell(result: dict[str, Any]) -> NoReturn:
     sys.stdout.write(json.dumps(result) + "\n")
     sys.exit(1 if result["breaches"] else 0)
 

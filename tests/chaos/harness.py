@@ -93,18 +93,7 @@ def verdict(
     checks: Sequence[Check] = INVARIANTS,
 ) -> dict[str, Any]:
     """Wait for quiet where it matters, and make the checks; what a run tells."""
-    product.await_ready()
-    with product.admin() as admin:
-        evidence = Evidence(product, admin, ledgers, jobs)
-        breaches: dict[str, list[str]] = {}
-        try:
-            quiet = await_quiet(evidence) if COUNTED & set(checks) else -1.0
-        except TimeoutError as error:
-            quiet, breaches["quiet"] = -1.0, [str(error)]
-        for check in checks:
-            if found := check(evidence):
-                breaches[check.__name__] = found
-        stored = evidence.number("SELECT count(*) FROM bw_event")
+    quiet, stored, breaches = breaches_of(product, ledgers, jobs, checks)
     acked = len({pair for ledger in ledgers for pair in ledger.acked})
     statuses = sum((ledger.statuses for ledger in ledgers), Counter[int]())
     return {
@@ -123,3 +112,21 @@ def verdict(
         "loss_rate_below": round(3 / max(acked, 1), 9) if not breaches else None,
         "breaches": breaches,
     }
+
+
+def breaches_of(
+    product: Product, ledgers: list[Ledger], jobs: list[str], checks: Sequence[Check] = INVARIANTS
+) -> tuple[float, int, dict[str, list[str]]]:
+    """Seconds until it was quiet (-1: not waited for), events that are stored, and which promises were broken."""
+    product.await_ready()
+    with product.admin() as admin:
+        evidence = Evidence(product, admin, ledgers, jobs)
+        breaches: dict[str, list[str]] = {}
+        try:
+            quiet = await_quiet(evidence) if COUNTED & set(checks) else -1.0
+        except TimeoutError as error:
+            quiet, breaches["quiet"] = -1.0, [str(error)]
+        for check in checks:
+            if found := check(evidence):
+                breaches[check.__name__] = found
+        return quiet, evidence.number("SELECT count(*) FROM bw_event"), breaches

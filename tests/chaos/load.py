@@ -125,12 +125,9 @@ class Client(threading.Thread):
         self.ledger.poison_acked[tenant] += len(batch) - len(good)
 
     def _post(self, tenant: str, batch: list[dict[str, Any]]) -> bool:
-        now = datetime.now(UTC) + self._clock_error + timedelta(seconds=self._random.uniform(-1, 1) * DRIFT_SECONDS)
-        events = [{key: value for key, value in event.items() if key != "poison"} for event in batch]
-        body = {"api_key": self._keys[tenant], "batch": events, "sent_at": now.isoformat()}
         try:
             connection = self._connect()
-            connection.request("POST", "/batch/", json.dumps(body), {"Content-Type": "application/json"})
+            connection.request("POST", "/batch/", self._body(tenant, batch), {"Content-Type": "application/json"})
             if self._random.random() < DROP_SHARE:
                 connection.close()  # the answer is never read: it may be stored, we cannot know
                 return False
@@ -142,6 +139,11 @@ class Client(threading.Thread):
             self.ledger.statuses[0] += 1
             self._hang_up()
             return False
+
+    def _body(self, tenant: str, batch: list[dict[str, Any]]) -> str:
+        now = datetime.now(UTC) + self._clock_error + timedelta(seconds=self._random.uniform(-1, 1) * DRIFT_SECONDS)
+        events = [{key: value for key, value in event.items() if key != "poison"} for event in batch]
+        return json.dumps({"api_key": self._keys[tenant], "batch": events, "sent_at": now.isoformat()})
 
     def _connect(self) -> http.client.HTTPConnection:
         if self._connection is None:

@@ -111,6 +111,11 @@ class Product:
                 time.sleep(0.1)
         raise TimeoutError(f"Not ready after {seconds} s; see the logs in {self.home}")
 
+    def deploy(self) -> None:
+        """What `bin/up --reload` does once the environment is up to date."""
+        self.manage("migrate", "--verbosity", "0")
+        self.run("-m", "config.reload")
+
     def pids(self, kind: str) -> list[int]:
         """Processes of one type, without those that only supervise."""
         if kind in ("postgres", "redis"):

@@ -36,6 +36,18 @@ POINTS: Final = (
     "retention.after_events",  # gone from PostgreSQL, what belongs to them is still there
     "retention.after_rows",  # the lake still holds them
     "retention.after_lake",  # nothing is left to do but to say so
+    "backup.after_first_files",  # most of the lake is copied, no snapshot is held
+    "backup.after_lake",  # every file that the snapshot names is copied
+    "backup.while_dumping",
+    "backup.after_dump",  # all is there but the digests
+    "backup.after_manifest",  # complete, under the name of an unfinished one
+    "backup.after_rename",  # a backup; older ones have not been let go of
+    "restore.after_lake",  # files that no manifest names
+    "restore.while_filling",
+    "restore.after_database",  # complete, under another name
+    "restore.after_farewell",  # the product has no database
+    "restore.after_secrets",
+    "restore.after_switch",  # restored, the former database is still there
 )
 
 

@@ -14,6 +14,7 @@ from django.core.exceptions import ImproperlyConfigured
 from django.db import Error, connections
 
 from analytics.rls import role_problems
+from config.backup.unfinished import refuse_half_restored
 
 logger = logging.getLogger("bellwether.boot")
 ALIASES: Final = ("default", "ingest", "erasure")
@@ -31,7 +32,11 @@ def allow_many_sockets() -> None:
 
 
 def refuse_unbound_roles() -> None:
-    """Raise ImproperlyConfigured when a role is not bound. A thread asks later when the database is away."""
+    """Raise ImproperlyConfigured when a role is not bound, and after a restore that did not come to its end.
+
+    A thread asks for roles later when the database is away.
+    """
+    refuse_half_restored()
     try:
         # A web server imports us inside its event loop, where Django's connections refuse to work.
         with ThreadPoolExecutor(1) as thread:

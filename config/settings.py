@@ -182,6 +182,7 @@ DATABASES: dict[str, dict[str, Any]] = {
     "ingest": _database("DATABASE_INGEST_URL"),
     "erasure": _database("DATABASE_ERASURE_URL"),
 }
+DATABASE_ADMIN_URL = env.str("DATABASE_ADMIN_URL", default="")  # for backup and restore alone; nothing else reads it
 
 # Below a second, so that no event waits longer for a migration that waits for a table. From 1000 on PostgreSQL also
 # ends an autovacuum that is in the way.

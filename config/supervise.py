@@ -75,6 +75,7 @@ class Child:
     rude: signal.Signals = signal.SIGKILL
     deaf_to: tuple[signal.Signals, ...] = ()
     """Ignored until the process itself listens: what comes while it starts must not end it."""
+    environment: dict[str, str] | None = field(default=None, repr=False)  # ours when None
     started_at: float = 0.0
     _process: subprocess.Popen[bytes] | None = field(default=None, repr=False)
 
@@ -98,6 +99,7 @@ class Child:
                 stderr=output,
                 start_new_session=True,
                 cwd="/" if self.account else None,
+                env=self.environment,
                 preexec_fn=_follow_parent(self.polite, self.deaf_to),
                 **as_account,  # type: ignore[call-overload]
             )

@@ -146,6 +146,11 @@ def _piece(row: Sequence[Any]) -> Piece:
     return Piece(id_, start, end, rows, path, facts, version)
 
 
+def pieces_of(rows: Iterable[Sequence[Any]]) -> list[Piece]:
+    """Pieces from rows of (id, start, end, rows, path, files, version), for a reader with its own connection."""
+    return [_piece(row) for row in rows]
+
+
 def _row(tenant_id: int, new: NewPiece, now: datetime) -> LakePiece:
     piece = new.piece
     return LakePiece(

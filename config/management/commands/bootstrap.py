@@ -14,9 +14,11 @@ from pathlib import Path
 from typing import Any
 
 from django.conf import settings
+from django.core.exceptions import ImproperlyConfigured
 from django.core.management import call_command
-from django.core.management.base import BaseCommand
+from django.core.management.base import BaseCommand, CommandError
 
+from config.backup.unfinished import refuse_half_restored
 from config.first_run import TENANT, first_run, has_events
 
 
@@ -32,6 +34,10 @@ class Command(BaseCommand):
         )
 
     def handle(self, *args: Any, **options: Any) -> None:
+        try:
+            refuse_half_restored()
+        except ImproperlyConfigured as error:
+            raise CommandError(str(error)) from None
         logging.getLogger("bellwether.slow").setLevel(logging.ERROR)  # demo data are long statements by nature
         if not os.environ.get("DATABASE_URL"):
             with self.step("database roles"):

@@ -19,10 +19,12 @@ everything = pytest.mark.django_db(transaction=True, databases=["default", "owne
 
 
 def test_the_list_of_failpoints_is_the_failpoints_that_there_are() -> None:
-    sources = [file.read_text() for file in (ROOT / "analytics").rglob("*.py")]
+    sources = [file.read_text() for app in ("analytics", "config") for file in (ROOT / app).rglob("*.py")]
     used = [name for source in sources for name in re.findall(r"\bfailpoint\(\"([^\"]+)\"\)", source)]
     assert set(used) == set(POINTS)
-    assert {step.split(":")[0] for step in steps()} == {name for name in POINTS if not name.startswith("retention.")}
+    families = {step.split(".")[0] for step in steps()}
+    assert families == {"seal", "garbage", "erasure"}
+    assert {step.split(":")[0] for step in steps()} == {name for name in POINTS if name.split(".")[0] in families}
 
 
 def test_a_failpoint_fires_at_the_time_it_is_told_to(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -1,0 +1,93 @@
+"""Looks a restored product over, in a process of its own: python -m config.backup.proof BACKUP DAYS|all
+
+Prints one JSON object: `is_walled` (tenants are kept apart), `problems` in words, and what was looked at.
+"""
+
+from __future__ import annotations
+
+import json
+import sys
+from collections.abc import Iterator
+from datetime import timedelta
+from pathlib import Path
+from typing import Any
+from zoneinfo import ZoneInfo
+
+import django
+from django.core.management import call_command
+
+
+def proof(backup: Path, days: int | None) -> dict[str, Any]:
+    """Tables brought up to this version, walls, keys, every file of the lake, and roll-ups of the last `days`."""
+    from django.utils import timezone
+
+    from analytics.cache.status import cache_clear
+    from analytics.lake.check import findings
+    from analytics.rotation import WrongOrder, digests_check
+    from analytics.tenancy import tenants
+    from config.backup.contents import contents_read, migrations_known
+
+    if set(contents_read(backup).migrations) != migrations_known():
+        call_command("migrate", verbosity=0, interactive=False)
+    walls = list(_gaps())
+    problems = [*walls]
+    try:
+        digests_check()
+    except WrongOrder as error:
+        problems.append(f"{error}")
+    pieces = compared = 0
+    now = timezone.now()
+    for tenant in tenants():
+        for _, problem in findings(tenant.id):
+            pieces += 1
+            if problem:
+                problems.append(f"{tenant.slug}: {problem}; `manage.py lake verify --repair` seals it anew")
+        first = _first_day(tenant, days)
+        if first is not None:
+            compared += 1
+            differing = _differing(tenant.id, first if days is not None else None, now)
+            if differing:
+                problems.append(f"{tenant.slug}: {len(differing)} cells of roll-ups differ, first {differing[0]}")
+    cache_clear(tenant_id=None)  # what it remembers is of other data
+    return {"is_walled": not walls, "problems": problems, "pieces": pieces, "tenants_compared": compared}
+
+
+def _gaps() -> Iterator[str]:
+    """What would let one tenant see another."""
+    from analytics.rls import role_problems
+    from config.boot import ALIASES
+    from config.doctor.database import UNGUARDED
+    from config.figures import query
+
+    for alias in ALIASES:
+        yield from role_problems(alias)
+    for (table,) in query(UNGUARDED):
+        yield f"table {table} is not guarded by row-level security"
+
+
+def _first_day(tenant: Any, days: int | None) -> Any:
+    """The local day from which on roll-ups are compared; None when there is no event."""
+    from analytics.models import Event
+    from analytics.tenancy import tenant_context
+
+    with tenant_context(tenant.id):
+        newest = Event.objects.filter(tenant_id=tenant.id).order_by("-ts").values_list("ts", flat=True).first()
+    if newest is None:
+        return None
+    return newest.astimezone(ZoneInfo(tenant.zone)).date() - timedelta(days=(days or 1) - 1)
+
+
+def _differing(tenant_id: int, first: Any, now: Any) -> list[str]:
+    from kpis.rollup.check import check_tenant
+
+    return list(check_tenant(tenant_id, first=first, end=None, refresh=True, now=now))
+
+
+def main() -> None:
+    django.setup()
+    backup, days = sys.argv[1:]
+    sys.stdout.write(json.dumps(proof(Path(backup), None if days == "all" else int(days))) + "\n")
+
+
+if __name__ == "__main__":
+    main()

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import os
 import re
-import shutil
 import subprocess
 import tempfile
 import time
@@ -159,8 +158,8 @@ def _candidates() -> Iterator[Path]:
     for folder in os.environ.get("PATH", "").split(os.pathsep):
         if folder and (Path(folder) / "pg_dump").exists():
             yield Path(folder)
-    if found := shutil.which("pg_config"):  # Debian keeps those of each version apart
-        yield from sorted(Path(found).resolve().parent.glob("../../postgresql/*/bin"), reverse=True)
+    # Debian keeps those of each version apart.
+    yield from sorted(Path("/usr/lib/postgresql").glob("*/bin"), reverse=True)
 
 
 def _major(program: Path) -> int | None:

@@ -84,9 +84,17 @@ class Product:
     def start(self) -> None:
         """Everything up and answering, with two tenants and their keys; they are made the first time."""
         self.home.mkdir(parents=True, exist_ok=True)  # its name is made safe by the product
-        self.run("-m", "config.embedded", "start", f"--follow={os.getpid()}")
+        self.serve()
         if not self.keys:
             self.keys = json.loads(self.run("-m", "tests.chaos.prepare").stdout.splitlines()[-1])
+        self.launch()
+
+    def serve(self) -> None:
+        """The servers alone."""
+        self.run("-m", "config.embedded", "start", f"--follow={os.getpid()}")
+
+    def launch(self) -> None:
+        """Web, worker and beat, answering."""
         for name, command in procfile().items():
             with ((self.logs or self.home) / f"{name}.chaos.log").open("ab") as log:
                 self._processes[name] = subprocess.Popen(
@@ -147,7 +155,14 @@ class Product:
             return
 
     def stop(self) -> None:
-        """End everything that was started, by its own pid."""
+        """End everything that was started, and remove what lies elsewhere."""
+        self.halt()
+        moved = self.home / "services"  # as root under a closed temporary folder the data lie elsewhere
+        if moved.is_symlink():
+            shutil.rmtree(moved.resolve(), ignore_errors=True)
+
+    def halt(self) -> None:
+        """End everything that was started, by its own pid; the data stay."""
         for process in self._processes.values():
             if process.poll() is None:
                 process.send_signal(signal.SIGTERM)
@@ -156,7 +171,5 @@ class Product:
                 process.wait(15)
             except subprocess.TimeoutExpired:
                 os.killpg(process.pid, signal.SIGKILL)
+        self._processes.clear()
         self.run("-m", "config.embedded", "stop", check=False)
-        moved = self.home / "services"  # as root under a closed temporary folder the data lie elsewhere
-        if moved.is_symlink():
-            shutil.rmtree(moved.resolve(), ignore_errors=True)

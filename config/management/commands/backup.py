@@ -13,6 +13,7 @@ from django.core.management.base import BaseCommand, CommandError
 from config.backup.errors import BackupError
 from config.backup.server import admin_conninfo, services
 from config.backup.taking import Plan, Taken, Wish, backup_plan, backup_take
+from config.management.numbers import at_least_one, mebibytes
 from config.management.progress import Line
 
 
@@ -26,8 +27,10 @@ class Command(BaseCommand):
     def add_arguments(self, parser: ArgumentParser) -> None:
         parser.add_argument("folder", type=Path, help="where backups are kept; each gets a folder named by its time")
         parser.add_argument("--without-secrets", action="store_true", help="leave out the keys that open sealed fields")
-        parser.add_argument("--keep", type=_count, metavar="N", help="afterwards remove all but the newest N")
-        parser.add_argument("--jobs", type=_count, default=2, help="processes that read the database (default: 2)")
+        parser.add_argument("--keep", type=at_least_one, metavar="N", help="afterwards remove all but the newest N")
+        parser.add_argument(
+            "--jobs", type=at_least_one, default=2, help="processes that read the database (default: 2)"
+        )
         parser.add_argument(
             "--admin-url", metavar="URL", help="postgresql://… of a role that sees every row (else DATABASE_ADMIN_URL)"
         )
@@ -51,8 +54,8 @@ class Command(BaseCommand):
                 taken = backup_take(wish, conninfo, told=line)
         except BackupError as error:
             raise CommandError(str(error)) from None
-        except psycopg.OperationalError as error:
-            raise CommandError(f"The database does not answer: {error}") from None
+        except psycopg.Error as error:
+            raise CommandError(f"The database cannot be read: {error}") from None
         except OSError as error:
             raise CommandError(f"{error.filename or wish.parent}: {error.strerror}. There is no new backup.") from None
         finally:
@@ -66,9 +69,9 @@ class Command(BaseCommand):
             self.stdout.write(json.dumps({**told, "lake_new_bytes": plan.lake_new_bytes, "removed": going}))
             return
         self.stdout.write(
-            f"{_size(plan.database_bytes)} of PostgreSQL {plan.server // 10_000} (much less when packed, by "
+            f"{mebibytes(plan.database_bytes)} of PostgreSQL {plan.server // 10_000} (much less when packed, by "
             f"{plan.program / 'pg_dump'})\n{plan.lake:,} files of the lake, of which {plan.lake_new:,} are new "
-            f"({_size(plan.lake_new_bytes)})"
+            f"({mebibytes(plan.lake_new_bytes)})"
         )
         for folder in going:
             self.stdout.write(f"{folder} would be removed")
@@ -96,7 +99,7 @@ class Command(BaseCommand):
             f"{sum(contents.events.values()):,} of {len(contents.events)} tenants\n"
             f"  {len(contents.rows)} tables, {sum(contents.rows.values()):,} rows; {len(contents.lake):,} files of "
             f"the lake, {taken.lake_linked:,} of them linked to the backup before\n"
-            f"  {_size(contents.bytes)} in {taken.seconds:.1f} s"
+            f"  {mebibytes(contents.bytes)} in {taken.seconds:.1f} s"
         )
         self.stdout.write(
             "  secrets.json (mode 600) opens the sealed fields: whoever holds this folder can read them"
@@ -105,16 +108,3 @@ class Command(BaseCommand):
         )
         for folder in taken.removed:
             self.stdout.write(f"  {folder} removed")
-
-
-def _count(text: str) -> int:
-    """A number of things, at least one."""
-    from argparse import ArgumentTypeError
-
-    if not text.isascii() or not text.isdigit() or int(text) < 1:
-        raise ArgumentTypeError(f"{text!r} is no number from 1 on")
-    return int(text)
-
-
-def _size(count: int) -> str:
-    return f"{count / 2**20:,.1f} MiB"

@@ -17,7 +17,7 @@ from config.backup.contents import Contents
 from config.backup.errors import BackupError
 from config.backup.restoring import Order, Restored, restore_check, restore_run
 from config.backup.server import services
-from config.management.commands.backup import _count, _size
+from config.management.numbers import at_least_one, mebibytes
 from config.management.progress import Line
 
 
@@ -33,7 +33,9 @@ class Command(BaseCommand):
         parser.add_argument("--replace", action="store_true", help="give up what this installation holds")
         parser.add_argument("--yes", action="store_true", help="with --replace: do not ask")
         parser.add_argument("--check", action="store_true", help="count all roll-ups again afterwards, not two days")
-        parser.add_argument("--jobs", type=_count, default=min(4, os.cpu_count() or 1), help="processes that write")
+        parser.add_argument(
+            "--jobs", type=at_least_one, default=min(4, os.cpu_count() or 1), help="processes that write"
+        )
         parser.add_argument(
             "--admin-url",
             default="",
@@ -60,8 +62,8 @@ class Command(BaseCommand):
                 restored = restore_run(order, told=line)
         except BackupError as error:
             raise CommandError(str(error)) from None
-        except psycopg.OperationalError as error:
-            raise CommandError(f"The database does not answer: {error}") from None
+        except (psycopg.Error, OSError) as error:
+            raise CommandError(f"It stopped: {error}\nMend that, then run the same command again.") from None
         finally:
             line.end()
         self._tell(restored, as_json=options["json"])
@@ -75,14 +77,16 @@ class Command(BaseCommand):
         if not sys.stdin.isatty():
             raise CommandError("--replace gives up what is there: say --yes where nobody can be asked.")
         self.stdout.write(f"Everything in {settings.BELLWETHER_HOME}, its database and its lake is given up.")
-        return input("Type `replace` to go on: ").strip() == "replace"
+        if input("Type `replace` to go on: ").strip() != "replace":
+            raise CommandError("Nothing was changed.")
+        return True
 
     def _tell_checked(self, backup: Path, contents: Contents, *, as_json: bool) -> None:
         if as_json:
             self.stdout.write(json.dumps({"dry_run": True, "folder": str(backup), **_figures(contents)}))
             return
         self.stdout.write(
-            f"{backup} is whole: {len(contents.files):,} files, {_size(contents.bytes)}, {_until(contents)}. "
+            f"{backup} is whole: {len(contents.files):,} files, {mebibytes(contents.bytes)}, {_until(contents)}. "
             "Nothing was written."
         )
 

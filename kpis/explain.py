@@ -279,6 +279,7 @@ def explanation_plain(found: Explanation) -> dict[str, Any]:
         "value": written(series.total, series.unit, series.exponent),
         "tree": _node_plain(found.tree, series.exponent),
         "filters": list(found.filters),
+        "include": list(series.include),
         "exclusions": list(found.exclusions),
         "events": [{"name": use.name, "standard": use.standard, "count": use.count} for use in found.events],
         "samples": [

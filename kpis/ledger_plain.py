@@ -20,9 +20,7 @@ def ledger_plain(view: LedgerView) -> dict[str, Any]:
         "name": view.name,
         "unit": view.unit.value,
         "currency": view.currency if view.unit is Unit.MONEY else None,
-        "timezone": view.timezone,
-        "from": view.start.isoformat(),
-        "to": view.end.isoformat(),
+        **view.stamp,
         "reported": shown(view.reported),
         "known": shown(view.known),
         "difference": shown(view.difference),
@@ -68,5 +66,4 @@ def ledger_plain(view: LedgerView) -> dict[str, Any]:
             }
             for day in view.days
         ],
-        "data_through": view.data_through.isoformat(),
     }

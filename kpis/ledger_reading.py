@@ -14,6 +14,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from decimal import Decimal
+from typing import Any
 
 from analytics.contracts import Grain
 from analytics.models import Calendar as CalendarRow
@@ -30,6 +31,7 @@ from kpis.restatements import ERASURE, LATE, MAPPING, MERGE, RATES, RECOUNT, REF
 from kpis.rollup.store import Store
 from kpis.series import QuestionError, metric_series
 from kpis.series.context import Context, context_read
+from kpis.stamps import stamp_of
 
 DEFINITION, CALENDAR, SEVERAL = "definition", "calendar", "several"
 MAX_DAYS = 400
@@ -90,7 +92,10 @@ class ReasonSum:
 
 @dataclass(frozen=True, slots=True)
 class LedgerView:
-    """A metric over [start, end) by local day. Sums are of published days only, and null where days do not add up."""
+    """A metric over [start, end) by local day. Sums are of published days only, and null where days do not add up.
+
+    `stamp` is of what is known now.
+    """
 
     metric: str
     name: str
@@ -105,7 +110,7 @@ class LedgerView:
     reported: Number
     known: Number
     difference: Number
-    data_through: datetime
+    stamp: Mapping[str, Any]
 
 
 def ledger_explained(
@@ -141,7 +146,7 @@ def ledger_explained(
         reported=_sum([day.reported for day in published]) if adds_up else None,
         known=_sum([day.known for day in published]) if adds_up else None,
         difference=_sum([day.difference for day in published]) if adds_up else None,
-        data_through=series.data_through,
+        stamp=stamp_of([series]),
     )
 
 

@@ -12,7 +12,7 @@ from typing import Any, Literal
 from analytics.aggregates import Distinct, DistinctKeys
 from analytics.tenancy import tenant_context
 from kpis.base import Additivity, Metric, Ratio, Unit, Value, measures
-from kpis.catalogue import Catalogue
+from kpis.catalogue import Catalogue, definition_version
 from kpis.compare import range_before
 from kpis.contracts import OTHER, Number, written
 from kpis.contributions import (
@@ -25,6 +25,8 @@ from kpis.contributions import (
     rounded,
     with_overlap,
 )
+from kpis.explore.stamp import Stamp
+from kpis.needs import days_after, lag_days
 from kpis.parameters import Ask
 from kpis.ranges import Reading, ranges_read
 from kpis.series import QuestionError
@@ -91,7 +93,7 @@ class Contributions:
     change: Number
     items: tuple[Contribution, ...]
     overlap: Decimal
-    data_through: datetime
+    stamp: Stamp
 
 
 def contributions_read(*, tenant_id: int, metric: str, by: str, ask: Ask) -> Contributions:
@@ -115,7 +117,7 @@ def contributions_read(*, tenant_id: int, metric: str, by: str, ask: Ask) -> Con
         reading = ranges_read(
             tenant_id=tenant_id, metrics=[metric], spans=spans, filters=ask.filters, by=by, context=context, now=ask.now
         )
-    return _Apart(declared, by, reading, *spans).contributions(ask.limit)
+    return _Apart(declared, by, reading, *spans).contributions(ask)
 
 
 def _check(metric: Metric, catalogue: Catalogue) -> None:
@@ -157,7 +159,7 @@ class _Apart:
             return "additive"
         return "union" if self.metric.additivity is Additivity.UNION else "ratio"
 
-    def contributions(self, limit: int) -> Contributions:
+    def contributions(self, ask: Ask) -> Contributions:
         total, before = (self.reading.number(self.metric.id, *span) for span in (self.later, self.earlier))
         if total is None or before is None:
             raise QuestionError(
@@ -166,7 +168,7 @@ class _Apart:
         terms, change = self._terms(total, before)
         parts = [term for term in terms if term.key != OVERLAP]
         parts.sort(key=lambda term: (-abs(term.contribution), term.key))
-        shown, rest = parts[:limit], parts[limit:]
+        shown, rest = parts[: ask.limit], parts[ask.limit :]
         groups: list[tuple[tuple[str, ...], Term]] = [((term.key,), term) for term in shown]
         if rest:
             groups.append((tuple(term.key for term in rest), _together(rest)))
@@ -196,7 +198,27 @@ class _Apart:
             change=rounded([change])[0],
             items=items,
             overlap=amounts[-1][0],
+            stamp=self._stamp(ask),
+        )
+
+    def _stamp(self, ask: Ask) -> Stamp:
+        """As complete as the less complete of both ranges."""
+        context = self.reading.context
+        lag = lag_days(self.metric, self.reading.catalogue)
+        return Stamp(
+            timezone=context.calendar.zone,
+            start=self.later[0],
+            end=self.later[1],
+            filters=ask.filters,
+            include=(),
+            definition_version=definition_version(self.metric, self.reading.catalogue),
             data_through=context.data_through,
+            is_complete=all(
+                context.is_settled(start, days_after(context.calendar, end, lag) if lag else end)
+                for start, end in (self.earlier, self.later)
+            ),
+            computed_at=context.now,
+            executor=self.reading.executor,
         )
 
     def _terms(self, total: Decimal, before: Decimal) -> tuple[list[Term], Fraction]:
@@ -321,8 +343,7 @@ def contributions_plain(found: Contributions) -> dict[str, Any]:
         "unit": found.unit.value,
         "better": found.better,
         "currency": found.currency if found.unit is Unit.MONEY else None,
-        "from": found.start.isoformat(),
-        "to": found.end.isoformat(),
+        **found.stamp.plain(),
         "before": {
             "from": found.before_start.isoformat(),
             "to": found.before_end.isoformat(),
@@ -348,5 +369,4 @@ def contributions_plain(found: Contributions) -> dict[str, Any]:
             }
             for item in found.items
         ],
-        "data_through": found.data_through.isoformat(),
     }

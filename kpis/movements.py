@@ -12,14 +12,20 @@ from typing import Final
 from analytics.aggregates import Prices
 from analytics.periods import Granularity, to_micros
 from analytics.tenancy import tenant_context
+from kpis.base import metrics
+from kpis.catalogue import definition_version
+from kpis.explore.stamp import Stamp
 from kpis.metrics.recurring import PRICES
 from kpis.mrr import NOTHING, CustomerMovement, customers_moved
 from kpis.needs import Need
 from kpis.series.context import context_read
 from kpis.series.read import Selection, strips_read
+from kpis.stamps import versions_together
 
 KINDS: Final = ("new", "expansion", "reactivation", "contraction", "churn")
 FX: Final = "fx"
+BEHIND: Final = tuple(f"mrr.{kind}" for kind in (*KINDS, FX))
+"""The metrics whose sums these are: who moved changes with their definitions."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -42,8 +48,7 @@ class Movements:
     customers: tuple[Moved, ...]
     currency: str
     exponent: int
-    data_through: datetime
-    is_complete: bool
+    stamp: Stamp
 
 
 def movements_read(*, tenant_id: int, start: datetime, end: datetime, now: datetime, kind: str = "") -> Movements:
@@ -66,9 +71,24 @@ def movements_read(*, tenant_id: int, start: datetime, end: datetime, now: datet
         customers=tuple(sorted(chosen, key=lambda one: (-max(one.amount, abs(one.fx)), one.person))),
         currency=context.calendar.base_currency,
         exponent=context.exponent,
-        data_through=context.data_through,
-        is_complete=context.is_settled(start, end),
+        stamp=Stamp(
+            timezone=context.calendar.zone,
+            start=start,
+            end=end,
+            filters=(),
+            include=(),
+            definition_version=_version(),
+            data_through=context.data_through,
+            is_complete=context.is_settled(start, end),
+            computed_at=now,
+            executor="rollup",
+        ),
     )
+
+
+def _version() -> str:
+    declared = dict(metrics.items())
+    return versions_together([definition_version(declared[name], declared) for name in BEHIND])
 
 
 def _whole(moved: Sequence[CustomerMovement]) -> list[Moved]:

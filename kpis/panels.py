@@ -103,7 +103,7 @@ def overview_plain(tenant: TenantInfo, names: Sequence[str], ask: Ask) -> dict[s
     found = metrics_series(tenant_id=tenant.id, metrics=names, **ask.arguments())
     catalogue = Catalogue(tenant.id)
     items = [_item(series, catalogue[series.metric]) for series in found]
-    return {**_range(ask, tenant), **stamp_of(found), "items": items}
+    return {**_panel(tenant, found), "items": items}
 
 
 def peak_times(tenant: TenantInfo, metric: str, ask: Ask) -> dict[str, Any]:
@@ -120,8 +120,7 @@ def peak_times(tenant: TenantInfo, metric: str, ask: Ask) -> dict[str, Any]:
     peak = max(known, key=lambda hour: hour["mean"], default=None)
     return {
         "metric": metric,
-        **_range(ask, tenant),
-        **stamp_of([series]),
+        **_panel(tenant, [series]),
         "peak": peak if peak and peak["mean"] else None,
         "hours": hours,
     }
@@ -181,6 +180,10 @@ def _item(series: Series, metric: Metric) -> dict[str, Any]:
         "status": standing_of(series, metric),
         **plain(series),
     }
+
+
+def _panel(tenant: TenantInfo, found: Sequence[Series]) -> dict[str, Any]:
+    return {**stamp_of(found), "currency": tenant.base_currency}
 
 
 def _range(ask: Ask, tenant: TenantInfo) -> dict[str, Any]:

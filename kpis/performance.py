@@ -2,16 +2,18 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from decimal import Decimal
 from typing import Any, Final
 
 from analytics.aggregates import ACCURACY
 from analytics.contracts import TenantInfo
-from kpis.contracts import Breakdown, Number, plain, written
+from kpis.contracts import Breakdown, Number, Series, plain, written
 from kpis.metrics.system import ROUTE
 from kpis.parameters import Ask
 from kpis.series import metrics_series
+from kpis.stamps import stamp_of
 
 OVER_TIME: Final = {
     "mean": "system.response_mean",
@@ -59,27 +61,35 @@ def performance(tenant: TenantInfo, ask: Ask) -> dict[str, Any]:
     arguments = {**ask.arguments(), "tenant_id": tenant.id}
     over_time = metrics_series(**{**arguments, "metrics": list(OVER_TIME.values()), "by": None})
     shown = {name: plain(series) for name, series in zip(OVER_TIME, over_time, strict=True)}
-    routes = slowest_routes(tenant, ask)
+    by_route = series_by_route(tenant, ask)
+    routes = ranked_routes(by_route)[: ask.limit]
     return {
-        "from": ask.period.start.isoformat(),
-        "to": ask.period.end.isoformat(),
-        "timezone": ask.calendar.zone,
+        **stamp_of([*over_time, *by_route.values()]),
         "quantile_error": ACCURACY,
         **{name: series["total"] for name, series in shown.items()},
         "slowest": [_plain(route, over_time[0].unit) for route in routes],
         "series": shown,
-        "computed_at": ask.now.isoformat(),
     }
 
 
 def slowest_routes(tenant: TenantInfo, ask: Ask) -> list[Route]:
     """Routes by their 95th percentile, the slowest first: as many as the question's limit."""
+    return ranked_routes(series_by_route(tenant, ask))[: ask.limit]
+
+
+def series_by_route(tenant: TenantInfo, ask: Ask) -> dict[str, Series]:
+    """What routes are compared by, each with its routes."""
     wide = replace(ask, by=ROUTE, limit=MOST_ROUTES, grain="day", compare=ask.compare or "previous")
     found = metrics_series(**{**wide.arguments(), "tenant_id": tenant.id, "metrics": list(BY_ROUTE.values())})
-    columns = {name: {part.key: part for part in series.series} for name, series in zip(BY_ROUTE, found, strict=True)}
+    return dict(zip(BY_ROUTE, found, strict=True))
+
+
+def ranked_routes(by_route: Mapping[str, Series]) -> list[Route]:
+    """All routes that were asked for often enough, the slowest first."""
+    columns = {name: {part.key: part for part in series.series} for name, series in by_route.items()}
     routes = [_route(key, columns) for key in columns["requests"] if key]
     ranked = [route for route in routes if route.p95 is not None and (route.requests or 0) >= FEWEST]
-    return sorted(ranked, key=lambda route: (-(route.p95 or Decimal(0)), route.route))[: ask.limit]
+    return sorted(ranked, key=lambda route: (-(route.p95 or Decimal(0)), route.route))
 
 
 def _route(key: str, columns: dict[str, dict[str, Breakdown]]) -> Route:

@@ -14,7 +14,7 @@ from analytics.periods import Granularity, Period
 from analytics.tenancy import tenant_context
 from kpis.base import Condition, DailyMean, Formula, Metric, Newcomers, Ratio, Share, Trailing, Value
 from kpis.catalogue import Catalogue
-from kpis.contracts import Number
+from kpis.contracts import Executor, Number
 from kpis.needs import Asked, Need, is_daily, measures_in, needs_of, parts_of
 from kpis.rollup.keys import OVERFLOW_KEY
 from kpis.series.context import Context, context_read
@@ -37,6 +37,7 @@ class Reading:
     context: Context
     catalogue: Catalogue
     is_split: bool
+    executor: Executor
 
     def number(self, metric: str, start: datetime, end: datetime) -> Number:
         """The metric over [start, end), as `metric_series` has its total."""
@@ -68,22 +69,24 @@ def ranges_read(
         hull = Period(min(start for start, _ in spans), max(end for _, end in spans))
         question = Question(asked, hull, Granularity.DAY, by, tuple(filters), frozenset(), None, False, None)
         check(question, catalogue)
-        strips = _strips(question, context, catalogue, spans)
+        strips, executor = _strips(question, context, catalogue, spans)
     is_split = bool(filters or by)
     shelf = strips.shelf(strips.keys if is_split else None)
-    return Reading(Evaluator(shelf, context, catalogue), strips, context, catalogue, is_split)
+    return Reading(Evaluator(shelf, context, catalogue), strips, context, catalogue, is_split, executor)
 
 
-def _strips(question: Question, context: Context, catalogue: Catalogue, spans: Sequence[Span]) -> Strips:
+def _strips(
+    question: Question, context: Context, catalogue: Catalogue, spans: Sequence[Span]
+) -> tuple[Strips, Executor]:
     needs = list(_needs(question.metrics, context, catalogue, spans))
     wanted = frozenset[str]().union(*(measures_in(metric, catalogue) for metric in question.metrics))
     selection = selection_of(question, wanted)
     if selection is not None:
         strips = strips_read(context, needs, selection, Granularity.DAY)
         if OVERFLOW_KEY not in strips.keys:
-            return strips
+            return strips, "rollup"
     days = any(is_daily(metric, catalogue) for metric in question.metrics)
-    return strips_counted(question, context, needs, is_daily=days)
+    return strips_counted(question, context, needs, is_daily=days), "events"
 
 
 def looks_aside(metric: Metric, catalogue: Catalogue) -> bool:

@@ -70,25 +70,36 @@ class ConditionSerializer(serializers.Serializer[Any]):
     value = serializers.JSONField()
 
 
-class SeriesSerializer(Ranged):
+class StampSerializer(Ranged):
+    """What an answer carries so that it can be trusted (S41): as complete as the least complete number in it."""
+
+    timezone = serializers.CharField()
+    filters = ConditionSerializer(many=True)
+    include = serializers.ListField(child=serializers.CharField())
+    definition_version = serializers.CharField(help_text="changes with the rule, not with the question")
+    data_through = serializers.DateTimeField(help_text="everything received before it is in the answer")
+    is_complete = serializers.BooleanField(help_text="the range is over and nothing in it can still come")
+    computed_at = serializers.DateTimeField()
+    executor = serializers.CharField(help_text="what answered: rollup, events, or an engine such as duckdb")
+
+
+class CountedStampSerializer(StampSerializer):
+    """Of an answer that was made of series."""
+
+    is_partial = serializers.BooleanField(help_text="money without an exchange rate is missing")
+    executor = serializers.ChoiceField(choices=["rollup", "events"])  # type: ignore[assignment]  # a narrower one
+
+
+class SeriesSerializer(CountedStampSerializer):
     """A metric over a range, with everything needed to trust it."""
 
     metric = serializers.CharField()
     unit = serializers.ChoiceField(choices=[unit.value for unit in Unit])
     currency = serializers.CharField(allow_null=True)
-    timezone = serializers.CharField()
     granularity = serializers.ChoiceField(choices=GRANULARITIES)
     total = NumberField()
     points = PointSerializer(many=True)
     comparison = ComparisonSerializer(allow_null=True)
-    filters = ConditionSerializer(many=True)
-    include = serializers.ListField(child=serializers.CharField())
-    definition_version = serializers.CharField()
-    data_through = serializers.DateTimeField()
-    is_complete = serializers.BooleanField()
-    is_partial = serializers.BooleanField(help_text="money without an exchange rate is missing")
-    computed_at = serializers.DateTimeField()
-    executor = serializers.ChoiceField(choices=["rollup", "events"])
     events_from = serializers.DateTimeField(
         required=False, help_text="there when events had to be read of a time of which some are not kept any more"
     )
@@ -157,23 +168,9 @@ class ValueSerializer(MetricSerializer):
     points = PointSerializer(many=True, required=False, help_text="there when a granularity was asked for")
 
 
-class StampSerializer(serializers.Serializer[Any]):
-    """What an answer carries so that it can be trusted: as complete as the least complete number in it."""
-
-    filters = ConditionSerializer(many=True)
-    include = serializers.ListField(child=serializers.CharField())
-    definition_version = serializers.CharField()
-    data_through = serializers.DateTimeField()
-    is_complete = serializers.BooleanField()
-    is_partial = serializers.BooleanField(help_text="money without an exchange rate is missing")
-    computed_at = serializers.DateTimeField()
-    executor = serializers.ChoiceField(choices=["rollup", "events"])
-
-
-class PanelSerializer(Ranged, StampSerializer):
+class PanelSerializer(CountedStampSerializer):
     """An answer made of several numbers over one range."""
 
-    timezone = serializers.CharField()
     currency = serializers.CharField()
 
 
@@ -244,8 +241,8 @@ class CalculateSerializer(serializers.Serializer[Any]):
         return {**super().get_fields(), **span}
 
 
-class CalculatedSerializer(serializers.Serializer[Any]):
-    """One series for each metric."""
+class CalculatedSerializer(PanelSerializer):
+    """One series for each metric, all over one range."""
 
     results = SeriesSerializer(many=True)
 
@@ -278,7 +275,7 @@ class PaymentsSerializer(PanelSerializer):
     latest = LatestPaymentSerializer(many=True)
 
 
-class SuccessSerializer(serializers.Serializer[Any]):
+class SuccessSerializer(PanelSerializer):
     """Finished payments and the share that settled."""
 
     success_rate = SeriesSerializer()
@@ -286,7 +283,7 @@ class SuccessSerializer(serializers.Serializer[Any]):
     finished = SeriesSerializer()
 
 
-class LatencySerializer(serializers.Serializer[Any]):
+class LatencySerializer(PanelSerializer):
     """Milliseconds from creation to settlement."""
 
     mean = SeriesSerializer()

@@ -3,29 +3,32 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Collection, Sequence
+from collections.abc import Collection, Iterable, Sequence
 from typing import Any
 
-from kpis.base import Condition
-from kpis.contracts import Series
+from kpis.contracts import Executor, Series
+from kpis.explore.stamp import Stamp
 from kpis.parameters import Ask
 from kpis.series.context import context_read
 
 
 def stamp_of(series: Collection[Series]) -> dict[str, Any]:
-    """Of an answer made of these series: it is as complete as the least complete of them."""
+    """Of an answer made of these series over one range: it is as complete as the least complete of them."""
     found = list(series)
     first = found[0]
-    return {
-        "filters": _plain(first.filters),
-        "include": list(first.include),
-        "definition_version": _together([f"{each.metric} {each.definition_version}" for each in found]),
-        "data_through": min(each.data_through for each in found).isoformat(),
-        "is_complete": all(each.is_complete for each in found),
-        "is_partial": any(each.is_partial for each in found),
-        "computed_at": max(each.computed_at for each in found).isoformat(),
-        "executor": "events" if any(each.executor == "events" for each in found) else "rollup",
-    }
+    stamp = Stamp(
+        timezone=first.timezone,
+        start=first.start,
+        end=first.end,
+        filters=first.filters,
+        include=first.include,
+        definition_version=version_of(found),
+        data_through=min(each.data_through for each in found),
+        is_complete=all(each.is_complete for each in found),
+        computed_at=max(each.computed_at for each in found),
+        executor=executor_of(each.executor for each in found),
+    )
+    return {**stamp.plain(), "is_partial": any(each.is_partial for each in found)}
 
 
 def stamp_of_events(*, tenant_id: int, ask: Ask, rules: str) -> dict[str, Any]:
@@ -33,22 +36,34 @@ def stamp_of_events(*, tenant_id: int, ask: Ask, rules: str) -> dict[str, Any]:
     tenant that is set. Raises NoCalendar.
     """
     context = context_read(tenant_id=tenant_id, now=ask.now)
-    return {
-        "filters": _plain(ask.filters),
-        "include": list(ask.include),
-        "definition_version": _together([rules]),
-        "data_through": context.data_through.isoformat(),
-        "is_complete": context.is_settled(ask.period.start, ask.period.end),
-        "is_partial": False,
-        "computed_at": ask.now.isoformat(),
-        "executor": "events",
-    }
+    stamp = Stamp(
+        timezone=context.calendar.zone,
+        start=ask.period.start,
+        end=ask.period.end,
+        filters=ask.filters,
+        include=ask.include,
+        definition_version=versions_together([rules]),
+        data_through=context.data_through,
+        is_complete=context.is_settled(ask.period.start, ask.period.end),
+        computed_at=ask.now,
+        executor="events",
+    )
+    return {**stamp.plain(), "is_partial": False}
 
 
-def _plain(filters: Sequence[Condition]) -> list[dict[str, Any]]:
-    return [{"field": test.field, "op": test.op, "value": test.value} for test in filters]
+def version_of(series: Collection[Series]) -> str:
+    """A metric's own version; of several one for all, which changes when one of them does."""
+    versions = {each.metric: each.definition_version for each in series}
+    if len(versions) == 1:
+        return next(iter(versions.values()))
+    return versions_together([f"{metric} {version}" for metric, version in versions.items()])
 
 
-def _together(versions: Sequence[str]) -> str:
+def executor_of(executors: Iterable[Executor]) -> Executor:
+    """Events where any part of the answer had to be read from them."""
+    return "events" if "events" in set(executors) else "rollup"
+
+
+def versions_together(versions: Sequence[str]) -> str:
     """One version for all: it changes when one of them does."""
     return hashlib.blake2b("\n".join(sorted(versions)).encode(), digest_size=6).hexdigest()

@@ -8,7 +8,7 @@ from rest_framework import serializers
 
 from kpis.base import Unit
 from kpis.models import Annotation
-from kpis.serializers import NumberField, Ranged
+from kpis.serializers import CountedStampSerializer, NumberField, Ranged, StampSerializer
 
 UNITS = [unit.value for unit in Unit]
 
@@ -53,20 +53,18 @@ class LedgerDaySerializer(serializers.Serializer[Any]):
     revisions = RevisionSerializer(many=True)
 
 
-class LedgerSerializer(Ranged):
+class LedgerSerializer(CountedStampSerializer):
     """A metric by local day. Sums are of published days, and null for metrics whose days do not add up."""
 
     metric = serializers.CharField()
     name = serializers.CharField()
     unit = serializers.ChoiceField(choices=UNITS)
     currency = serializers.CharField(allow_null=True)
-    timezone = serializers.CharField()
     reported = NumberField()
     known = NumberField()
     difference = NumberField()
     reasons = ReasonSumSerializer(many=True)
     days = LedgerDaySerializer(many=True)
-    data_through = serializers.DateTimeField()
 
 
 class ContributionSerializer(serializers.Serializer[Any]):
@@ -92,7 +90,7 @@ class BeforeSerializer(Ranged):
     total = NumberField()
 
 
-class ContributionsSerializer(Ranged):
+class ContributionsSerializer(StampSerializer):
     """What moved the metric: contributions and overlap add up to the change, to the last digit."""
 
     metric = serializers.CharField()
@@ -109,10 +107,9 @@ class ContributionsSerializer(Ranged):
     change = NumberField()
     overlap = NumberField(help_text="of people: who stands under several values and counts once in the whole")
     items = ContributionSerializer(many=True)
-    data_through = serializers.DateTimeField()
 
 
-class ExplanationSerializer(Ranged):
+class ExplanationSerializer(CountedStampSerializer):
     """How a metric is computed over a range."""
 
     metric = serializers.CharField()
@@ -123,21 +120,14 @@ class ExplanationSerializer(Ranged):
     unit = serializers.ChoiceField(choices=UNITS)
     currency = serializers.CharField(allow_null=True)
     owner = serializers.CharField()
-    timezone = serializers.CharField()
     value = NumberField()
     tree = serializers.DictField(help_text="the formula: metric, name, how, unit, value, measures, parts (nodes again)")
-    filters = serializers.ListField(child=serializers.CharField())
+    filters = serializers.ListField(child=serializers.CharField(), help_text="in words")  # type: ignore[assignment]
     exclusions = serializers.ListField(child=serializers.CharField())
     events = serializers.ListField(child=serializers.DictField(), help_text="name, standard, count")
     samples = serializers.ListField(child=serializers.DictField(), help_text="for those who may read events")
     lineage = serializers.ListField(child=serializers.DictField(), help_text="measure, buckets by width, records")
-    definition_version = serializers.CharField()
     versions = serializers.ListField(child=serializers.DictField())
-    executor = serializers.ChoiceField(choices=["rollup", "events"])
-    is_complete = serializers.BooleanField()
-    is_partial = serializers.BooleanField()
-    data_through = serializers.DateTimeField()
-    computed_at = serializers.DateTimeField()
 
 
 class AnnotationSerializer(serializers.ModelSerializer[Annotation]):

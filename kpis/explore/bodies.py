@@ -8,11 +8,12 @@ from typing import Any
 from rest_framework import serializers
 
 from kpis.attribution.question import DIMENSIONS, MODELS, TOUCHES
-from kpis.explore.fields import ConditionField, MomentField, SpanField, Strict, conditions, texts
+from kpis.explore.fields import MomentField, SpanField, Strict, conditions, texts
 from kpis.funnels.question import ENTRIES, MAX_EXCLUSIONS, MAX_STEPS, ORDERS
 from kpis.paths import MAX_DEPTH, MAX_TOP
 from kpis.retention import MAX_PERIODS
 from kpis.retention_clock import CLOCKS, COHORTS, MODES, MOST_SIZE, UNITS
+from kpis.serializers import StampSerializer
 from kpis.series.question import INCLUDABLE
 
 
@@ -164,21 +165,10 @@ class WhoBody(Strict):
     place = serializers.DictField()
 
 
-class ExploreAnswer(serializers.Serializer[Any]):
-    """What every answer carries (S41), beside the question's own tables."""
+class ExploreAnswer(StampSerializer):
+    """What every answer carries, beside the question's own tables."""
 
     reading = serializers.CharField(required=False)
-    timezone = serializers.CharField()
-    filters = serializers.ListField(child=ConditionField())
-    include = serializers.ListField(child=serializers.CharField())
-    definition_version = serializers.CharField()
-    data_through = serializers.DateTimeField()
     events_from = serializers.DateTimeField(
         required=False, help_text="there when events before it were asked for, which are not kept any more"
     )
-    is_complete = serializers.BooleanField()
-    computed_at = serializers.DateTimeField()
-    executor = serializers.CharField()
-
-    def get_fields(self) -> dict[str, serializers.Field[Any, Any, Any, Any]]:
-        return {"from": serializers.DateTimeField(), "to": serializers.DateTimeField(), **super().get_fields()}

@@ -84,7 +84,7 @@ def of_movements(tenant: TenantInfo, definition: Mapping[str, Any], now: datetim
     found = movements_read(
         tenant_id=tenant.id, start=period.start, end=period.end, now=now, kind="" if kind == "all" else str(kind)
     )
-    return Found(BitMap(one.person for one in found.customers), found.data_through)
+    return Found(BitMap(one.person for one in found.customers), found.stamp.data_through)
 
 
 def _cut(name: str, definition: Mapping[str, Any]) -> tuple[str, tuple[str, ...] | None]:

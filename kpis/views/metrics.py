@@ -22,6 +22,7 @@ from kpis.answers import TAGS, lifetime, series_of
 from kpis.base import Kind
 from kpis.contracts import plain
 from kpis.series import OVERVIEW, metric_series
+from kpis.stamps import stamp_of
 from kpis.views.base import ANSWER_SECONDS, MetricView
 from kpis.views.schema import COMPARE, CUT, GRANULARITY, METRICS, NARROW, RANGE
 
@@ -250,4 +251,5 @@ class CalculateView(MetricView):
         statement_limit(ANSWER_SECONDS)
         with parameters.refusals():
             found = series_of(audience=self.audience, metrics=names, ask=ask)
-        return Response({"results": [plain(series) for series in found]})
+        stamp = {**stamp_of(found), "currency": self.tenant.base_currency}
+        return Response({**stamp, "results": [plain(series) for series in found]})

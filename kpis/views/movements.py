@@ -18,7 +18,7 @@ from kpis import parameters
 from kpis.explore.plain import money
 from kpis.explore.services import people_read_record
 from kpis.movements import FX, KINDS, movements_read
-from kpis.serializers import NumberField, Ranged
+from kpis.serializers import NumberField, StampSerializer
 from kpis.views.base import ANSWER_SECONDS, MetricView
 from kpis.views.schema import DAYS, RANGE
 
@@ -45,16 +45,12 @@ class CustomerMovementSerializer(serializers.Serializer[Any]):
     fx = NumberField(help_text="what exchange rates did, apart from the movement")
 
 
-class MovementsSerializer(Ranged, Counted):
+class MovementsSerializer(StampSerializer, Counted):
     """A page of customers, the largest movement first; the totals are of all of them."""
 
-    timezone = serializers.CharField()
     currency = serializers.CharField()
     totals = MovementTotalsSerializer()
     results = CustomerMovementSerializer(many=True)
-    data_through = serializers.DateTimeField()
-    is_complete = serializers.BooleanField()
-    computed_at = serializers.DateTimeField()
 
 
 class MovementsView(MetricView):
@@ -105,14 +101,9 @@ class MovementsView(MetricView):
         ]
         return Response(
             {
-                "from": start.isoformat(),
-                "to": end.isoformat(),
-                "timezone": ask.calendar.zone,
+                **found.stamp.plain(),
                 "currency": found.currency,
                 "totals": {name: money(total, found.exponent) for name, total in found.totals.items()},
                 **window.body(len(found.customers), shown),
-                "data_through": found.data_through.isoformat(),
-                "is_complete": found.is_complete,
-                "computed_at": ask.now.isoformat(),
             }
         )

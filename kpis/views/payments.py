@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import asdict
 from datetime import UTC, datetime
 from decimal import Decimal
@@ -60,23 +60,24 @@ class PaymentsView(MetricView):
         found = metrics_series(tenant_id=self.tenant.id, metrics=list(names.values()), **{**ask.arguments(), **changes})
         return dict(zip(names, found, strict=True))
 
+    def over_time(self, ask: Ask, names: Mapping[str, str]) -> dict[str, Any]:
+        """An answer of these series and nothing else."""
+        found = self.several(ask, names)
+        return {**self.panel(found.values()), **_shown(found)}
+
     def money(self, minor: int | None, currency: str | None = None) -> str | None:
         """Minor units as a decimal string."""
         code = currency or self.tenant.base_currency
         return None if minor is None else str(Decimal(minor).scaleb(-exponents().get(code, 2)))
 
-    def span(self, ask: Ask) -> dict[str, Any]:
-        """The range, for answers that are no series."""
-        return {
-            "from": ask.period.start.isoformat(),
-            "to": ask.period.end.isoformat(),
-            "timezone": ask.calendar.zone,
-            "currency": self.tenant.base_currency,
-        }
+    def panel(self, series: Collection[Series]) -> dict[str, Any]:
+        """What an answer made of these series begins with."""
+        return {**stamp_of(series), "currency": self.tenant.base_currency}
 
     def ranking(self, ask: Ask, rules: str, rows: list[dict[str, Any]]) -> dict[str, Any]:
         """Rows that were read from events by these rules."""
-        return {**self.span(ask), **stamp_of_events(tenant_id=self.tenant.id, ask=ask, rules=rules), "results": rows}
+        stamp = stamp_of_events(tenant_id=self.tenant.id, ask=ask, rules=rules)
+        return {**stamp, "currency": self.tenant.base_currency, "results": rows}
 
 
 class SummaryView(PaymentsView):
@@ -95,8 +96,7 @@ class SummaryView(PaymentsView):
         tenant_id, start, end = self.tenant.id, ask.period.start, ask.period.end
         latest = selectors.payments_latest(tenant_id=tenant_id, start=start, end=end, limit=ask.limit)
         return {
-            **self.span(ask),
-            **stamp_of(found.values()),
+            **self.panel(found.values()),
             "statuses": {status: plain(found[status])["total"] for status in STATUSES},
             "now": selectors.payments_now(tenant_id=tenant_id, start=start, end=end),
             **{name: plain(found[name])["total"] for name in SUMMARY},
@@ -125,7 +125,7 @@ class SuccessRateView(PaymentsView):
     def get(self, request: Request) -> Response:
         """The share of finished payments that settled, over time."""
         ask = self.ask(request)
-        return self.remembered(request, ask, lambda: _shown(self.several(ask, SUCCESS)))
+        return self.remembered(request, ask, lambda: self.over_time(ask, SUCCESS))
 
 
 class FailuresView(PaymentsView):
@@ -146,8 +146,7 @@ class FailuresView(PaymentsView):
         retries = selectors.payments_retries(tenant_id=tenant_id, start=start, end=end)
         over_time = self.several(ask, FAILURES)
         return {
-            **self.span(ask),
-            **stamp_of([*over_time.values(), by_reason]),
+            **self.panel([*over_time.values(), by_reason]),
             **_shown(over_time),
             "reasons": [{"reason": part["key"], "failed": part["total"]} for part in plain(by_reason)["series"]],
             "hours": [{"hour": hour, "failed": count} for hour, count in hours.items()],
@@ -169,7 +168,7 @@ class LatencyView(PaymentsView):
     def get(self, request: Request) -> Response:
         """Milliseconds from creation to settlement: mean, median, 95th and 99th percentile, over time."""
         ask = self.ask(request)
-        return self.remembered(request, ask, lambda: _shown(self.several(ask, LATENCY)))
+        return self.remembered(request, ask, lambda: self.over_time(ask, LATENCY))
 
 
 class MethodsView(PaymentsView):
@@ -184,7 +183,7 @@ class MethodsView(PaymentsView):
 
         def answer() -> dict[str, Any]:
             found = self.several(ask, METHODS, by="method")
-            return {**self.span(ask), **stamp_of(found.values()), "results": _by_method(found)}
+            return {**self.panel(found.values()), "results": _by_method(found)}
 
         return self.remembered(request, ask, answer)
 

@@ -12,7 +12,7 @@ from rest_framework.response import Response
 from kpis import parameters
 from kpis.answers import lifetime
 from kpis.performance import OVER_TIME, performance
-from kpis.serializers import NumberField, Ranged, SeriesSerializer
+from kpis.serializers import CountedStampSerializer, NumberField, SeriesSerializer
 from kpis.views.base import MetricView
 from kpis.views.schema import COMPARE, DAYS, GRANULARITY, INCLUDE, LIMIT, RANGE
 
@@ -28,10 +28,9 @@ class RouteSerializer(serializers.Serializer[Any]):
     p95_points = serializers.ListField(child=NumberField())
 
 
-class PerformanceSerializer(Ranged):
+class PerformanceSerializer(CountedStampSerializer):
     """Requests of the host. Times are milliseconds."""
 
-    timezone = serializers.CharField()
     quantile_error = serializers.FloatField(help_text="relative error of the percentiles, at most")
     mean = NumberField()
     p50 = NumberField()
@@ -42,7 +41,6 @@ class PerformanceSerializer(Ranged):
     error_rate = NumberField()
     slowest = RouteSerializer(many=True)
     series = serializers.DictField(child=SeriesSerializer())
-    computed_at = serializers.DateTimeField()
 
 
 class PerformanceView(MetricView):

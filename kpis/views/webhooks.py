@@ -60,11 +60,8 @@ class MetricsView(MetricView):
         split = {name: plain(series)["series"] for name, series in zip(TOTALS, by_type, strict=True)}
         start, end = ask.period.start, ask.period.end
         return {
-            "from": start.isoformat(),
-            "to": end.isoformat(),
-            "timezone": ask.calendar.zone,
+            **stamp_of([*over_time, *by_type]),
             "currency": self.tenant.base_currency,
-            **stamp_of(over_time),
             **{name: series["total"] for name, series in shown.items()},
             "pending_now": selectors.webhooks_pending(tenant_id=self.tenant.id, start=start, end=end),
             "by_event_type": side_by_side(split, "event_type"),

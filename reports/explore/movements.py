@@ -467,7 +467,10 @@ def movers_sheet(request: HttpRequest) -> Sheet:
     rows: list[tuple[Cell, ...]] = [
         (one.person, one.kind, *(Decimal(value).scaleb(-digits) for value in _amounts(one))) for one in found
     ]
-    footer = (("Data through", moved.data_through.isoformat()), ("Complete", "yes" if moved.is_complete else "no"))
+    footer = (
+        ("Data through", moved.stamp.data_through.isoformat()),
+        ("Complete", "yes" if moved.stamp.is_complete else "no"),
+    )
     return Sheet("customers-movers", columns, rows, footer)
 
 

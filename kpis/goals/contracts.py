@@ -10,6 +10,7 @@ from uuid import UUID
 
 from kpis.base import Condition, Unit
 from kpis.contracts import Number
+from kpis.explore.stamp import Stamp
 
 
 class Status(StrEnum):
@@ -124,7 +125,11 @@ class CheckInView:
 
 @dataclass(frozen=True, slots=True)
 class GoalView:
-    """A goal with its standing. Money is in whole units of `currency`; `end` is the local day after the last."""
+    """A goal with its standing. Money is in whole units of `currency`; `end` is the local day after the last.
+
+    `stamp` is of the value: its definition version is empty where the metric is gone, its executor where nothing could
+    be asked.
+    """
 
     id: UUID
     name: str
@@ -150,6 +155,7 @@ class GoalView:
     standing: Standing
     frozen: Frozen | None
     check_ins: tuple[CheckInView, ...]
+    stamp: Stamp
     points: tuple[PacePoint, ...] = ()
 
 

@@ -12,6 +12,7 @@ from kpis.goals.contracts import CheckInView, Frozen, GoalView, ObjectiveView, P
 def goal_plain(view: GoalView) -> dict[str, Any]:
     """A goal in the shape of `GET /api/v1/goals/{id}/`; without points where it was read without."""
     return {
+        **view.stamp.plain(),
         "id": str(view.id),
         "name": view.name,
         "metric": view.metric,
@@ -30,7 +31,6 @@ def goal_plain(view: GoalView) -> dict[str, Any]:
         "first": view.first.isoformat(),
         "end": view.end.isoformat(),
         "shape": view.shape.value,
-        "filters": [{"field": test.field, "op": test.op, "value": test.value} for test in view.filters],
         "note": view.note,
         "standing": _standing(view.standing, view),
         "frozen": _frozen(view.frozen, view) if view.frozen else None,

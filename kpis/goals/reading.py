@@ -7,12 +7,13 @@ from dataclasses import dataclass, replace
 from datetime import datetime
 from fractions import Fraction
 from functools import cached_property
+from typing import Literal
 
 from analytics.periods import Granularity
 from analytics.registry import UnknownName
 from kpis.base import Condition, Metric
 from kpis.catalogue import Catalogue
-from kpis.contracts import Number
+from kpis.contracts import Executor, Number
 from kpis.goals import chance as chances
 from kpis.goals.chance import Simulated, Wish
 from kpis.goals.contracts import Chance, PacePoint, Shape, Standing, Status
@@ -30,10 +31,13 @@ from kpis.series.context import Context
 
 @dataclass(frozen=True, slots=True)
 class Seen:
-    """A goal's standing and its line."""
+    """A goal's standing and its line, over its period; `executor` is empty where nothing could be asked."""
 
     standing: Standing
     points: tuple[PacePoint, ...]
+    start: datetime
+    end: datetime
+    executor: Executor | Literal[""] = ""
 
 
 def seen(goal: Goal, context: Context, catalogue: Catalogue, *, with_points: bool) -> Seen:
@@ -54,12 +58,16 @@ def seen_together(
         try:
             groups.setdefault((conditions_of(goal), _is_bound(goal, catalogue)), []).append(place)
         except UnknownName as error:
-            found[place] = Seen(_unknown(timings[place], context, str(error.args[0])), ())
+            found[place] = Seen(
+                _unknown(timings[place], context, str(error.args[0])), (), timings[place].start, timings[place].end
+            )
     for (filters, is_bound), places in groups.items():
         sights = _sights([(goals[place], timings[place]) for place in places], filters, is_bound, context, catalogue)
         for place, sight in zip(places, sights, strict=True):
-            known = sight.seen(with_points) if isinstance(sight, _Sight) else Seen(sight, ())
-            found[place] = known
+            timing = timings[place]
+            found[place] = (
+                sight.seen(with_points) if isinstance(sight, _Sight) else Seen(sight, (), timing.start, timing.end)
+            )
     return tuple(found[place] for place in range(len(goals)))
 
 
@@ -154,7 +162,8 @@ class _Sight:
             as_of=timing.as_of,
             data_through=context.data_through,
         )
-        return Seen(standing, self._points(aim, spread, simulated) if with_points else ())
+        points = self._points(aim, spread, simulated) if with_points else ()
+        return Seen(standing, points, timing.start, timing.end, self.reading.executor)
 
     @cached_property
     def paths(self) -> Paths:

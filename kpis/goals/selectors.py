@@ -15,8 +15,9 @@ from analytics.capture.money import exponents
 from analytics.periods import Calendar
 from analytics.tenancy import tenant_context
 from kpis.base import Unit
-from kpis.catalogue import Catalogue
+from kpis.catalogue import Catalogue, definition_version
 from kpis.contracts import Number
+from kpis.explore.stamp import Stamp
 from kpis.goals.contracts import (
     CheckInView,
     Frozen,
@@ -213,7 +214,24 @@ def _view(row: Goal, found: Seen, said: tuple[CheckInView, ...], catalogue: Cata
         standing=_as_frozen(found.standing, frozen, context.calendar) if frozen else found.standing,
         frozen=frozen,
         check_ins=said,
+        stamp=_stamp(row, found, catalogue, context),
         points=found.points,
+    )
+
+
+def _stamp(row: Goal, found: Seen, catalogue: Catalogue, context: Context) -> Stamp:
+    metric = catalogue.get(row.metric)
+    return Stamp(
+        timezone=context.calendar.zone,
+        start=found.start,
+        end=found.end,
+        filters=conditions_of(row),
+        include=(),
+        definition_version=definition_version(metric, catalogue) if metric else "",
+        data_through=found.standing.data_through,
+        is_complete=found.standing.is_complete,
+        computed_at=context.now,
+        executor=found.executor,
     )
 
 

@@ -9,7 +9,7 @@ from rest_framework import serializers
 from analytics.serializers.paging import Counted
 from kpis.goals.contracts import Method, Shape, Status
 from kpis.goals.models import Period
-from kpis.serializers import ConditionSerializer, NumberField
+from kpis.serializers import ConditionSerializer, NumberField, StampSerializer
 
 AMOUNT: dict[str, Any] = {"max_digits": 30, "decimal_places": 6}
 
@@ -115,7 +115,7 @@ class GoalChangeSerializer(GoalDraftSerializer):
         return _all_optional(super().get_fields())
 
 
-class GoalSerializer(serializers.Serializer[Any]):
+class GoalSerializer(StampSerializer):
     """A goal with its standing."""
 
     id = serializers.UUIDField()
@@ -136,7 +136,6 @@ class GoalSerializer(serializers.Serializer[Any]):
     first = serializers.DateField()
     end = serializers.DateField()
     shape = serializers.ChoiceField(choices=[shape.value for shape in Shape])
-    filters = ConditionSerializer(many=True)
     note = serializers.CharField()
     standing = StandingSerializer()
     frozen = FrozenSerializer(allow_null=True)

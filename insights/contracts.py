@@ -4,7 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from datetime import date, datetime
+from datetime import date
+
+from kpis.explore.stamp import Stamp
 
 
 @dataclass(frozen=True, slots=True)
@@ -26,7 +28,7 @@ class SnapshotView:
     """All customers on one day. `moves` maps (segment before, segment now) to people, against `compared_with`."""
 
     taken_on: date
-    data_through: datetime
+    stamp: Stamp
     currency: str
     customers: int
     rule: str
@@ -68,6 +70,7 @@ class CustomerValue:
     horizon_days: int
     level: float
     note: str
+    stamp: Stamp
 
 
 @dataclass(frozen=True, slots=True)
@@ -88,4 +91,4 @@ class LifetimeCurves:
     currency: str
     cohorts: tuple[CohortCurve, ...]
     means: tuple[float | None, ...]
-    data_through: datetime
+    stamp: Stamp

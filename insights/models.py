@@ -15,7 +15,8 @@ class CustomerSnapshot(models.Model):
     """All customers as they stood at the end of a local day: edges of scores, fitted models, how well they foresaw.
 
     Amounts are minor units of `currency`. `purchases_model` and `spending_model` are null when nothing could be fitted;
-    `fit_note` says why, or what a fit could not tell.
+    `fit_note` says why, or what a fit could not tell. `starts_at`, `zone`, `definition_version` and `executor` tell
+    what it was made from; those that were taken before this was kept have none.
     """
 
     id = models.UUIDField(primary_key=True, default=uuid7, editable=False)
@@ -31,6 +32,10 @@ class CustomerSnapshot(models.Model):
     fit_note = models.TextField(default="", blank=True)
     prediction = models.JSONField(null=True)
     calibration = models.JSONField(null=True)
+    starts_at = models.DateTimeField(null=True, help_text="the first moment of the history that was looked at")
+    zone = models.CharField(max_length=64, default="", blank=True, help_text="whose days were taken")
+    definition_version = models.CharField(max_length=40, default="", blank=True)
+    executor = models.CharField(max_length=40, default="", blank=True, help_text="what read the sales")
     created_at = models.DateTimeField(default=timezone.now)
 
     class Meta:

@@ -24,8 +24,8 @@ def snapshot_plain(view: SnapshotView) -> dict[str, Any]:
     """For `GET customers/segments/`."""
     code = view.currency
     return {
+        **view.stamp.plain(),
         "taken_on": view.taken_on.isoformat(),
-        "data_through": view.data_through.isoformat(),
         "currency": code,
         "customers": view.customers,
         "rule": view.rule,
@@ -59,6 +59,7 @@ def value_plain(value: CustomerValue) -> dict[str, Any]:
     """For `GET customers/{id}/value/`."""
     code = value.currency
     return {
+        **value.stamp.plain(),
         "person": value.person,
         "currency": code,
         "as_of": value.taken_on.isoformat() if value.taken_on else None,
@@ -90,6 +91,7 @@ def curves_plain(curves: LifetimeCurves) -> dict[str, Any]:
     """For `GET customers/lifetime/`."""
     code = curves.currency
     return {
+        **curves.stamp.plain(),
         "unit": curves.unit,
         "currency": code,
         "method": "observed: net revenue of each cohort, refunds taken off on their own day",
@@ -103,7 +105,6 @@ def curves_plain(curves: LifetimeCurves) -> dict[str, Any]:
             for cohort in curves.cohorts
         ],
         "means": [money(mean, code) for mean in curves.means],
-        "data_through": curves.data_through.isoformat(),
     }
 
 
@@ -122,6 +123,7 @@ def paybacks_plain(found: Paybacks) -> dict[str, Any]:
         for name, whole, cohorts in found.channels
     ]
     return {
+        **found.stamp.plain(),
         "unit": "month",
         "by": found.by,
         "currency": code,
@@ -135,7 +137,6 @@ def paybacks_plain(found: Paybacks) -> dict[str, Any]:
         "costs_without_rate": found.without_rate,
         "method": f"cost of a month / those who first bought in it; a {found.by}'s customers by the last touch before "
         "their first purchase that was not direct; net revenue as observed",
-        "data_through": found.data_through.isoformat(),
     }
 
 

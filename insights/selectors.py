@@ -11,28 +11,30 @@ from django.db import connection
 from pyroaring import BitMap
 
 from analytics.capture.money import exponents
-from analytics.periods import Granularity, from_micros
+from analytics.periods import Calendar, Granularity, from_micros
 from analytics.selectors import people_erased
 from analytics.tenancy import tenant_context
 from insights.contracts import CohortCurve, CustomerValue, LifetimeCurves, SegmentView, SnapshotView
 from insights.customers.histories import Customers, Sales, customers_of, observed_curves
 from insights.customers.lifetime import Purchases, Spending, alive_chance
 from insights.customers.prediction import LEVEL, predicted
-from insights.customers.reading import local_days, sales_read
+from insights.customers.reading import SaleNames, local_days, sale_names, sales_read
 from insights.customers.rfm import OTHERS, Rule, Scored, Segment, score, segments_of
 from insights.customers.services import (
     DAYS_A_WEEK,
     HORIZON_DAYS,
     SEED,
+    VERSION,
     purchases_model,
     segment_table,
     spending_model,
 )
 from insights.models import CustomerSegment, CustomerSnapshot
-from kpis.mapping import names_meaning
-from kpis.selectors import calendar_read
-from kpis.taxonomy import REFUND_EVENTS, REVENUE_EVENTS
+from kpis.explore.stamp import Stamp, fingerprint
+from kpis.series.context import Context, context_read
 
+CURVES_VERSION: Final = 1
+"""Of the arithmetic of observed curves: it goes up whenever the same sales give another curve."""
 UNITS: Final = (Granularity.WEEK, Granularity.MONTH, Granularity.QUARTER)
 MOST_UNITS: Final = 60
 DRAWS_OF_ONE: Final = 2000
@@ -68,10 +70,11 @@ def snapshot_read(*, tenant_id: int, taken_on: date | None = None, compare: date
         segments = list(snapshot.segments.all())
         former = _former(tenant_id, snapshot, compare)
         moves = _moves(former, segments) if former else {}
+        stamp = _stamp_of_snapshot(snapshot)
     net = sum(row.net for row in segments)
     return SnapshotView(
         taken_on=snapshot.taken_on,
-        data_through=snapshot.data_through,
+        stamp=stamp,
         currency=snapshot.currency,
         customers=snapshot.customers,
         rule=snapshot.rule,
@@ -100,14 +103,17 @@ def segment_members(*, tenant_id: int, name: str, taken_on: date | None = None) 
 
 def customer_value(*, tenant_id: int, subject: int, now: datetime) -> CustomerValue:
     """What the person behind the subject brought until now, how they score, what they may still bring. NoCustomer."""
-    calendar = calendar_read(tenant_id=tenant_id)
     with tenant_context(tenant_id):
+        context = context_read(tenant_id=tenant_id, now=now)
         person = _person(tenant_id, subject)
         snapshot = CustomerSnapshot.objects.filter(tenant_id=tenant_id).first()
         table = segment_table(tenant_id=tenant_id)
-        rows = _sales(tenant_id, person, now)
+        names = sale_names(tenant_id)
+        rows = _sales(tenant_id, person, now, names)
+    calendar = context.calendar
+    stamp = _stamp_of_value(context, fingerprint(VERSION, (names, table, HORIZON_DAYS)))
     if not rows:
-        return _nothing(person, calendar.base_currency, snapshot)
+        return _nothing(person, calendar.base_currency, snapshot, stamp)
     instants = np.array([row[0] for row in rows], dtype=np.int64)
     start = calendar.floor(from_micros(int(instants.min())), Granularity.DAY)
     first = calendar.local_date(start)
@@ -117,7 +123,7 @@ def customer_value(*, tenant_id: int, subject: int, now: datetime) -> CustomerVa
     sales = Sales(np.full(len(rows), person, dtype=np.int64), days, amounts, refunds)
     customers = customers_of(sales)
     if not len(customers.person):
-        return _nothing(person, calendar.base_currency, snapshot)
+        return _nothing(person, calendar.base_currency, snapshot, stamp)
     end = (calendar.local_date(now) - first).days + 1
     scores, segment = _scored(customers, end, snapshot, table)
     alive, expected, note = _foreseen(customers, end, snapshot)
@@ -142,6 +148,7 @@ def customer_value(*, tenant_id: int, subject: int, now: datetime) -> CustomerVa
         horizon_days=HORIZON_DAYS,
         level=LEVEL,
         note=note,
+        stamp=stamp,
     )
 
 
@@ -149,13 +156,14 @@ def lifetime_curves(*, tenant_id: int, unit: str = "month", units: int = 12, now
     """Observed value of the cohorts of the last `units` whole units and the one that runs. Raises ValueError."""
     if unit not in UNITS or not 1 <= units <= MOST_UNITS:
         raise ValueError(f"unit is one of {', '.join(UNITS)}, and units from 1 to {MOST_UNITS}")
-    calendar = calendar_read(tenant_id=tenant_id)
     ledger = sales_read(tenant_id=tenant_id, until=now, now=now)
-    if ledger is None:
-        return LifetimeCurves(unit, calendar.base_currency, (), (), now)
-    grain = Granularity(unit)
+    calendar, grain = ledger.calendar, Granularity(unit)
     period = calendar.last(units, grain, now)
     starts = [*calendar.starts_between(period.start, now, grain), calendar.ceil(now, grain)]
+    version = fingerprint(CURVES_VERSION, ledger.names)
+    stamp = ledger.stamp(start=starts[0], end=starts[-1], definition_version=version, now=now)
+    if not ledger.has_events:
+        return LifetimeCurves(unit, calendar.base_currency, (), (), stamp)
     edges = np.array([ledger.day(calendar.local_date(start)) for start in starts], dtype=np.int64)
     known = ledger.day(calendar.local_date(ledger.data_through))
     curves = observed_curves(ledger.sales, edges, known_until=known)
@@ -168,7 +176,7 @@ def lifetime_curves(*, tenant_id: int, unit: str = "month", units: int = 12, now
         )
         for curve in curves
     )
-    return LifetimeCurves(unit, calendar.base_currency, cohorts, _means(cohorts), ledger.data_through)
+    return LifetimeCurves(unit, calendar.base_currency, cohorts, _means(cohorts), stamp)
 
 
 def _means(cohorts: tuple[CohortCurve, ...]) -> tuple[float | None, ...]:
@@ -194,6 +202,46 @@ def _snapshot(tenant_id: int, taken_on: date | None) -> CustomerSnapshot:
             else f"There is no snapshot of {taken_on}."
         )
     return found
+
+
+def _stamp_of_snapshot(snapshot: CustomerSnapshot) -> Stamp:
+    """As it was taken; of those that did not keep it, what the tenant's counting still knows."""
+    zone, start = snapshot.zone, snapshot.starts_at
+    if not zone or start is None:
+        context = context_read(tenant_id=snapshot.tenant_id, now=snapshot.created_at)
+        zone, start = context.calendar.zone, context.first_day or snapshot.data_through
+    end = Calendar(zone).day(snapshot.taken_on).end
+    return Stamp(
+        timezone=zone,
+        start=start,
+        end=end,
+        filters=(),
+        include=(),
+        definition_version=snapshot.definition_version,
+        data_through=snapshot.data_through,
+        is_complete=snapshot.data_through >= end,
+        computed_at=snapshot.created_at,
+        executor=snapshot.executor,
+    )
+
+
+def _stamp_of_value(context: Context, definition_version: str) -> Stamp:
+    """From the first event until the end of today, of which the answer is: so it is never complete."""
+    calendar, now = context.calendar, context.now
+    end = calendar.day(calendar.local_date(now)).end
+    start = context.first_day or calendar.floor(now, Granularity.DAY)
+    return Stamp(
+        timezone=calendar.zone,
+        start=start,
+        end=end,
+        filters=(),
+        include=(),
+        definition_version=definition_version,
+        data_through=context.data_through,
+        is_complete=context.is_settled(start, end),
+        computed_at=now,
+        executor="events",
+    )
 
 
 def _former(tenant_id: int, snapshot: CustomerSnapshot, compare: date | None) -> CustomerSnapshot | None:
@@ -246,9 +294,8 @@ def _person(tenant_id: int, subject: int) -> int:
     return int(row[0])
 
 
-def _sales(tenant_id: int, person: int, until: datetime) -> list[tuple[int, int, bool]]:
-    sold = names_meaning(tenant_id, *REVENUE_EVENTS)
-    refunded = names_meaning(tenant_id, *REFUND_EVENTS)
+def _sales(tenant_id: int, person: int, until: datetime, names: SaleNames) -> list[tuple[int, int, bool]]:
+    sold, refunded = names
     with connection.cursor() as cursor:
         cursor.execute(
             _SALES,
@@ -313,12 +360,13 @@ def _foreseen(customers: Customers, end: int, snapshot: CustomerSnapshot | None)
     return alive, (float(drawn.purchases[0]), float(drawn.value[0]), float(drawn.lower[0]), float(drawn.upper[0])), note
 
 
-def _nothing(person: int, currency: str, snapshot: CustomerSnapshot | None) -> CustomerValue:
+def _nothing(person: int, currency: str, snapshot: CustomerSnapshot | None, stamp: Stamp) -> CustomerValue:
     return CustomerValue(
         person=person, currency=currency, taken_on=snapshot.taken_on if snapshot else None, first_purchase_on=None,
         last_purchase_on=None, purchases=0, orders=0, gross=0, refunds=0, net=0, scores=None, segment=None, alive=None,
         expected_purchases=None, expected_value=None, expected_low=None, expected_high=None,
         horizon_days=HORIZON_DAYS, level=LEVEL, note="never bought anything",
+        stamp=stamp,
     )  # fmt: skip
 
 

@@ -6,6 +6,8 @@ from typing import Any
 
 from rest_framework import serializers
 
+from kpis.serializers import StampSerializer
+
 
 class ScoreRangeSerializer(serializers.Serializer[Any]):
     """A row of the table of segments: the lowest and the highest score of each, 1 to 5."""
@@ -51,9 +53,8 @@ class MoveSerializer(serializers.Serializer[Any]):
         }
 
 
-class SnapshotSerializer(serializers.Serializer[Any]):
+class SnapshotSerializer(StampSerializer):
     taken_on = serializers.DateField()
-    data_through = serializers.DateTimeField()
     currency = serializers.CharField()
     customers = serializers.IntegerField()
     rule = serializers.CharField()
@@ -67,7 +68,7 @@ class SnapshotSerializer(serializers.Serializer[Any]):
     fit_note = serializers.CharField(allow_blank=True)
 
 
-class CustomerValueSerializer(serializers.Serializer[Any]):
+class CustomerValueSerializer(StampSerializer):
     person = serializers.IntegerField()
     currency = serializers.CharField()
     as_of = serializers.DateField(allow_null=True)
@@ -94,13 +95,12 @@ class CurveSerializer(serializers.Serializer[Any]):
     net_each = serializers.ListField(child=serializers.CharField(allow_null=True))
 
 
-class CurvesSerializer(serializers.Serializer[Any]):
+class CurvesSerializer(StampSerializer):
     unit = serializers.CharField()
     currency = serializers.CharField()
     method = serializers.CharField()
     cohorts = CurveSerializer(many=True)
     means = serializers.ListField(child=serializers.CharField(allow_null=True))
-    data_through = serializers.DateTimeField()
 
 
 class PaybackSerializer(serializers.Serializer[Any]):
@@ -133,7 +133,7 @@ class CampaignPaybackSerializer(PaybackSerializer):
     cohorts = PaybackSerializer(many=True)
 
 
-class PaybacksSerializer(serializers.Serializer[Any]):
+class PaybacksSerializer(StampSerializer):
     unit = serializers.CharField()
     by = serializers.CharField(help_text="channel or campaign: which of the two lists is filled")
     currency = serializers.CharField()
@@ -146,4 +146,3 @@ class PaybacksSerializer(serializers.Serializer[Any]):
     campaigns = CampaignPaybackSerializer(many=True)
     costs_without_rate = serializers.IntegerField()
     method = serializers.CharField()
-    data_through = serializers.DateTimeField()

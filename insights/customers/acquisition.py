@@ -17,19 +17,18 @@ from analytics.store import event_store
 from analytics.tenancy import tenant_context
 from insights.customers.histories import Curve, Ints, Sales, observed_curves
 from insights.customers.payback import Payback, payback_of, together
-from insights.customers.reading import Ledger, sales_read
+from insights.customers.reading import Ledger, SaleNames, sales_read
 from kpis.attribution import Attribution, columns_of, names_of
 from kpis.attribution import reading as touches
 from kpis.attribution.answer import UNTOUCHED
+from kpis.attribution.channels import ChannelRule
 from kpis.attribution.models import Case, last_non_direct
 from kpis.attribution.paths import spans_of
 from kpis.explore.channels import rules_of
 from kpis.explore.models import MarketingCost
 from kpis.explore.picks import EventPick
-from kpis.explore.stamp import micros_of
+from kpis.explore.stamp import Stamp, fingerprint, micros_of
 from kpis.mapping import names_meaning
-from kpis.selectors import calendar_read
-from kpis.taxonomy import REFUND_EVENTS, REVENUE_EVENTS
 
 MARGIN: Final = "margin_share"
 """Key of the tenant's settings: the share of revenue that is margin, from 0.001 to 1; anything else is as none."""
@@ -37,6 +36,8 @@ WHOLE: Final = Decimal(1)
 LEAST: Final = Decimal("0.001")
 MarginFrom = Literal["parameter", "setting", "default"]
 By = Literal["channel", "campaign"]
+VERSION: Final = 1
+"""Of the arithmetic of paybacks: it goes up whenever the same sales, touches and costs give other numbers."""
 BY: Final[tuple[By, ...]] = ("channel", "campaign")
 """What costs are told by, and so what they can be set against."""
 
@@ -56,7 +57,7 @@ class Paybacks:
     cohorts: tuple[Payback, ...]
     channels: tuple[tuple[str, Payback, tuple[Payback, ...]], ...]
     without_rate: int
-    data_through: datetime
+    stamp: Stamp
     by: By = "channel"
 
 
@@ -67,16 +68,19 @@ def paybacks_read(
 
     Costs of no campaign in particular are in the months, but in none of the campaigns. Raises NoCalendar, LakeError.
     """
-    calendar = calendar_read(tenant_id=tenant_id)
+    ledger = sales_read(tenant_id=tenant_id, until=now, now=now)
+    touching = touching_read(tenant_id=tenant_id, names=ledger.names)
+    calendar = ledger.calendar
     share, source = _margin(tenant_id, margin)
     period = calendar.last(months, Granularity.MONTH, now)
     starts = [*calendar.starts_between(period.start, now, Granularity.MONTH), calendar.ceil(now, Granularity.MONTH)]
     days = [calendar.local_date(start) for start in starts]
     costs, without_rate = costs_by_month(tenant_id, days, by)
-    ledger = sales_read(tenant_id=tenant_id, until=now, now=now)
-    if ledger is None:
+    version = fingerprint(VERSION, touching)
+    stamp = ledger.stamp(start=starts[0], end=starts[-1], definition_version=version, now=now)
+    if not ledger.has_events:
         nothing = together([], share)
-        return Paybacks(calendar.base_currency, share, source, nothing, (), (), without_rate, now, by)
+        return Paybacks(calendar.base_currency, share, source, nothing, (), (), without_rate, stamp, by)
     edges = np.array([ledger.day(day) for day in days], dtype=np.int64)
     known = ledger.day(calendar.local_date(ledger.data_through))
     curves = observed_curves(ledger.sales, edges, known_until=known)
@@ -87,9 +91,9 @@ def paybacks_read(
         margin_from=source,
         overall=together(_with_costs(curves, whole, edges, known), share),
         cohorts=_cohorts(curves, whole, ledger, edges, share),
-        channels=_channels(tenant_id, ledger, edges, known, period.start, now, costs, share, by),
+        channels=_channels(tenant_id, ledger, touching, edges, known, period.start, now, costs, share, by),
         without_rate=without_rate,
-        data_through=ledger.data_through,
+        stamp=stamp,
         by=by,
     )
 
@@ -166,6 +170,7 @@ def _cohorts(
 def _channels(
     tenant_id: int,
     ledger: Ledger,
+    touching: Touching,
     edges: Ints,
     known: int,
     start: datetime,
@@ -175,7 +180,7 @@ def _channels(
     by: By,
 ) -> tuple[tuple[str, Payback, tuple[Payback, ...]], ...]:
     """Customers by the channel of their first purchase, the largest first; channels that only cost at the end."""
-    people = first_channels(tenant_id=tenant_id, start=start, now=now, by=by)
+    people = first_channels(tenant_id=tenant_id, touching=touching, start=start, now=now, by=by)
     found = []
     for channel in sorted({*people, *costs} - {""}):
         mine = np.isin(ledger.sales.person, people.get(channel, np.empty(0, dtype=np.int64)))
@@ -196,21 +201,38 @@ def replace_rows(sales: Sales, kept: np.ndarray[tuple[int], np.dtype[np.bool_]])
     return Sales(sales.person[kept], sales.day[kept], sales.amount[kept], sales.is_refund[kept])
 
 
-def first_channels(*, tenant_id: int, start: datetime, now: datetime, by: By = "channel") -> dict[str, Ints]:
-    """Who bought first since `start`, by the channel (or campaign) of the last touch before it that was not direct."""
+@dataclass(frozen=True, slots=True)
+class Touching:
+    """How a customer's channel is told: what counts as a sale, a refund and a touch, and the rules of channels."""
+
+    sold: EventPick
+    refunded: EventPick
+    touches: EventPick
+    rules: tuple[ChannelRule, ...]
+
+
+def touching_read(*, tenant_id: int, names: SaleNames) -> Touching:
+    """As it holds now, for sales and refunds of these names."""
+    sold, refunded = (EventPick(each) for each in names)
     with tenant_context(tenant_id):
-        sold, back = (EventPick(tuple(names_meaning(tenant_id, *events))) for events in (REVENUE_EVENTS, REFUND_EVENTS))
-        pages = EventPick(tuple(names_meaning(tenant_id, "page_view")))
+        touches = EventPick(tuple(names_meaning(tenant_id, "page_view")))
+    return Touching(sold, refunded, touches, rules_of(tenant_id=tenant_id))
+
+
+def first_channels(
+    *, tenant_id: int, touching: Touching, start: datetime, now: datetime, by: By = "channel"
+) -> dict[str, Ints]:
+    """Who bought first since `start`, by the channel (or campaign) of the last touch before it that was not direct."""
     question = Attribution(
         start=start,
         end=now,
-        conversion=sold,
-        refund=back,
-        touches=pages,
+        conversion=touching.sold,
+        refund=touching.refunded,
+        touches=touching.touches,
         models=("last_non_direct",),
         by=by,
         refunds="restated",
-        rules=rules_of(tenant_id=tenant_id),
+        rules=touching.rules,
     )
     columns, properties = columns_of(question)
     with event_store(

@@ -28,7 +28,10 @@ from insights.customers.prediction import DRAWS, Predicted, calibration, predict
 from insights.customers.reading import Ledger, sales_read
 from insights.customers.rfm import OTHERS, SEGMENTS, Rule, Scored, Segment, scored, segments_of
 from insights.models import CustomerSegment, CustomerSnapshot, SegmentRange
+from kpis.explore.stamp import fingerprint
 
+VERSION: Final = 1
+"""Of the arithmetic of scores, segments and predictions: it goes up whenever the same sales give other numbers."""
 HORIZON_DAYS: Final = 90
 DAYS_A_WEEK: Final = 7
 SEED: Final = 7
@@ -81,7 +84,7 @@ def snapshot_take(
         rule=rule,
     )
     with tenant_context(tenant_id):
-        kept = _keep(tenant_id, taken_on, ledger, customers, end, scores, fit, foreseen, graded, now)
+        kept = _keep(tenant_id, taken_on, ledger, customers, end, rule, scores, fit, foreseen, graded, now)
     progress(4, 4)
     return kept
 
@@ -94,7 +97,7 @@ def ledger_until(
 
     until = calendar_read(tenant_id=tenant_id).day(taken_on).end
     ledger = sales_read(tenant_id=tenant_id, until=until, now=now, cancelled=cancelled)
-    if ledger is None:
+    if not ledger.has_events:
         raise NobodyBought(f"There are no events before the end of {taken_on}.")
     return ledger
 
@@ -213,6 +216,7 @@ def _keep(
     ledger: Ledger,
     customers: Customers,
     end: int,
+    rule: Rule,
     scores: Scored,
     fit: Fit,
     foreseen: Predicted | None,
@@ -235,6 +239,10 @@ def _keep(
         prediction=_prediction(foreseen),
         calibration=graded,
         created_at=now,
+        zone=ledger.calendar.zone,
+        starts_at=ledger.starts_at,
+        definition_version=fingerprint(VERSION, (ledger.names, table, rule.value, HORIZON_DAYS)),
+        executor=ledger.executor,
     )
     places = segments_of(scores, table)
     names = [*[segment.name for segment in table], OTHERS]

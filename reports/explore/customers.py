@@ -235,7 +235,7 @@ def _day(request: HttpRequest, name: str) -> date | None:
 
 
 def _through(request: HttpRequest, snapshot: SnapshotView | None) -> str:
-    return shown.moment_shown(snapshot.data_through, calendar_of(tenant_of(request))) if snapshot else ""
+    return shown.moment_shown(snapshot.stamp.data_through, calendar_of(tenant_of(request))) if snapshot else ""
 
 
 def _money(minor: Any, currency: str) -> str:

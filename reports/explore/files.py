@@ -50,7 +50,7 @@ def _snapshot(request: HttpRequest) -> SnapshotView:
 
 def _about(found: SnapshotView) -> tuple[tuple[str, str], ...]:
     rule = ("Scored by", found.rule.replace("_", " "))
-    return (("Taken on", found.taken_on.isoformat()), ("Data through", found.data_through.isoformat()), rule)
+    return (("Taken on", found.taken_on.isoformat()), ("Data through", found.stamp.data_through.isoformat()), rule)
 
 
 def segments_of_customers(request: HttpRequest) -> Sheet:
@@ -101,7 +101,7 @@ def lifetime_of_customers(request: HttpRequest) -> Sheet:
         if net is not None
     ]
     told = (("Observed", "net revenue, refunds taken off on their own day; a unit that is not over is left out"),)
-    return Sheet("customers-lifetime", columns, rows, (*told, ("Data through", found.data_through.isoformat())))
+    return Sheet("customers-lifetime", columns, rows, (*told, ("Data through", found.stamp.data_through.isoformat())))
 
 
 def kept_segments(request: HttpRequest) -> Sheet:

@@ -117,7 +117,7 @@ def payback(request: HttpRequest) -> HttpResponse:
     api = f"/api/v1/customers/payback/?{'&'.join(f'{name}={value}' for name, value in asked.query.items() if value)}"
     context = {
         "head": head_of(tenant, TITLE, INTRO),
-        "through": moment(tenant, found.data_through.isoformat()) if found else "",
+        "through": moment(tenant, found.stamp.data_through.isoformat()) if found else "",
         "asked": asked,
         "away": away,
         "view": paybacks_shown(found) if found else None,
@@ -276,7 +276,7 @@ def payback_sheet(request: HttpRequest) -> Sheet:
         ("Reading", reading_of(found)),
         ("Margin", f"{float(found.margin):g} of revenue ({found.margin_from})"),
         ("Costs without an exchange rate", str(found.without_rate)),
-        ("Data through", found.data_through.isoformat()),
+        ("Data through", found.stamp.data_through.isoformat()),
     )
     return Sheet("customers-payback", columns, [_cells(name, one, digits) for name, one in rows], footer)
 

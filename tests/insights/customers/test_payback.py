@@ -87,6 +87,13 @@ def test_months_by_hand(shop: Tenant) -> None:
     assert "100 %" in found["note"]
 
 
+def test_other_rules_of_channels_are_another_version_and_another_question_is_none(shop: Tenant) -> None:
+    before = asked(shop)["definition_version"]
+    assert {asked(shop, by="campaign")["definition_version"], asked(shop, margin=0.5)["definition_version"]} == {before}
+    caller(shop).send("PUT", "explore/channels/", {"rules": [{"channel": "Search", "source": "google*"}]})
+    assert asked(shop)["definition_version"] != before
+
+
 def test_channels_by_hand(shop: Tenant) -> None:
     """Search won Ann for 70 + 10: 60 of 80 come back in two months; of March alone 105 of 70 in the third."""
     channels = {row["channel"]: row for row in asked(shop)["channels"]}

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from datetime import UTC, date, datetime, timedelta
 from decimal import Decimal
 from pathlib import Path
@@ -13,9 +14,11 @@ from pyroaring import BitMap
 from analytics.lake.sealing import seal_tenant
 from analytics.lake.services import lake_mark
 from analytics.models import Tenant
+from analytics.tenancy import tenant_context
 from insights.customers.forgetting import person_forget
 from insights.customers.rfm import SEGMENTS, Segment
 from insights.customers.services import NobodyBought, segment_table_set, snapshot_take
+from insights.models import CustomerSnapshot
 from insights.plain import money
 from insights.selectors import (
     NoCustomer,
@@ -26,6 +29,7 @@ from insights.selectors import (
     snapshot_read,
     snapshots_list,
 )
+from kpis.explore.stamp import Stamp
 from tests.kpis.story import Story
 
 pytestmark = pytest.mark.django_db
@@ -97,6 +101,41 @@ def test_a_snapshot_taken_again_replaces_the_one_of_the_day(shop: Tenant) -> Non
     segment_table_set(tenant_id=shop.pk, table=[])
     snapshot_take(tenant_id=shop.pk, taken_on=LAST, now=NOW)
     assert [s.name for s in snapshot_read(tenant_id=shop.pk).segments] == [segment.name for segment in SEGMENTS]
+
+
+def test_a_snapshot_tells_what_it_was_made_from(shop: Tenant, globex: Tenant) -> None:
+    """Of one that did not keep it, the calendar knows zone and range; by which rule and by what nobody knows."""
+    snapshot_take(tenant_id=globex.pk, taken_on=LAST, now=NOW)
+    snapshot_take(tenant_id=shop.pk, taken_on=LAST, now=NOW)
+    stamp = snapshot_read(tenant_id=shop.pk).stamp
+    until = datetime(2026, 5, 31, 22, tzinfo=UTC)
+    assert stamp == Stamp(
+        timezone="Europe/Paris",
+        start=datetime(2026, 2, 28, 23, tzinfo=UTC),
+        end=until,
+        filters=(),
+        include=(),
+        definition_version=stamp.definition_version,
+        data_through=until,
+        is_complete=True,
+        computed_at=NOW,
+        executor="duckdb",
+    )
+    with tenant_context(shop.pk):
+        CustomerSnapshot.objects.update(starts_at=None, zone="", definition_version="", executor="")
+    assert snapshot_read(tenant_id=shop.pk).stamp == replace(stamp, definition_version="", executor="")
+    assert snapshot_read(tenant_id=globex.pk).stamp.definition_version == stamp.definition_version
+
+
+def test_another_table_of_segments_is_another_version(shop: Tenant) -> None:
+    snapshot_take(tenant_id=shop.pk, taken_on=LAST, now=NOW)
+    snapshot_take(tenant_id=shop.pk, taken_on=date(2026, 3, 20), now=NOW)
+    before, earlier = (
+        snapshot_read(tenant_id=shop.pk, taken_on=day).stamp.definition_version for day in (LAST, date(2026, 3, 20))
+    )
+    segment_table_set(tenant_id=shop.pk, table=[Segment("All", (1, 5), (1, 5), (1, 5))])
+    snapshot_take(tenant_id=shop.pk, taken_on=LAST, now=NOW)
+    assert (earlier == before, snapshot_read(tenant_id=shop.pk).stamp.definition_version == before) == (True, False)
 
 
 def test_one_customer_is_worth_what_they_bought_less_what_they_got_back(shop: Tenant, globex: Tenant) -> None:

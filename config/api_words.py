@@ -18,6 +18,11 @@ offset. `period` is short for a range: `30d` (complete days), `today`, `mtd`, `l
 **Numbers.** Money is a decimal string in the tenant's currency, counts are integers, ratios lie between 0 and 1.
 `null` is "not known" and never zero. `is_complete` says whether a number can still change by itself.
 
+**Trust.** Every result says whose days it was cut by (`timezone`), over which range (`from`, `to`) and of what
+(`filters`, `include`), by which rule (`definition_version`, which changes with the rule and not with the question), up
+to when everything is in it (`data_through`), whether that is all of it (`is_complete`), when it was worked out
+(`computed_at`) and from what (`executor`: roll-up, events, or the engine that read them).
+
 **Lists** come in pages: `results` and `next`, the address of the page after this one, null at the end. Short lists take
 `limit` and `offset` and tell their `count`; long ones take a `cursor` and are not counted.
 

@@ -52,6 +52,11 @@ POSTGRES_SETTINGS: Mapping[str, str] = {
     "password_encryption": "scram-sha-256",
     "max_connections": "120",  # 4 web processes x (20 threads + 4 writers), workers, beat, and a hand at the console
     "shared_buffers": "256MB",
+    # Written ahead: else those who load history wait for the log, and write each other's pages before their own.
+    "wal_buffers": "64MB",
+    "bgwriter_delay": "20ms",
+    "bgwriter_lru_maxpages": "1000",
+    "bgwriter_lru_multiplier": "4",
     "work_mem": "16MB",
     "maintenance_work_mem": "128MB",
     "synchronous_commit": "on",  # an acknowledgement means COMMIT

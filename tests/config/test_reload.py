@@ -21,6 +21,8 @@ from tests.config.waiting import until
 ROOT = Path(__file__).resolve().parents[2]
 APPLICATION = """
 import os
+from pathlib import Path
+Path(__file__).with_name("loaded-" + str(os.getpid())).touch()
 async def application(scope, receive, send):
     if scope["type"] == "http":
         body = b"{version} " + str(os.getpid()).encode()
@@ -52,6 +54,10 @@ class Site:
         self._supervise("restart", "sleep", "600")
         until(self._is_up, seconds=60)
 
+    def _is_up(self) -> bool:
+        """Both processes have loaded the code: one that is still about to would load what is published next."""
+        return len(list(self.home.glob("loaded-*"))) == 2 and self._answers()
+
     def _supervise(self, reload: str, *command: str) -> None:
         with (self.home / "log").open("ab") as log:
             self._processes.append(
@@ -65,7 +71,7 @@ class Site:
     def environment(self) -> dict[str, str]:
         return {**os.environ, "BELLWETHER_HOME": str(self.home), "PYTHONDONTWRITEBYTECODE": "1"}
 
-    def _is_up(self) -> bool:
+    def _answers(self) -> bool:
         try:
             return bool(self.answers())
         except OSError:

@@ -3,7 +3,7 @@
 What is modelled, on the harsh side where POSIX leaves a choice:
 
 - Bytes and size of a file are safe after fsync, fdatasync, or a write through O_SYNC or O_DSYNC. Nothing else makes
-  them safe: no close, no rename, no time that passes, no fsync of another file.
+  them safe: no close, no rename, no fsync of another file; and time only where `rest` says that it passes.
 - A name (created, linked, renamed, removed) is safe after an fsync of its folder, and only then: an fsync of the file
   does not save the name of a new file, as it does on ext4. A folder that was made is a name in the folder above.
 - A rename is one step: after a loss the name stands for the former or for the new file, never for none. It is safe with
@@ -248,6 +248,13 @@ class Disk:
                     if folder == node.ino and ino is not None and not step.is_safe:
                         self.nodes[ino].steps -= 1
             self.nodes.pop(node.ino, None)
+
+    def rest(self) -> None:
+        """Everything is safe, as half a minute later it would be: kernels write back what nobody asked them to."""
+        for folder in list(self._steps):
+            self.sync_names(folder)
+        for node in self.nodes.values():
+            node.sync()
 
     # --- the end ------------------------------------------------------------------------------------------------------
 

@@ -2,9 +2,10 @@
 
     python -m tests.chaos.power.mount FOLDER
 
-Orders come as lines on standard input, each is answered by one line of JSON: `cut SEED` (power is lost: whoever still
-has a file open gets errors, what was not safe is gone, and the folder is mounted anew) and `torn SEED` (the same, but a
-part of what was not safe is kept). When the input ends the folder is unmounted and all of it is gone.
+Orders come as lines on standard input, each is answered by one line of JSON: `rest` (all that was written is safe),
+`cut SEED` (power is lost: whoever still has a file open gets errors, what was not safe is gone, and the folder is
+mounted anew) and `torn SEED` (the same, but a part of what was not safe is kept). When the input ends the folder is
+unmounted and all of it is gone.
 
 Decided (2026-11-21): the protocol is spoken here because it is twenty messages of fixed layout, known by inodes, which
 open but removed files and hard links need; instead of fusepy or mfusepy, which know paths and want libfuse besides, and
@@ -306,6 +307,10 @@ def main() -> None:
                 order = orders.readline().split()
                 if not order:
                     return
+                if order == [b"rest"]:
+                    mount.disk.rest()
+                    _answer({"rested": True})
+                    continue
                 loss = mount.lose_power(int(order[1]), is_torn=order[0] == b"torn")
                 _answer(asdict(loss))
     except OSError as error:

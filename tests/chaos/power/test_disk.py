@@ -37,6 +37,20 @@ def test_what_was_synced_stays() -> None:
     assert lost(disk) == {b"a": b"kept"}
 
 
+def test_what_had_time_to_be_written_back_stays() -> None:
+    disk = Disk()
+    folder = disk.make(ROOT, b"folder", FOLDER, 0, 0)
+    file(disk, b"a", b"kept", folder.ino)
+    gone = safe_file(disk, b"b", b"removed")
+    disk.rename(folder.ino, b"a", folder.ino, b"c")
+    disk.remove(ROOT, b"b", is_folder=False)
+    disk.rest()
+    file(disk, b"d", b"later")
+    assert lost(disk) == {b"folder": b""}
+    assert shown(disk, folder.ino) == {b"c": b"kept"}
+    assert gone.ino not in disk.nodes
+
+
 def test_a_synced_file_without_a_synced_name_is_gone() -> None:
     disk = Disk()
     file(disk, b"a", b"kept").sync()

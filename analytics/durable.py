@@ -10,7 +10,7 @@ from contextlib import suppress
 from pathlib import Path
 from typing import Final
 
-__all__ = ["folder_ensure", "sync_folder", "sync_tree", "write_synced"]
+__all__ = ["folder_ensure", "sync_folder", "sync_tree", "write_synced", "write_whole"]
 
 REMEMBERED: Final = 10_000
 _safe: set[Path] = set()
@@ -48,6 +48,18 @@ def write_synced(path: Path, content: bytes) -> None:
         file.write(content)
         file.flush()
         os.fsync(file.fileno())
+
+
+def write_whole(path: Path, content: bytes, *, mode: int) -> None:
+    """Write a file that appears whole or not at all, and stays; nobody but `mode` allows can ever open it."""
+    fresh = path.with_name(f".new-{path.name}")
+    fresh.unlink(missing_ok=True)
+    with os.fdopen(os.open(fresh, os.O_WRONLY | os.O_CREAT | os.O_EXCL, mode), "wb") as file:
+        file.write(content)
+        file.flush()
+        os.fsync(file.fileno())
+    fresh.replace(path)
+    sync_folder(path.parent)
 
 
 def sync_tree(folder: Path) -> None:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import os
 import secrets
 from pathlib import Path
 from typing import Any
@@ -13,7 +12,7 @@ from django.db import transaction
 
 from analytics.access.services import api_key_create, membership_set, tenant_create
 from analytics.contracts import TenantInfo
-from analytics.durable import sync_folder
+from analytics.durable import write_whole
 from analytics.models import Event
 from analytics.tenancy import UnknownTenant, tenant_by_slug, tenant_context
 
@@ -36,7 +35,7 @@ def first_run(*, home: Path, url: str) -> dict[str, str]:
             known = {**_keys(tenant), **_administrator(tenant), "tenant": tenant.slug}
     order = ("url", "admin_user", "admin_password", "tenant", "pk", "sk")
     known = {name: {**known, "url": url}[name] for name in order}
-    _write_private(path, json.dumps(known, indent=1) + "\n")
+    write_whole(path, (json.dumps(known, indent=1) + "\n").encode(), mode=0o600)
     return known
 
 
@@ -66,14 +65,3 @@ def _administrator(tenant: TenantInfo) -> dict[str, str]:
     user.save()
     membership_set(tenant_id=tenant.id, user=user, role="owner")
     return {"admin_user": ADMIN, "admin_password": password}
-
-
-def _write_private(path: Path, text: str) -> None:
-    fresh = path.with_suffix(".new")
-    fresh.unlink(missing_ok=True)
-    with os.fdopen(os.open(fresh, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600), "w") as file:
-        file.write(text)
-        file.flush()
-        os.fsync(file.fileno())
-    fresh.replace(path)
-    sync_folder(path.parent)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import hashlib
 import os
 import re
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from datetime import datetime
 from pathlib import Path, PurePosixPath
@@ -15,6 +15,7 @@ import msgspec
 from django.conf import settings
 from django.db.migrations.loader import MigrationLoader
 
+from analytics.durable import write_whole
 from config.backup.errors import BackupError, Told, silently
 
 PRODUCT: Final = "bellwether"
@@ -86,7 +87,7 @@ def contents_write(folder: Path, contents: Contents) -> None:
     """Make the folder's manifest, durably."""
     body = msgspec.json.format(msgspec.json.encode(contents), indent=1)
     text = b'{"digest": "%s",\n"contents": %s}\n' % (_digest(body).encode(), body)
-    write_durably(folder / MANIFEST, text, mode=0o600)
+    write_whole(folder / MANIFEST, text, mode=0o600)
 
 
 def contents_read(folder: Path) -> Contents:
@@ -186,28 +187,6 @@ def _problem(path: Path, expected: Facts) -> str:
     if found.bytes != expected.bytes:
         return f"has {found.bytes} bytes instead of {expected.bytes}"
     return "" if found.digest == expected.digest else "is damaged: its digest differs"
-
-
-def write_durably(path: Path, data: bytes, *, mode: int) -> None:
-    """A file that appears whole or not at all, also when power fails; nobody but `mode` allows can ever open it."""
-    fresh = path.with_name(f".new-{path.name}")
-    fresh.unlink(missing_ok=True)
-    with os.fdopen(os.open(fresh, os.O_WRONLY | os.O_CREAT | os.O_EXCL, mode), "wb") as file:
-        file.write(data)
-        file.flush()
-        os.fsync(file.fileno())
-    fresh.replace(path)
-    sync_folders([path.parent])
-
-
-def sync_folders(folders: Iterable[Path]) -> None:
-    """Make the names in these folders durable."""
-    for folder in folders:
-        handle = os.open(folder, os.O_RDONLY | os.O_DIRECTORY)
-        try:
-            os.fsync(handle)
-        finally:
-            os.close(handle)
 
 
 def _digest(data: bytes) -> str:

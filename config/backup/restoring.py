@@ -22,6 +22,7 @@ from django.db import connections
 from psycopg import sql
 from psycopg.conninfo import make_conninfo
 
+from analytics.durable import write_whole
 from analytics.failpoints import failpoint
 from analytics.lake.parquet import Content, checksum
 from analytics.lake.storage import OWNER, TEMPORARY, Storage, installation, lake_storage
@@ -36,7 +37,6 @@ from config.backup.contents import (
     contents_read,
     damaged,
     migrations_known,
-    write_durably,
 )
 from config.backup.errors import BackupError, Told, silently
 from config.backup.keeping import chosen, one_at_a_time
@@ -382,9 +382,9 @@ def _secrets_put(backup: Path, contents: Contents) -> None:
     is_given = all(os.environ.get(name) for name in ("SECRET_KEY", "FIELD_ENCRYPTION_KEY"))
     if contents.has_secrets and not is_given:
         known = {**embedded.secrets(home), **json.loads((backup / SECRETS).read_text())}
-        write_durably(home / SECRETS, json.dumps(known, indent=1).encode(), mode=0o600)
+        write_whole(home / SECRETS, json.dumps(known, indent=1).encode(), mode=0o600)
     if CREDENTIALS in contents.files:
-        write_durably(home / CREDENTIALS, (backup / CREDENTIALS).read_bytes(), mode=0o600)
+        write_whole(home / CREDENTIALS, (backup / CREDENTIALS).read_bytes(), mode=0o600)
     else:
         # They tell of keys and an administrator that are there no more.
         (home / CREDENTIALS).unlink(missing_ok=True)

@@ -17,6 +17,7 @@ import msgspec
 import psycopg
 from django.conf import settings
 
+from analytics.durable import sync_folder, write_whole
 from analytics.failpoints import failpoint
 from analytics.lake.parquet import checksum
 from analytics.lake.storage import installation, lake_storage
@@ -32,8 +33,6 @@ from config.backup.contents import (
     facts_below,
     facts_of,
     product_version,
-    sync_folders,
-    write_durably,
 )
 from config.backup.errors import BackupError, Told, silently
 from config.backup.keeping import UNFINISHED, clear, free_name, kept_in, one_at_a_time, remove, too_old, unfinished_in
@@ -116,11 +115,12 @@ def backup_take(wish: Wish, conninfo: str, *, told: Told = silently) -> Taken:
         contents = _with_files(contents, staging, wish, told)
         contents_write(staging, contents)
         failpoint("backup.after_manifest")
-        sync_folders([staging, *(path for path in staging.rglob("*") if path.is_dir())])
+        for folder in (staging, *(path for path in staging.rglob("*") if path.is_dir())):
+            sync_folder(folder)
         target = free_name(wish.parent, contents.taken_at.astimezone(UTC))
         staging.rename(target)
         failpoint("backup.after_rename")
-        sync_folders([wish.parent])
+        sync_folder(wish.parent)
         removed = _let_go(wish, contents.installation)
         return Taken(target, contents, copies.linked, time.monotonic() - began, removed)
 
@@ -202,10 +202,10 @@ def _with_files(contents: Contents, staging: Path, wish: Wish, told: Told) -> Co
         (staging / name).unlink(missing_ok=True)
     if wish.with_secrets:
         own = {"SECRET_KEY": settings.SECRET_KEY, "FIELD_ENCRYPTION_KEY": settings.FIELD_ENCRYPTION_KEY}
-        write_durably(staging / SECRETS, msgspec.json.format(msgspec.json.encode(own), indent=1), mode=0o600)
+        write_whole(staging / SECRETS, msgspec.json.format(msgspec.json.encode(own), indent=1), mode=0o600)
         credentials = Path(settings.BELLWETHER_HOME) / CREDENTIALS
         if credentials.exists():
-            write_durably(staging / CREDENTIALS, credentials.read_bytes(), mode=0o600)
+            write_whole(staging / CREDENTIALS, credentials.read_bytes(), mode=0o600)
     return msgspec.structs.replace(contents, files=facts_below(staging, told=told))
 
 
@@ -273,7 +273,7 @@ class _LakeCopies:
             return False
         if len(data) != facts.bytes or checksum(data) != facts.digest:
             raise BackupError(_lake_advice(f"{path} is damaged"))
-        write_durably(target, data, mode=0o600)
+        write_whole(target, data, mode=0o600)
         return True
 
     def _linked(self, path: str, facts: Facts, target: Path) -> bool:

@@ -9,7 +9,7 @@ import msgspec
 from django.conf import settings
 from django.core.exceptions import ImproperlyConfigured
 
-from config.backup.contents import write_durably
+from analytics.durable import write_whole
 
 NOTE: Final = "restore.unfinished"
 Phase = Literal["preparing", "switching"]
@@ -27,7 +27,7 @@ def note_path() -> Path:
 
 
 def note_write(backup: Path, phase: Phase) -> None:
-    write_durably(note_path(), msgspec.json.encode(Note(str(backup), phase)), mode=0o600)
+    write_whole(note_path(), msgspec.json.encode(Note(str(backup), phase)), mode=0o600)
 
 
 def note_remove() -> None:

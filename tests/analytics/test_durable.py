@@ -16,11 +16,11 @@ import pytest
 from analytics import durable
 from analytics.capture.importing.uploads import upload_keep
 from analytics.compiling import _open_for_write, compiled
-from analytics.durable import folder_ensure, sync_tree
+from analytics.durable import folder_ensure, sync_tree, write_whole
 from analytics.lake.storage import LocalStorage
 from analytics.models import Tenant
 from analytics.spool import Spool
-from config import first_run, home
+from config import home
 from tests.analytics.events import event
 
 ACME = Tenant(pk=1)
@@ -116,8 +116,8 @@ def test_keys_are_made_once_for_all(tmp_path: Path, synced: list[Path]) -> None:
 
 
 def test_credentials_are_whole(tmp_path: Path, synced: list[Path]) -> None:
-    first_run._write_private(tmp_path / "credentials.json", "{}")
-    assert synced == [tmp_path / "credentials.new", tmp_path]
+    write_whole(tmp_path / "credentials.json", b"{}", mode=0o600)
+    assert synced == [tmp_path / ".new-credentials.json", tmp_path]
 
 
 def test_an_upload_that_was_taken_is_there_for_its_job(tmp_path: Path, synced: list[Path], settings: Any) -> None:

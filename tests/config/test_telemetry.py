@@ -102,7 +102,8 @@ def test_statements_are_timed_and_slow_ones_listed_without_values(
         cursor.execute("SELECT 1")
 
     assert sample("bellwether_query_seconds_count", role="default") - before >= 2
-    (found,) = queries.slow_queries() or []
+    # On a busy machine another statement may be slow as well; it says nothing against this one.
+    (found,) = (each for each in queries.slow_queries() or [] if "pg_sleep" in each.statement)
     assert (found.statement, found.role, found.milliseconds >= 50) == ("SELECT pg_sleep(0.06), %s", "default", True)
     assert "ann@" not in caplog.text
 

@@ -188,9 +188,13 @@ class EventWriter:
         """Somebody else's transaction holds a lock that one of these needs: the others shall not wait for it.
 
         Halves are tried with little patience until those that are held stand alone; they fail, and their clients send
-        them again. After a second the rest fails too: then it is no single person that is held.
+        them again. After a second the rest fails too: then it is no single person that is held. Who came alone has
+        waited already.
         """
         logger.warning("events wait for a lock of a long transaction: %s", error)
+        if len(group) == 1:
+            self._fail(group, error)
+            return
         end = time.monotonic() + APART_SECONDS
         waiting = _halves(group)
         while waiting:
@@ -203,7 +207,8 @@ class EventWriter:
             except psycopg.errors.LockNotAvailable as again:
                 if len(part) == 1:
                     self._fail(part, again)
-                waiting.extend(_halves(part))
+                else:
+                    waiting.extend(_halves(part))
             except Exception as other:
                 self._fail(part, other)
             else:
@@ -255,9 +260,7 @@ class EventWriter:
 
 
 def _halves(group: list[Submission]) -> list[list[Submission]]:
-    """Two of a group of several; of a single submission none."""
-    if len(group) == 1:
-        return []
+    """Two of a group of several."""
     middle = len(group) // 2
     return [group[middle:], group[:middle]]
 

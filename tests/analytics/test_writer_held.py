@@ -74,6 +74,19 @@ def test_others_are_stored_while_one_person_is_held(acme: Tenant, globex: Tenant
 
 
 @pytest.mark.django_db(transaction=True)
+def test_who_is_held_alone_is_told_so(acme: Tenant, globex: Tenant, writer: EventWriter) -> None:
+    for tenant in (acme, globex):
+        writer.submit([event(tenant, "warm", distinct_id="warm")]).result(5)
+    with host_holding(acme, "new"):
+        with pytest.raises(psycopg.errors.LockNotAvailable):
+            writer.submit([event(acme, "h", distinct_id="new")]).result(6)
+        assert writer.pending_events == 0
+        assert told(writer.submit([event(globex, "h", distinct_id="new")]).result(6)) == ["stored"]
+
+    assert told(writer.submit([event(acme, "h", distinct_id="new")]).result(6)) == ["stored"]
+
+
+@pytest.mark.django_db(transaction=True)
 def test_claims_of_others_wait_no_longer_than_that(acme: Tenant, globex: Tenant, writer: EventWriter) -> None:
     writer.submit([event(acme, "warm", distinct_id="warm")]).result(5)
     claim = event(acme, "claim", name="$identify", distinct_id="eve")

@@ -13,6 +13,8 @@ from django.db.backends.utils import CursorWrapper
 
 NULL: Final = "\\N"
 LINES_A_WRITE: Final = 5_000
+MANY_LINES: Final = 1_000
+"""From here on a stage is truncated: rows deleted one by one stay in it until the commit, and are read again."""
 
 _QUOTES: Final = str.maketrans({"\\": "\\\\", '"': '\\"'})
 _ESCAPES: Final = str.maketrans({"\\": "\\\\", "\t": "\\t", "\n": "\\n", "\r": "\\r"})
@@ -52,7 +54,7 @@ class Stage:
             for at in range(0, len(rows), LINES_A_WRITE):
                 copy.write(lines(rows[at : at + LINES_A_WRITE]))
         yield
-        cursor.execute(f"DELETE FROM {self.name}")
+        cursor.execute(f"TRUNCATE {self.name}" if len(rows) >= MANY_LINES else f"DELETE FROM {self.name}")
 
 
 def insert_new(cursor: CursorWrapper, insert: str, upsert: str, params: dict[str, Any]) -> None:

@@ -73,6 +73,8 @@ MICROS = (
     "(date_part('epoch', date_trunc('second', {0})) * 1000000 + date_part('microseconds', {0})::int8 %% 1000000)::int8"
 )
 
+_PLANNING = "SET LOCAL enable_seqscan = {0}; SET LOCAL enable_hashjoin = {0}; SET LOCAL enable_mergejoin = {0}"
+
 TOUCHED = f"""
 SELECT person_id, {MICROS.format("first")}, {MICROS.format("last")} FROM (
     SELECT s.person_id, min(e.ts) AS first, max(e.ts) AS last
@@ -342,10 +344,11 @@ def derive_persons(tenant_id: int, first: int, end: int, rules: SessionRules, *,
     """Derive all sessions of the persons with first <= id < end, whole history; how many sessions there are now."""
     params = {"tenant": tenant_id, "first": first, "end": end, "ignored": sorted(rules.ignored)}
     with connections[using].cursor() as cursor:
-        # A slice of the persons is read through the index of subjects; the planner would scan the whole store for it.
-        cursor.execute("SET LOCAL enable_seqscan = off")
+        # A slice of the persons is read through the index of subjects, whatever the planner knows or not of events that
+        # were just loaded; it would scan the whole store for each slice.
+        cursor.execute(_PLANNING.format("off"))
         block = copy_block(cursor, EVERY_EVENT, params, KINDS)
-        cursor.execute("SET LOCAL enable_seqscan = on")
+        cursor.execute(_PLANNING.format("on"))
     known = _by_id(_fetch(OF_PERSONS, params | {"using": using}))
     sessions = sessionise(tenant_id, block, rules)
     _replace(tenant_id, *unfrozen(tenant_id, sessions, known, rules, using=using), using)

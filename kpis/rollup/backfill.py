@@ -12,8 +12,8 @@ import itertools
 import os
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass, field
-from datetime import date, datetime
+from dataclasses import dataclass, field, replace
+from datetime import date, datetime, timedelta
 from typing import Any, Self
 
 import numpy as np
@@ -23,11 +23,13 @@ from django.db.backends.utils import CursorWrapper
 from analytics.children import each_in_children, may_fork
 from analytics.periods import EPOCH, Calendar, Granularity, Period, from_micros, to_micros
 from analytics.sessions import derive_persons
+from analytics.statistics import statistics_refresh
 from analytics.tenancy import tenant_context
 from kpis.restatements import RECOUNT, Journal
 from kpis.rollup.cells import Cell
 from kpis.rollup.dirty import MINUTE, expand_subjects, lock_tenant, mark_derived, take
 from kpis.rollup.plan import SOURCES, counts_every_row
+from kpis.rollup.read import names_read
 from kpis.rollup.refresh import Scope, count_closed, is_hour_open, keep_weeks, merge_whole_days, recount, retried
 from kpis.rollup.store import Store
 
@@ -38,7 +40,7 @@ EVENTS_A_READ = 40_000
 """Events of a part that are counted at a time, about: some 50 MB while they are."""
 
 COUNTS = """
-SELECT width_bucket(ts, %(edges)s::timestamptz[]), count(*) FROM bw_event
+SELECT date_bin(%(step)s, ts, %(origin)s), count(*) FROM bw_event
  WHERE tenant_id = %(tenant)s AND ts >= %(start)s AND ts < %(end)s GROUP BY 1"""
 
 SAMPLE = 50_000
@@ -61,6 +63,10 @@ class Part:
     @property
     def name(self) -> str:
         return f"{self.phase}:{self.first}:{self.end}"
+
+
+STATISTICS = Part("statistics", 0, 0, 0)
+"""What the planner of PostgreSQL must know of events that were just loaded before their buckets are read."""
 
 
 @dataclass
@@ -122,15 +128,20 @@ def plan_parts(backfill: Backfill) -> list[Part]:
         return []
     with tenant_context(backfill.tenant_id), connections["default"].cursor() as cursor:
         edges = scope.live.edges(period.start, period.end, Granularity.HOUR)
-        instants = [from_micros(edge) for edge in edges.tolist()]
+        # The widest step that never crosses the border of an hour: an hour, or half of one where clocks move by that.
+        step = timedelta(microseconds=int(np.gcd.reduce(np.diff(edges))))
         # Nobody else works for this backfill yet, so all of PostgreSQL's workers may read.
         cursor.execute("SELECT set_config('parallel_tuple_cost', '0', true)")
-        cursor.execute(
-            COUNTS, {"edges": instants, "tenant": backfill.tenant_id, "start": period.start, "end": period.end}
-        )
-        counts = np.zeros(len(edges) + 1, dtype=np.int64)
-        for bucket, count in cursor.fetchall():
-            counts[bucket - 1] = count
+        params: dict[str, Any] = {
+            "step": step,
+            "origin": from_micros(int(edges[0])),
+            "start": period.start,
+            "end": period.end,
+        }
+        cursor.execute(COUNTS, params | {"tenant": backfill.tenant_id})
+        counts = np.zeros(len(edges), dtype=np.int64)
+        for start, count in cursor.fetchall():
+            counts[np.searchsorted(edges, to_micros(start), side="right") - 1] += count
         persons = list(_person_parts(cursor, backfill.tenant_id, int(counts.sum()))) if backfill.with_sessions else []
     return [*persons, *_time_parts(scope.live, edges.tolist(), counts.tolist())]
 
@@ -168,7 +179,10 @@ def _time_parts(calendar: Calendar, edges: list[int], counts: list[int]) -> Iter
 
 def run_part(backfill: Backfill, part: Part, now: datetime) -> Part:
     """Do one part in one transaction. Safe to repeat."""
-    retried(lambda: (_derive if part.phase == "sessions" else _count)(backfill, part, now))
+    if part == STATISTICS:
+        statistics_refresh()
+    else:
+        retried(lambda: (_derive if part.phase == "sessions" else _count)(backfill, part, now))
     return part
 
 
@@ -234,9 +248,18 @@ def _count_whole(
     reads = max(1, -(-events // EVENTS_A_READ))
     width = max(1, -(-len(hours) // reads))
     cells: list[Cell] = []
+    counting = _of_present_events(scope, hours) if hours and source == "events" else scope
     for at in range(0, len(hours), width):
-        cells += count_closed(scope, store, source, hours[at : at + width], now=now)
+        cells += count_closed(counting, store, source, hours[at : at + width], now=now)
     merge_whole_days(scope, store, calendar, [first for first, _ in hours], cells, now=now)
+
+
+def _of_present_events(scope: Scope, hours: Sequence[tuple[int, int]]) -> Scope:
+    """With a plan for the events that there are: asking each event for the properties of all others takes half of
+    their reading. One of a name that comes meanwhile is marked, and counted by the next refresh.
+    """
+    span = from_micros(hours[0][0]), from_micros(hours[-1][1])
+    return replace(scope, plan=scope.plan.among(names_read(scope.tenant_id, span, using=scope.using)))
 
 
 def _is_whole(calendar: Calendar, hours: Sequence[tuple[int, int]], now: datetime) -> list[bool]:
@@ -249,8 +272,18 @@ def _is_whole(calendar: Calendar, hours: Sequence[tuple[int, int]], now: datetim
     return found
 
 
-def run_backfill(backfill: Backfill, parts: list[Part], ledger: Ledger, *, workers: int, now: datetime) -> None:
-    """Run the parts that are not done, phase after phase, in `workers` processes (1: in this one)."""
+def run_backfill(
+    backfill: Backfill,
+    parts: list[Part],
+    ledger: Ledger,
+    *,
+    workers: int,
+    now: datetime,
+    is_first_look: bool = False,
+) -> None:
+    """Run the parts that are not done, phase after phase, in `workers` processes (1: in this one). `is_first_look`: the
+    planner is told of the events beside the first phase, whose plans need no knowledge.
+    """
     period = backfill.scope().live.days(backfill.first, backfill.end)
     # A new calendar leaves sessions as they are, so marks whose sessions are stale must go on saying so.
     if backfill.with_sessions and not ledger.done:
@@ -261,15 +294,19 @@ def run_backfill(backfill: Backfill, parts: list[Part], ledger: Ledger, *, worke
     waiting = [part for part in parts if part.name not in ledger.done]
     waiting.sort(key=lambda part: -part.events)  # so that no worker begins a large one when the others are done
     phases = [[part for part in waiting if part.phase == phase] for phase in ("sessions", "buckets")]
+    if is_first_look:
+        phases[0].insert(0, STATISTICS)
     for part in _finished(backfill, [phase for phase in phases if phase], workers, now):
-        ledger.add(part)
+        if part != STATISTICS:
+            ledger.add(part)
     while keep_weeks(backfill.tenant_id, now=now):
         pass
 
 
 def _finished(backfill: Backfill, phases: list[list[Part]], workers: int, now: datetime) -> Iterable[Part]:
     """The parts, each when it is done."""
-    if workers <= 1 or max(map(len, phases), default=0) <= 1 or not may_fork():
+    most = max((sum(part != STATISTICS for part in phase) for phase in phases), default=0)
+    if workers <= 1 or most <= 1 or not may_fork():
         yield from (run_part(backfill, part, now) for phase in phases for part in phase)
         return
     stages = [[(backfill, part, now) for part in phase] for phase in phases]

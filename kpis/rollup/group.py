@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import itertools
 from array import array
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from decimal import Decimal
 from functools import cached_property
@@ -38,6 +38,8 @@ from kpis.rollup.prices import prices
 from kpis.rollup.read import numbers_of
 
 Ints = npt.NDArray[np.int64]
+States = Callable[[npt.NDArray[Any], Ints, int], list[Encoded]]
+"""Values, the group of each, and how many groups there are, to the state of each group."""
 
 GREATEST_FLOAT = 9e12
 """Floats beyond this are counted as missing: no business number, and in millionths it would not fit 64 bits."""
@@ -159,7 +161,7 @@ class _Grouping:
         numbers = self._numbers(measure)
         taken = ~numbers.is_null[groups.rows]
         values, of_row = numbers.values[groups.rows][taken], groups.of_row[taken]
-        return _NUMERIC[measure.aggregate](values, of_row, len(groups.ids))
+        return _of_some(_NUMERIC[measure.aggregate], values, of_row, len(groups.ids))
 
     def _numbers(self, measure: Measure) -> Numbers:
         wanted = (measure.field or "", measure.is_magnitude)
@@ -270,7 +272,19 @@ def _quantiles(values: npt.NDArray[Any], of_row: Ints, count: int) -> list[Encod
     return Quantiles.encode_many(sizes, bounds.tolist(), bins, times)
 
 
-_NUMERIC = {"total": _totals, "moments": _moments, "extremes": _extremes, "quantiles": _quantiles}
+def _of_some(states: States, values: npt.NDArray[Any], of_row: Ints, count: int) -> list[Encoded]:
+    """The states of the groups that have a value at all: of a field that few events carry, most have none."""
+    some, place = compact(of_row, count)
+    if len(some) == count:
+        return states(values, of_row, count)
+    found: list[Encoded] = [(0, None, None)] * count
+    if len(some):
+        for number, state in zip(some.tolist(), states(values, place, len(some)), strict=True):
+            found[number] = state
+    return found
+
+
+_NUMERIC: dict[str, States] = {"total": _totals, "moments": _moments, "extremes": _extremes, "quantiles": _quantiles}
 
 
 def bitmap(ids: Ints) -> FrozenBitMap:

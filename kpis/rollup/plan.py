@@ -73,6 +73,12 @@ class Plan:
     def pairs_by_source(self) -> dict[str, tuple[tuple[str, str], ...]]:
         return {source: pairs_of(self.of_source(source)) for source in SOURCES}
 
+    def among(self, names: Iterable[str]) -> Plan:
+        """The same for rows of these events only: measures of other events have nothing to count, and read nothing."""
+        present = frozenset(names)
+        kept = (m if m.events is None else replace(m, events=m.events & present) for m in self.measures)
+        return replace(self, measures=tuple(m for m in kept if m.events is None or m.events))
+
     def event_columns(self) -> dict[str, Kind]:
         """The typed columns that the event measures read, besides ts and person_id."""
         names = {"name", "is_bot", "is_internal"}

@@ -27,6 +27,9 @@ SELECT e.start AT TIME ZONE 'UTC', e.person_id, e.id::text, e.is_bot, e.is_inter
   FROM bw_session e
  WHERE e.tenant_id = %(tenant)s AND e.start >= %({start})s AND e.start < %({end})s"""
 
+NAMES = """
+SELECT DISTINCT name FROM bw_event WHERE tenant_id = %(tenant)s AND ts >= %(start)s AND ts < %(end)s"""
+
 SPANS_AT_ONCE = 12
 
 
@@ -47,6 +50,13 @@ def read_events(plan: Plan, tenant_id: int, spans: Sequence[Span], *, using: str
         query, params = _within(EVENTS.replace("{columns}", text), tenant_id, spans)
         block = copy_block(cursor, query, params, kinds)
     return _trimmed(block)
+
+
+def names_read(tenant_id: int, span: Span, *, using: str = "default") -> frozenset[str]:
+    """The names of the events within the span."""
+    with connections[using].cursor() as cursor:
+        cursor.execute(NAMES, {"tenant": tenant_id, "start": span[0], "end": span[1]})
+        return frozenset(name for (name,) in cursor.fetchall())
 
 
 def read_sessions(tenant_id: int, spans: Sequence[Span], *, using: str = "default") -> Block:

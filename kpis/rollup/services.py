@@ -17,7 +17,6 @@ from analytics.models import Calendar as CalendarRow
 from analytics.models import DirtyMark, Job, Tenant
 from analytics.periods import EPOCH, Calendar, zone_named
 from analytics.signals import buckets_refreshed
-from analytics.statistics import statistics_refresh
 from analytics.tenancy import tenant_context
 from kpis.catalogue import Catalogue
 from kpis.jobs import BACKFILL, SWITCH, backfill_params
@@ -66,8 +65,6 @@ def backfill_run(job: RunningJob, *, tenant_id: int, now: datetime, workers: int
 
 
 def _run(job: RunningJob, backfill: Backfill, workers: int, now: datetime) -> dict[str, Any]:
-    if not job.cursor.get("done"):
-        statistics_refresh()  # what was just loaded is looked at and read by plans that know of it
     parts = [Part(*part) for part in job.cursor.get("parts", ())] or plan_parts(backfill)
     plan = [(part.phase, part.first, part.end, part.events) for part in parts]
 
@@ -76,7 +73,7 @@ def _run(job: RunningJob, backfill: Backfill, workers: int, now: datetime) -> di
 
     ledger = Ledger.of(parts, job.cursor.get("done", {}), save)
     save({"done": ledger.done}, ledger.events, ledger.total)
-    run_backfill(backfill, parts, ledger, workers=workers, now=now)
+    run_backfill(backfill, parts, ledger, workers=workers, now=now, is_first_look=not ledger.done)
     return {"parts": len(parts), "events": sum(part.events for part in parts if part.phase == "buckets")}
 
 

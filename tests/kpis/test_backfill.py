@@ -20,7 +20,7 @@ from analytics.tenancy import tenant_context
 from kpis.models import Bucket
 from kpis.rollup import backfill
 from kpis.rollup.check import check_tenant
-from kpis.rollup.plan import SOURCES, counts_every_row
+from kpis.rollup.plan import SOURCES, counts_every_row, plan_for
 from kpis.rollup.refresh import keep_weeks, refresh_tenant
 from kpis.rollup.services import backfill_enqueue
 from tests.kpis.telling import event, store
@@ -84,6 +84,57 @@ def test_a_bucket_that_nothing_makes_any_more_goes_however_little_of_its_day_was
         call_command("backfill", "--tenant", "acme", "--workers", "1")
         assert rows(acme) == whole
     assert rows(globex) == others
+
+
+@pytest.mark.django_db
+def test_buckets_of_events_that_are_no_longer_there_go(acme: Tenant, globex: Tenant, t0: datetime) -> None:
+    """A backfill looks for what the events that it finds can have; what others had left it looks for all the same."""
+    for tenant in (acme, globex):
+        store(*(event(tenant, "page_view", t0 + timedelta(minutes=n), "ann", country="FR") for n in range(9)))
+        store(event(tenant, "stream_ended", t0 + timedelta(minutes=3), "bob", properties={"viewers": 7}))
+        call_command("backfill", "--tenant", tenant.slug, "--workers", "1")
+    streams, others = [row for row in rows(acme) if "stream" in row[0]], rows(globex)
+    assert streams
+    with tenant_context(acme.pk), connections["default"].cursor() as cursor:
+        cursor.execute("DELETE FROM bw_event WHERE name = 'stream_ended'")
+
+    call_command("backfill", "--tenant", "acme", "--workers", "1")
+
+    assert [row for row in rows(acme) if "stream" in row[0]] == []
+    assert check_tenant(acme.pk, now=timezone.now()) == []
+    assert rows(globex) == others
+
+
+def test_a_plan_among_some_events_reads_only_what_they_can_have() -> None:
+    plan = plan_for({"event_names": {"live": {"ende": "stream_ended"}}})
+    among = plan.among({"page_view", "ende"})
+
+    wanted = {m.id for m in plan.measures if m.events is None or m.events & {"page_view", "ende"}}
+    assert {m.id for m in among.measures} == wanted
+    assert {m.events for m in among.measures} <= {
+        None, frozenset({"page_view"}), frozenset({"ende"}), frozenset({"page_view", "ende"}),
+    }  # fmt: skip
+    assert among.properties()["viewers"] == frozenset({"ende"})
+    assert "quantity" in plan.properties()
+    assert "quantity" not in among.properties()
+    assert (among.names, among.not_activity) == (plan.names, plan.not_activity)
+
+
+@pytest.mark.django_db
+def test_numbers_that_few_events_carry_are_summed_where_they_are(acme: Tenant, globex: Tenant, t0: datetime) -> None:
+    for tenant, took in ((acme, 250.0), (globex, 900.0)):
+        paths = [
+            event(tenant, "page_view", t0 + timedelta(minutes=n), "ann", properties={"path": f"/{n}"}) for n in range(3)
+        ]
+        paths.append(event(tenant, "page_view", t0, "bob", duration_ms=took, properties={"path": "/1"}))
+        store(*paths)
+        call_command("backfill", "--tenant", tenant.slug, "--workers", "1")
+
+    def durations(tenant: Tenant) -> list[Any]:
+        return [row[1:2] + row[4:7] for row in rows(tenant) if row[0] == "system.response" and row[2] == 2]
+
+    assert durations(acme) == [("", "", 1, 250), ("properties.path", "/1", 1, 250)]
+    assert durations(globex) == [("", "", 1, 900), ("properties.path", "/1", 1, 900)]
 
 
 def test_each_source_has_a_measure_that_is_stored_wherever_any_other_is() -> None:

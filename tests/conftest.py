@@ -53,6 +53,22 @@ ROOT = Path(__file__).resolve().parent.parent
 # --- Databases --------------------------------------------------------------------------------------------------------
 
 
+_DIED = pytest.StashKey[bool]()
+
+
+@pytest.hookimpl(optionalhook=True)
+def pytest_testnodedown(node: Any, error: object) -> None:
+    """A worker died, of a crash or of the time limit of a test."""
+    if error:
+        node.config.stash[_DIED] = True
+
+
+def pytest_sessionfinish(session: pytest.Session) -> None:
+    """After that not every test may have run: another end than that some failed, for whoever asks (`bin/test` does)."""
+    if session.config.stash.get(_DIED, False):
+        session.exitstatus = pytest.ExitCode.INTERNAL_ERROR
+
+
 @contextmanager
 def _one_at_a_time(home: Path) -> Iterator[None]:
     with (home / "tests.lock").open("a") as file:

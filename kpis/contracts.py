@@ -13,6 +13,7 @@ from decimal import ROUND_HALF_UP, Decimal
 from typing import Any, Literal, TypeAlias
 
 from kpis.base import Condition, Unit
+from kpis.daily_visitors import DailyVisitors
 
 Number: TypeAlias = Decimal | None
 Executor: TypeAlias = Literal["rollup", "events"]
@@ -74,6 +75,7 @@ class Series:
     up to which everything received is counted. `is_partial` says that money without an exchange rate is missing in it.
     `events_from` is set when events had to be read of a time of which some are gone: only from then on all are there.
     `covered` is the part of the range that has passed and that data cover, None when there is none.
+    `daily_visitors` are those in `total` who are counted anew each day (S35), None when there are none.
     """
 
     metric: str
@@ -99,6 +101,7 @@ class Series:
     exponent: int = 2
     events_from: datetime | None = None
     covered: tuple[datetime, datetime] | None = None
+    daily_visitors: DailyVisitors | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -134,7 +137,9 @@ class RetentionRow:
 
 @dataclass(frozen=True, slots=True)
 class Retention:
-    """Cohorts by period. `means` are weighted by cohort size and leave incomplete cells out (S12)."""
+    """Cohorts by period. `means` are weighted by cohort size and leave incomplete cells out (S12). `daily_visitors` are
+    those who came and are in no cohort, because no day knows those of another (S35).
+    """
 
     unit: str
     mode: str
@@ -144,6 +149,7 @@ class Retention:
     means: tuple[Number, ...]
     data_through: datetime
     computed_at: datetime
+    daily_visitors: DailyVisitors | None = None
 
 
 def written(value: Number, unit: Unit, exponent: int = 2) -> str | int | float | None:
@@ -181,6 +187,8 @@ def plain(series: Series) -> dict[str, Any]:
     }
     if series.events_from is not None:
         answer["events_from"] = series.events_from.isoformat()
+    if series.daily_visitors is not None:
+        answer["daily_visitors"] = series.daily_visitors.plain()
     if series.by is not None:
         answer["by"] = series.by
         answer["series"] = [

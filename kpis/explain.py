@@ -309,6 +309,7 @@ def explanation_plain(found: Explanation) -> dict[str, Any]:
         "executor": series.executor,
         "is_complete": series.is_complete,
         "is_partial": series.is_partial,
+        **({"daily_visitors": series.daily_visitors.plain()} if series.daily_visitors else {}),
         "data_through": series.data_through.isoformat(),
         "computed_at": series.computed_at.isoformat(),
     }

@@ -16,6 +16,7 @@ from pyroaring import BitMap, FrozenBitMap
 
 from analytics.periods import Granularity
 from analytics.tenancy import tenant_context
+from kpis.daily_visitors import DailyVisitors, left_out
 from kpis.needs import Need
 from kpis.retention import active_in
 from kpis.series.context import Context, context_read, micros
@@ -45,7 +46,9 @@ class LifecyclePoint:
 
 @dataclass(frozen=True, slots=True)
 class Lifecycle:
-    """Periods of [start, end), whole ones."""
+    """Periods of [start, end), whole ones. `daily_visitors` came in them and are in none, because no day knows those of
+    another (S35): they would be new in one period and fall asleep in the next.
+    """
 
     unit: str
     timezone: str
@@ -58,6 +61,7 @@ class Lifecycle:
     reading: str
     definition_version: str = VERSION
     executor: str = "rollup"
+    daily_visitors: DailyVisitors | None = None
 
 
 @dataclass(frozen=True)
@@ -75,7 +79,7 @@ def lifecycle_read(
     *, tenant_id: int, start: datetime, end: datetime, unit: str = "week", measure: str = "users.active", now: datetime
 ) -> Lifecycle:
     """Every unit that touches [start, end). Raises QuestionError, NoCalendar."""
-    context, edges, states = _states(tenant_id, start, end, unit, measure, now)
+    context, edges, states, daily = _states(tenant_id, start, end, unit, measure, now)
     points = tuple(_point(context, edges[index], edges[index + 1], found) for index, found in enumerate(states))
     return Lifecycle(
         unit=unit,
@@ -87,6 +91,7 @@ def lifecycle_read(
         is_complete=all(point.is_complete for point in points),
         computed_at=now,
         reading=reading_of(points, unit),
+        daily_visitors=daily,
     )
 
 
@@ -102,7 +107,7 @@ def lifecycle_people(
     now: datetime,
 ) -> BitMap:
     """The people of one state ("new", "returning" …) in the period of that index. Raises QuestionError."""
-    _, _, states = _states(tenant_id, start, end, unit, measure, now)
+    _, _, states, _ = _states(tenant_id, start, end, unit, measure, now)
     if not 0 <= index < len(states) or state not in STATES:
         raise QuestionError(f"`period` is an index of the answer and `state` one of {', '.join(STATES)}", "place")
     return BitMap(getattr(states[index], state))
@@ -110,7 +115,7 @@ def lifecycle_people(
 
 def _states(
     tenant_id: int, start: datetime, end: datetime, unit: str, measure: str, now: datetime
-) -> tuple[Context, list[datetime], list[_States]]:
+) -> tuple[Context, list[datetime], list[_States], DailyVisitors | None]:
     if unit not in UNITS:
         raise QuestionError(f"unit is one of {', '.join(UNITS)}, not {unit!r}", "unit")
     with tenant_context(tenant_id):
@@ -120,7 +125,9 @@ def _states(
         history = min(context.first_day or before, before)
         strips = strips_read(context, {Need(measure, history, edges[-1], everyone=True)}, Selection(), Granularity.DAY)
     came = active_in(strips, measure, [before, *edges])
-    return context, edges, list(_followed(came, _merged(strips, measure, history, before)))
+    known = _merged(strips, measure, history, before)
+    daily = left_out(FrozenBitMap.union(*came[1:]), context.daily) if context.daily else None
+    return context, edges, list(_followed([people - context.daily for people in came], known)), daily
 
 
 def _edges(context: Context, start: datetime, end: datetime, unit: Granularity) -> list[datetime]:

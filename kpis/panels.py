@@ -169,6 +169,7 @@ def _value(series: Series | None, metric: Metric) -> dict[str, Any]:
         "change": comparison["change"] if comparison else None,
         "status": standing_of(series, metric),
         "is_complete": series.is_complete,
+        **({"daily_visitors": series.daily_visitors.plain()} if series.daily_visitors else {}),
     }
 
 

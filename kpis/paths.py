@@ -12,12 +12,13 @@ from typing import TYPE_CHECKING, Final, Literal
 
 import numpy as np
 import pyarrow as pa
-from pyroaring import BitMap
+from pyroaring import BitMap, FrozenBitMap
 
 from analytics.lazily import Lazily
 from analytics.periods import to_micros
 from kpis.base import Condition
 from kpis.contracts import OTHER
+from kpis.daily_visitors import NOBODY, DailyVisitors, among, is_of_days
 from kpis.explore.picks import (
     EventPick,
     all_hold,
@@ -141,7 +142,8 @@ class PathRow:
 
 @dataclass(frozen=True, slots=True)
 class PathsAnswer:
-    """`paths` begin at the anchor; nodes, links and the most frequent whole paths."""
+    """`paths` begin at the anchor; nodes, links and the most frequent whole paths. `daily_visitors`: those of `people`
+    who are counted anew each day (S35)."""
 
     question: Paths
     paths: int
@@ -152,6 +154,7 @@ class PathsAnswer:
     comparison: PathsComparison | None
     reading: str
     stamp: Stamp
+    daily_visitors: DailyVisitors | None = None
 
 
 def columns_of(question: Paths) -> tuple[tuple[str, ...], tuple[str, ...]]:
@@ -160,10 +163,13 @@ def columns_of(question: Paths) -> tuple[tuple[str, ...], tuple[str, ...]]:
     return tuple(dict.fromkeys((*COLUMNS, *columns))), properties
 
 
-def paths_read(source: EventSource, question: Paths, *, timezone: str, now: datetime) -> PathsAnswer:
-    """The answer over an open event store, which holds the range compared with too."""
+def paths_read(
+    source: EventSource, question: Paths, *, timezone: str, now: datetime, daily: FrozenBitMap = NOBODY
+) -> PathsAnswer:
+    """The answer over an open event store, which holds the range compared with too. `daily`: who are daily visitors."""
     walked = _walked(source, question)
-    paths, people = len(walked.person), len(np.unique(walked.person))
+    who = np.unique(walked.person)
+    paths, people = len(walked.person), len(who)
     nodes, links, whole = _counted(walked.grid, walked.person, walked.names, question)
     other = question.other
     comparison = None
@@ -192,6 +198,9 @@ def paths_read(source: EventSource, question: Paths, *, timezone: str, now: date
             computed_at=now,
             executor=f"{source.engine}+kernel",
         ),
+        daily_visitors=among(FrozenBitMap(who.astype(np.uint32)), daily)
+        if daily and is_of_days(question.start, question.end)
+        else None,
     )
 
 

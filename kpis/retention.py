@@ -17,6 +17,7 @@ from pyroaring import BitMap, FrozenBitMap
 from analytics.periods import Calendar, Granularity, Period
 from analytics.tenancy import tenant_context
 from kpis.contracts import Number, Retention, RetentionCell, RetentionRow
+from kpis.daily_visitors import left_out
 from kpis.needs import Need
 from kpis.series.context import Context, context_read, micros
 from kpis.series.evaluate import share
@@ -43,7 +44,8 @@ def retention_read(
     """`periods` cohorts from the unit that holds `start`, each followed for as many periods.
 
     `measure` says what makes a cohort and `returning` (else the same) what counts as coming back; both are distinct or
-    repeat measures over persons. Period 0 is the cohort's own. Raises QuestionError.
+    repeat measures over persons. Period 0 is the cohort's own. Daily visitors (S35) are in none.
+    Raises QuestionError.
     """
     granularity = _checked(unit, periods)
     with tenant_context(tenant_id):
@@ -59,8 +61,9 @@ def retention_read(
     before = members(strips.shelf().strip(measure).merged(micros((history, edges[0])))) if history < edges[0] else EMPTY
     cohorts = cohorts_of(came[:periods], cohort, before)
     again = came if back == measure else active_in(strips, back, edges)
+    daily = context.daily
     rows = tuple(
-        _row(context, edges[index:], people, came[index], again[index:], mode, periods)
+        _row(context, edges[index:], people - daily if daily else people, came[index], again[index:], mode, periods)
         for index, people in enumerate(cohorts)
     )
     return Retention(
@@ -72,6 +75,7 @@ def retention_read(
         means=tuple(_mean(rows, period) for period in range(periods)),
         data_through=context.data_through,
         computed_at=now,
+        daily_visitors=left_out(FrozenBitMap.union(*cohorts), daily) if daily else None,
     )
 
 

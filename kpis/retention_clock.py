@@ -13,9 +13,10 @@ from typing import Any, Final
 
 import numpy as np
 import pyarrow as pa
-from pyroaring import BitMap
+from pyroaring import BitMap, FrozenBitMap
 
 from analytics.periods import to_micros
+from kpis.daily_visitors import NOBODY, DailyVisitors, left_out
 from kpis.explore.intervals import Interval, wilson
 from kpis.explore.picks import EventPick, all_hold, bit, fields_of, people_only, picked
 from kpis.explore.stamp import EventSource, Stamp, fingerprint
@@ -60,7 +61,8 @@ class ClockRow:
 @dataclass(frozen=True, slots=True)
 class ClockAnswer:
     """`means` are weighted by the sizes of the cohorts and leave incomplete cells out; so do the revenues a head. The
-    intervals of the means are none where cohorts share people. `interval`: how long people leave between two uses."""
+    intervals of the means are none where cohorts share people. `interval`: how long people leave between two uses.
+    `daily_visitors` came and are in no cohort, because no day knows those of another (S35)."""
 
     question: ClockRetention
     rows: tuple[ClockRow, ...]
@@ -71,6 +73,7 @@ class ClockAnswer:
     mean_intervals: tuple[Interval | None, ...] = ()
     versus: Versus | None = None
     interval: UsageInterval | None = None
+    daily_visitors: DailyVisitors | None = None
 
 
 @dataclass(frozen=True)
@@ -99,10 +102,17 @@ def columns_of(question: ClockRetention) -> tuple[tuple[str, ...], tuple[str, ..
 
 
 def clock_retention_read(
-    source: EventSource, question: ClockRetention, *, now: datetime, known_before: Ints | None = None
+    source: EventSource,
+    question: ClockRetention,
+    *,
+    now: datetime,
+    known_before: Ints | None = None,
+    daily: FrozenBitMap = NOBODY,
 ) -> ClockAnswer:
-    """`known_before`: who had come before the range, ascending; needed for "first_ever"."""
-    members, returns = _read(source, question, known_before)
+    """`known_before`: who had come before the range, ascending; needed for "first_ever". `daily`: the daily visitors,
+    who are in no cohort."""
+    everybody, returns = _read(source, question, known_before)
+    members = _without(everybody, daily)
     through = source.data_through
     count = len(question.windows)
     rows = tuple(_row(question, members, returns, index, count, through) for index in range(question.periods))
@@ -110,7 +120,8 @@ def clock_retention_read(
     heads = tuple(_per_head(rows, period) if question.revenue else None for period in range(count))
     until = min(through, question.span[1])
     interval = interval_in(returns.person, returns.ts, question.calendar, until)
-    return answered(question, rows, means, heads, _stamp(source, question, now), interval)
+    gone = left_out(FrozenBitMap(everybody.person.astype(np.uint32)), daily) if daily else None
+    return answered(question, rows, means, heads, _stamp(source, question, now), interval, gone)
 
 
 def answered(
@@ -120,6 +131,7 @@ def answered(
     heads: tuple[float | None, ...],
     stamp: Stamp,
     interval: UsageInterval | None,
+    daily_visitors: DailyVisitors | None = None,
 ) -> ClockAnswer:
     """The answer around a table, whichever way that was counted."""
     rows = tuple(_with_intervals(question, row) for row in rows)
@@ -139,6 +151,7 @@ def answered(
         tuple(wilson(*hits) if is_apart else None for hits in pooled),
         versus,
         interval,
+        daily_visitors,
     )
 
 
@@ -158,10 +171,17 @@ def _versus(question: ClockRetention, rows: tuple[ClockRow, ...]) -> Versus | No
 
 
 def clock_people(
-    source: EventSource, question: ClockRetention, *, cohort: int, period: int, known_before: Ints | None = None
+    source: EventSource,
+    question: ClockRetention,
+    *,
+    cohort: int,
+    period: int,
+    known_before: Ints | None = None,
+    daily: FrozenBitMap = NOBODY,
 ) -> BitMap:
     """The people of a cell."""
-    members, returns = _read(source, question, known_before)
+    everybody, returns = _read(source, question, known_before)
+    members = _without(everybody, daily)
     mine = members.cohort == cohort
     low, high = _window(question, members, mine, cohort, period, returns)
     return BitMap(members.person[mine][high > low].tolist())
@@ -213,6 +233,14 @@ def _members(question: ClockRetention, person: Ints, ts: Ints, known_before: Int
     if question.cohort == "first_ever" and known_before is not None:
         chosen &= ~np.isin(person, known_before)
     return Members(person[chosen], ts[chosen], cohort[chosen])
+
+
+def _without(members: Members, daily: FrozenBitMap) -> Members:
+    """Those who can be seen to come again."""
+    if not daily:
+        return members
+    lasting = ~np.isin(members.person, np.asarray(daily.to_array(), dtype=np.int64))
+    return Members(members.person[lasting], members.since[lasting], members.cohort[lasting])
 
 
 def _row(

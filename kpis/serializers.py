@@ -70,6 +70,17 @@ class ConditionSerializer(serializers.Serializer[Any]):
     value = serializers.JSONField()
 
 
+class DailyVisitorsSerializer(serializers.Serializer[Any]):
+    """Visitors without a cookie: known for one day only, so they are counted anew each day."""
+
+    count = serializers.IntegerField(help_text="how many of those counted")
+    salt_period = serializers.CharField(help_text="how long their ids hold: `1 day (UTC)`")
+    is_everybody = serializers.BooleanField(help_text="the number counts nobody else: it is of daily visitors")
+    are_left_out = serializers.BooleanField(
+        help_text="the number asks who comes again, which they cannot be seen to do: it is of all others"
+    )
+
+
 class StampSerializer(Ranged):
     """What an answer carries so that it can be trusted (S41): as complete as the least complete number in it."""
 
@@ -81,6 +92,10 @@ class StampSerializer(Ranged):
     is_complete = serializers.BooleanField(help_text="the range is over and nothing in it can still come")
     computed_at = serializers.DateTimeField()
     executor = serializers.CharField(help_text="what answered: rollup, events, or an engine such as duckdb")
+    daily_visitors = DailyVisitorsSerializer(
+        required=False,
+        help_text="there when a number counts them over more than one UTC day; of several numbers, the most of any",
+    )
 
 
 class CountedStampSerializer(StampSerializer):
@@ -165,6 +180,9 @@ class ValueSerializer(MetricSerializer):
     change = ChangeSerializer(allow_null=True)
     status = serializers.ChoiceField(choices=["ok", "warning", "critical", "unknown"])
     is_complete = serializers.BooleanField()
+    daily_visitors = DailyVisitorsSerializer(
+        required=False, help_text="there when it counts them over more than one UTC day"
+    )
     points = PointSerializer(many=True, required=False, help_text="there when a granularity was asked for")
 
 
@@ -186,6 +204,7 @@ class CatalogueSerializer(Ranged, Counted):
     data_through = serializers.DateTimeField(allow_null=True)
     is_complete = serializers.BooleanField(required=False)
     is_partial = serializers.BooleanField(required=False)
+    daily_visitors = DailyVisitorsSerializer(required=False, help_text="the most of any value")
     computed_at = serializers.DateTimeField()
     executor = serializers.ChoiceField(choices=["rollup", "events"], required=False)
     results = ValueSerializer(many=True)

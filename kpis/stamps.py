@@ -28,7 +28,9 @@ def stamp_of(series: Collection[Series]) -> dict[str, Any]:
         computed_at=max(each.computed_at for each in found),
         executor=executor_of(each.executor for each in found),
     )
-    return {**stamp.plain(), "is_partial": any(each.is_partial for each in found)}
+    told = {**stamp.plain(), "is_partial": any(each.is_partial for each in found)}
+    daily = [each.daily_visitors for each in found if each.daily_visitors is not None]
+    return {**told, "daily_visitors": max(daily, key=lambda each: each.count).plain()} if daily else told
 
 
 def stamp_of_events(*, tenant_id: int, ask: Ask, rules: str) -> dict[str, Any]:

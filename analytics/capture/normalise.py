@@ -33,6 +33,7 @@ from analytics.capture.limits import (
 from analytics.capture.sensitive import EMAIL, holds_sensitive, is_sensitive
 from analytics.capture.watch import Watch
 from analytics.contracts import CapturedEvent, Outcome, Refusal, Source, TenantInfo
+from analytics.daily_visitors import is_daily_id
 from analytics.ids import uuid7
 
 # The keys in order, so that the same event gives the same hash whatever order its sender used.
@@ -208,7 +209,7 @@ def _event(raw: Any, arrival: Arrival) -> CapturedEvent:
         **filled,
     )
     _tell_machine(event, properties, arrival)
-    _tell_people(event, raw, properties)
+    _tell_people(event, raw, properties, arrival)
     if arrival.tenant.internal_domains or "$internal" in properties:
         event.is_internal = _is_internal(event, properties, arrival.tenant.internal_domains)
     _sign(event, raw, properties, arrival)
@@ -366,7 +367,7 @@ def _platform(library: Any, properties: Mapping[str, Any]) -> str | None:
     return {"iOS": "ios", "iPadOS": "ios", "Android": "android"}.get(system) if type(system) is str else None
 
 
-def _tell_people(event: CapturedEvent, raw: Mapping[str, Any], properties: Mapping[str, Any]) -> None:
+def _tell_people(event: CapturedEvent, raw: Mapping[str, Any], properties: Mapping[str, Any], arrival: Arrival) -> None:
     """Links, traits and groups. Without a distinct id, or when the client wants no profile, there are none."""
     name, subject = event.name, event.distinct_id
     if name == "$groupidentify":
@@ -375,10 +376,18 @@ def _tell_people(event: CapturedEvent, raw: Mapping[str, Any], properties: Mappi
         return
     also = raw.get("$other_id")
     if name in people.LINKING or also is not None:
-        event.links = people.links(name, subject, properties, also)
-        event.identifies = name in people.LINKING and people.is_legal(subject)
+        event.links = people.links(name, subject, _of_today(event, properties, arrival), also)
+        event.identifies = name in people.LINKING and people.is_legal(subject) and not is_daily_id(subject)
     if properties.get("$process_person_profile") is not False:
         event.person = people.person_change(raw, properties)
+
+
+def _of_today(event: CapturedEvent, properties: Mapping[str, Any], arrival: Arrival) -> Mapping[str, Any]:
+    """The properties of a claim that names the visitor without a cookie: by the id that they have on that day."""
+    other = people.LINKING.get(event.name, ("",))[0]
+    if properties.get(other) != people.COOKIELESS:
+        return properties
+    return {**properties, other: _cookieless(arrival, event.timestamp, properties)}
 
 
 def _is_internal(event: CapturedEvent, properties: Mapping[str, Any], domains: frozenset[str]) -> bool:

@@ -11,6 +11,7 @@ import msgspec
 
 from analytics.capture.limits import MAX_DISTINCT_ID, Unfit, check_key, check_tree
 from analytics.contracts import GroupChange, IdentityLink, LinkKind, PersonChange
+from analytics.daily_visitors import OF_BROWSERS
 
 ILLEGAL_IDS: Final = frozenset(
     {
@@ -62,7 +63,7 @@ def is_legal(text: str) -> bool:
 def cookieless_id(*, day: str, address: str, agent: str, host: str, tenant_id: int, secret: bytes) -> str:
     """A distinct id that holds for one day and one visitor, and that nobody can turn back (S35)."""
     visitor = "\n".join((day, str(tenant_id), host, address, agent)).encode()
-    return "cookieless_" + blake2b(visitor, key=blake2b(secret).digest()[:32], digest_size=16).hexdigest()
+    return OF_BROWSERS + blake2b(visitor, key=blake2b(secret).digest()[:32], digest_size=16).hexdigest()
 
 
 def links(name: str, subject: str, properties: Mapping[str, Any], also: Any = None) -> tuple[IdentityLink, ...]:

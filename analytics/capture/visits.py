@@ -17,6 +17,7 @@ from django.utils.functional import SimpleLazyObject, empty
 
 from analytics.access.addresses import client_address, networks_parse
 from analytics.capture.options import CaptureOptions
+from analytics.daily_visitors import OF_REQUESTS
 
 UTM_FIELDS = ("utm_source", "utm_medium", "utm_campaign", "utm_content", "utm_term")
 MAX_REMEMBERED = 50_000
@@ -59,7 +60,7 @@ def visitor_of(request: HttpRequest, options: CaptureOptions, login: str | None,
     if login:
         return f"session-{login}"
     seen = f"{now:%Y-%m-%d}|{peer_of(request, options)}|{request.META.get('HTTP_USER_AGENT', '')}"
-    return f"daily-{keyed('visitor', seen)}"
+    return f"{OF_REQUESTS}{keyed('visitor', seen)}"
 
 
 def user_of(request: HttpRequest, login: str | None) -> str | None:

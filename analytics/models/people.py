@@ -23,13 +23,24 @@ class Subject(models.Model):
     tenant = TenantForeignKey(db_constraint=False)
     person_id = models.IntegerField()
     is_identified = models.BooleanField(default=False)
+    is_daily = models.BooleanField(
+        default=False, db_default=False, help_text="of a visitor without a cookie: the id holds for one UTC day"
+    )
     wrapped_key = models.BinaryField(null=True, help_text="the subject's data key, encrypted; gone after an erasure")
     first_seen_at = models.DateTimeField()
     erased_at = models.DateTimeField(null=True, blank=True)
 
     class Meta:
         db_table = "bw_subject"
-        indexes: ClassVar = [models.Index(fields=["tenant", "person_id"], name="bw_subject_person")]
+        indexes: ClassVar = [
+            models.Index(fields=["tenant", "person_id"], name="bw_subject_person"),
+            models.Index(fields=["tenant", "id"], condition=models.Q(is_daily=True), name="bw_subject_daily"),
+            models.Index(
+                fields=["tenant", "id"],
+                condition=models.Q(is_daily=True, is_identified=True),
+                name="bw_subject_daily_known",
+            ),
+        ]
 
     def __str__(self) -> str:
         return f"subject {self.id}"

@@ -8,6 +8,7 @@ from typing import Any, Final
 
 import psycopg
 
+from analytics.daily_visitors import is_daily_id
 from analytics.sealing import keyring, seal
 from analytics.writing import wire
 
@@ -28,18 +29,18 @@ SELECT array_agg(CASE WHEN x.digest IS NOT NULL THEN -1 ELSE coalesce(i.subject_
 # Only the winner of two writers who meet the same new id gets a subject; the loser waits here and finds the winner's.
 CREATE: Final = """
 WITH fresh AS MATERIALIZED (
-    SELECT tenant_id, digest, wrapped_key, sealed_id, first_seen_at,
+    SELECT tenant_id, digest, wrapped_key, sealed_id, first_seen_at, is_daily,
            nextval(('public.bw_subject_seq_' || tenant_id)::regclass)::int AS subject_id
-      FROM unnest(%s::int4[], %s::uuid[], %s::bytea[], %s::bytea[], %s::timestamptz[])
-           AS s (tenant_id, digest, wrapped_key, sealed_id, first_seen_at)
+      FROM unnest(%s::int4[], %s::uuid[], %s::bytea[], %s::bytea[], %s::timestamptz[], %s::bool[])
+           AS s (tenant_id, digest, wrapped_key, sealed_id, first_seen_at, is_daily)
 ), won AS (
     INSERT INTO bw_identity (tenant_id, digest, subject_id, sealed_id, first_seen_at)
     SELECT tenant_id, digest, subject_id, sealed_id, first_seen_at FROM fresh ORDER BY tenant_id, digest
     ON CONFLICT DO NOTHING
     RETURNING tenant_id, subject_id
 )
-INSERT INTO bw_subject (tenant_id, id, person_id, is_identified, wrapped_key, first_seen_at)
-SELECT tenant_id, subject_id, subject_id, false, wrapped_key, first_seen_at
+INSERT INTO bw_subject (tenant_id, id, person_id, is_identified, is_daily, wrapped_key, first_seen_at)
+SELECT tenant_id, subject_id, subject_id, false, is_daily, wrapped_key, first_seen_at
   FROM fresh JOIN won USING (tenant_id, subject_id) ORDER BY tenant_id, subject_id
 """
 
@@ -91,4 +92,4 @@ def _create(cursor: psycopg.Cursor[Any], persons: list[Person], seen: Mapping[Pe
     digests = [ring.digest(*person) for person in persons]
     moments = wire.times(seen[person] for person in persons)
     parameters = [wire.int4s(t for t, _ in persons), wire.uuids(digests), wire.byteas(wrapped), wire.byteas(sealed)]
-    cursor.execute(CREATE, [*parameters, moments])
+    cursor.execute(CREATE, [*parameters, moments, wire.bools(is_daily_id(distinct_id) for _, distinct_id in persons)])

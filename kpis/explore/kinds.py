@@ -15,8 +15,9 @@ from typing import Any, Final, TypeAlias, TypeVar
 import numpy as np
 import numpy.typing as npt
 import pyarrow as pa
-from pyroaring import BitMap
+from pyroaring import BitMap, FrozenBitMap
 
+from analytics.daily_visitors import NOBODY
 from analytics.lake.runs import Coded, Run
 from analytics.registry import Registry
 from analytics.store import EventStore, event_store
@@ -25,7 +26,7 @@ from kpis.explore.fields import Strict
 from kpis.explore.grammar import Asking
 from kpis.explore.picks import EventPick
 from kpis.explore.stamp import EventSource
-from kpis.series.context import NoCalendar, context_read
+from kpis.series.context import Context, NoCalendar, context_read
 
 T = TypeVar("T")
 PEOPLE: Final = "segment_people"
@@ -46,6 +47,32 @@ class Opening:
 Open: TypeAlias = Callable[[Opening], AbstractContextManager[EventSource]]
 
 
+class Known:
+    """What is known of the tenant beside its events; read once, when it is first asked for."""
+
+    def __init__(self, asking: Asking) -> None:
+        self._asking = asking
+
+    @cached_property
+    def _context(self) -> Context | None:
+        asking = self._asking
+        with tenant_context(asking.tenant.id):
+            try:
+                return context_read(tenant_id=asking.tenant.id, now=asking.now)
+            except NoCalendar:
+                return None
+
+    @property
+    def until(self) -> datetime:
+        """The moment up to which the tenant's silence means that nothing happened."""
+        return self._asking.now if self._context is None else self._context.known_until
+
+    @property
+    def daily(self) -> FrozenBitMap:
+        """Who are daily visitors (S35)."""
+        return NOBODY if self._context is None else self._context.daily
+
+
 @dataclass(frozen=True, slots=True)
 class Desk:
     """What answering needs: who asks, a way to open events, a sign of progress (done, of).
@@ -56,6 +83,7 @@ class Desk:
     asking: Asking
     open: Open
     progress: Callable[[int, int], None]
+    known: Known
     people: BitMap | None = None
 
 
@@ -128,15 +156,6 @@ def _of_people(run: Run, ids: npt.NDArray[np.int64]) -> Run:
     return Run(run.name, int(kept.sum()), numbers, texts)
 
 
-def known_until(asking: Asking) -> datetime:
-    """The moment up to which the tenant's silence means that nothing happened."""
-    with tenant_context(asking.tenant.id):
-        try:
-            return context_read(tenant_id=asking.tenant.id, now=asking.now).known_until
-        except NoCalendar:
-            return asking.now
-
-
 def opener(
     asking: Asking,
     *,
@@ -144,15 +163,14 @@ def opener(
     cancelled: Callable[[], bool] | None = None,
     engine: str = "",
     people: BitMap | None = None,
+    known: Known | None = None,
 ) -> Open:
     """Opens the tenant's events, or those of some people; the tenant comes from the verified credential only."""
-
-    until: list[datetime] = []
+    found = known or Known(asking)
 
     @contextmanager
     def opened(wanted: Opening) -> Iterator[EventSource]:
-        if not until:
-            until.append(known_until(asking))
+        until = found.until
         with event_store(
             tenant_id=asking.tenant.id,
             start=wanted.start,
@@ -164,6 +182,6 @@ def opener(
             cancelled=cancelled,
             engine=engine,
         ) as store:
-            yield Bounded(store, until[0], people)
+            yield Bounded(store, until, people)
 
     return opened

@@ -18,7 +18,7 @@ from analytics.tenancy import tenant_context
 from kpis.explore import questions  # noqa: F401  registers the kinds
 from kpis.explore.grammar import Asking, checked
 from kpis.explore.kept import noting, with_events_from
-from kpis.explore.kinds import Desk, QuestionKind, kinds, opener
+from kpis.explore.kinds import Desk, Known, QuestionKind, kinds, opener
 from kpis.explore.names import names_check, with_own_names
 from kpis.mapping import names_live
 from kpis.models import PeopleSegment
@@ -88,9 +88,10 @@ def explore(
     """
     asked = asked_of(kind=kind, wanted=wanted, asking=asking)
     segment, people = asked.segment, asked.people
-    opens = opener(asking, timeout=timeout, cancelled=cancelled, engine=engine, people=people)
+    known = Known(asking)
+    opens = opener(asking, timeout=timeout, cancelled=cancelled, engine=engine, people=people, known=known)
     starts: list[datetime] = []
-    desk = Desk(asking, noting(opens, starts), progress, people)
+    desk = Desk(asking, noting(opens, starts), progress, known, people)
 
     def compute() -> dict[str, Any]:
         with refusals():
@@ -121,7 +122,9 @@ def explore_people(*, kind: str, wanted: Mapping[str, Any], place: Mapping[str, 
     asked = asked_of(kind=kind, wanted=wanted, asking=asking)
     if asked.kind.people is None:
         raise QuestionError(f"an answer of {kind} has no lists of people", "kind")
-    desk = Desk(asking, opener(asking, people=asked.people), lambda done, total: None, asked.people)
+    known = Known(asking)
+    opens = opener(asking, people=asked.people, known=known)
+    desk = Desk(asking, opens, lambda done, total: None, known, asked.people)
     found = asked.kind.people(asked.question, place, desk)
     with tenant_context(asking.tenant.id):
         return found - BitMap(people_erased(tenant_id=asking.tenant.id))

@@ -9,11 +9,14 @@ from dataclasses import replace
 from datetime import datetime
 from typing import Final
 
-from pyroaring import BitMap
+import numpy as np
+from pyroaring import BitMap, FrozenBitMap
 
 from analytics.periods import to_micros
+from kpis.daily_visitors import NOBODY, DailyVisitors, among, is_of_days
 from kpis.explore.stamp import EventSource, Stamp, fingerprint
 from kpis.funnels.answer import FunnelAnswer, FunnelComparison, FunnelStep
+from kpis.funnels.attempts import Attempts
 from kpis.funnels.curve import curve_of
 from kpis.funnels.engines import attempts_read
 from kpis.funnels.question import Exclusion, Funnel, Step
@@ -30,9 +33,16 @@ VERSION: Final = 1
 
 
 def funnel_read(
-    source: EventSource, funnel: Funnel, *, timezone: str, now: datetime, executor: str = ""
+    source: EventSource,
+    funnel: Funnel,
+    *,
+    timezone: str,
+    now: datetime,
+    executor: str = "",
+    daily: FrozenBitMap = NOBODY,
 ) -> FunnelAnswer:
-    """The answer, with the same funnel over `against` beside it. `executor` "kernel" or "plan" instead of the best."""
+    """The answer, with the same funnel over `against` beside it. `executor` "kernel" or "plan" instead of the best;
+    `daily`: the persons who are daily visitors."""
     through = to_micros(source.data_through)
     attempts, engine = attempts_read(source, funnel, through, executor)
     steps = steps_of(attempts, funnel, through)
@@ -51,7 +61,16 @@ def funnel_read(
         times=times_of(attempts, funnel) if funnel.curve else (),
         reading=reading_of(funnel, steps, excluded, other, curve),
         stamp=_stamp(source, funnel, timezone, now, engine),
+        daily_visitors=_daily(attempts, funnel, daily),
     )
+
+
+def _daily(attempts: Attempts, funnel: Funnel, daily: FrozenBitMap) -> DailyVisitors | None:
+    """Groups are no people, and within one UTC day nobody is counted twice."""
+    if not daily or funnel.group or not is_of_days(*funnel.span):
+        return None
+    entered = attempts.person[~attempts.excluded & (attempts.at[0] >= 0)]
+    return among(FrozenBitMap(entered.astype(np.uint32)), daily)
 
 
 def funnel_people(source: EventSource, funnel: Funnel, *, step: int, outcome: str = "reached") -> BitMap:

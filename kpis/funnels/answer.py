@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+from kpis.daily_visitors import DailyVisitors
 from kpis.explore.intervals import Interval
 from kpis.explore.stamp import Stamp
 from kpis.funnels.curve import Curve
@@ -110,7 +111,8 @@ class FunnelComparison:
 @dataclass(frozen=True, slots=True)
 class FunnelAnswer:
     """`entered` people are in the bars; `excluded` ones did what an exclusion names and are in none. `curve`, and the
-    `times` that they took, are there when the question asks for them."""
+    `times` that they took, are there when the question asks for them. `daily_visitors`: those who entered and are
+    counted anew each day (S35)."""
 
     question: Funnel
     entered: int
@@ -123,3 +125,4 @@ class FunnelAnswer:
     times: tuple[TimeBin, ...]
     reading: str
     stamp: Stamp
+    daily_visitors: DailyVisitors | None = None

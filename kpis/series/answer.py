@@ -14,6 +14,7 @@ from kpis.contracts import OTHER, Breakdown, Comparison, Executor, Number, Point
 from kpis.needs import Asked, Need, days_after, is_daily, lag_days, measures_in, needs_of
 from kpis.rollup.keys import OVERFLOW_KEY
 from kpis.series.context import Context
+from kpis.series.daily import daily_visitors_in
 from kpis.series.evaluate import Evaluator
 from kpis.series.events import strips_counted
 from kpis.series.question import Question, Slot, selection_of, slots_of
@@ -138,6 +139,7 @@ def _series(sheet: Sheet, metric: Metric, whole: Evaluator) -> Series:
         events_from=sheet.strips.events_from,
         exponent=context.exponent,
         covered=context.covered(period.start, period.end),
+        daily_visitors=daily_visitors_in(whole, metric, period.start, period.end),
     )
 
 

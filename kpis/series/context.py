@@ -2,17 +2,20 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import datetime
 
 from django.db import connection
+from pyroaring import FrozenBitMap
 
 from analytics.capture.money import exponents
 from analytics.contracts import Source
+from analytics.daily_visitors import NOBODY, daily_visitors
 from analytics.periods import Calendar, to_micros
 
 _COUNTING = """
-SELECT calendar_id, zone, week_start, base_currency, first_day, oldest, newest, has_people, last_at, last_source
+SELECT calendar_id, zone, week_start, base_currency, first_day, oldest, newest, has_people, last_at, last_source,
+       daily_through
   FROM bw_counting(%s)"""
 
 
@@ -26,6 +29,7 @@ class Context:
 
     `known_until`: nothing is known from then on. That is now for a tenant that is listening, and the last event for one
     whose newest events came out of a file: after the file's last row there is silence, not zero.
+    `daily_through`: the newest daily visitor (S35), None where the tenant has none.
     """
 
     tenant_id: int
@@ -35,6 +39,17 @@ class Context:
     first_day: datetime | None
     known_until: datetime
     dirty: tuple[datetime, datetime] | None
+    daily_through: int | None = None
+    _daily: list[FrozenBitMap] = field(default_factory=list, compare=False, repr=False)
+
+    @property
+    def daily(self) -> FrozenBitMap:
+        """Who are daily visitors. Asked for once, and never of a tenant that has none."""
+        if self.daily_through is None:
+            return NOBODY
+        if not self._daily:
+            self._daily.append(daily_visitors(tenant_id=self.tenant_id, through=self.daily_through))
+        return self._daily[0]
 
     @property
     def data_through(self) -> datetime:
@@ -69,7 +84,7 @@ def context_read(*, tenant_id: int, now: datetime) -> Context:
         row = cursor.fetchone()
     if row is None:
         raise NoCalendar("The tenant has no live calendar; nothing was counted yet.")
-    id_, zone, week_start, currency, first_day, oldest, newest, has_people, last_at, last_source = row
+    id_, zone, week_start, currency, first_day, oldest, newest, has_people, last_at, last_source, daily_through = row
     known_until = last_at if last_source == Source.IMPORT and last_at < now else now
     if has_people:  # a merge or an erasure whose days are not known yet may touch any of them
         oldest, newest = first_day or oldest or now, now
@@ -81,6 +96,7 @@ def context_read(*, tenant_id: int, now: datetime) -> Context:
         first_day=first_day,
         known_until=known_until,
         dirty=(oldest, newest) if oldest is not None else None,
+        daily_through=daily_through,
     )
 
 

@@ -248,7 +248,8 @@ def _kept(evaluator: Evaluator, form: Kept, start: datetime, end: datetime) -> N
     earlier = evaluator.before(start, end)
     if earlier is None:
         return None
-    before = evaluator.people(form.measure, earlier.start, earlier.end)
+    # Nobody could see a daily visitor come again (S35).
+    before = evaluator.people(form.measure, earlier.start, earlier.end) - evaluator.context.daily
     still = before.intersection_cardinality(evaluator.people(form.measure, start, end))
     return share(Decimal(still), Decimal(len(before)))
 
@@ -274,7 +275,9 @@ def _recurring(evaluator: Evaluator, form: Recurring, start: datetime, end: date
 
 def _retained(evaluator: Evaluator, form: Retained, start: datetime, end: datetime) -> Number:
     """Day by day: who came for the first time, and who of them was there `days` days later, if that day is over."""
-    seen, new, back = evaluator.people_before(form.measure, start), 0, 0
+    # Nobody could see a daily visitor come again (S35): they are as if they had been there before.
+    seen = evaluator.people_before(form.measure, start) | evaluator.context.daily
+    new, back = 0, 0
     for left, right in evaluator.days(start, end):
         came = evaluator.people(form.measure, left, right)
         later = days_after(evaluator.context.calendar, right, form.days)

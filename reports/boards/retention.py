@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from analytics.periods import Calendar
 from kpis.contracts import Number, Retention
@@ -30,11 +30,12 @@ class Cohort:
 
 @dataclass(frozen=True, slots=True)
 class RetentionTable:
-    """Cohorts by week, and their weighted mean."""
+    """Cohorts by week, and their weighted mean. `note`: who is in none of them."""
 
     weeks: tuple[int, ...]
     rows: tuple[Cohort, ...]
     means: tuple[Share, ...]
+    note: str = ""
 
 
 def retention_table(found: Retention, calendar: Calendar, *, least: int = 0) -> RetentionTable:
@@ -47,14 +48,15 @@ def retention_table(found: Retention, calendar: Calendar, *, least: int = 0) -> 
         )
         for row in found.rows
     )
-    return RetentionTable(tuple(range(len(found.means))), rows, tuple(_share(mean) for mean in found.means))
+    note = found.daily_visitors.told if found.daily_visitors else ""
+    return RetentionTable(tuple(range(len(found.means))), rows, tuple(_share(mean) for mean in found.means), note)
 
 
 def for_strangers(found: Retention, calendar: Calendar) -> RetentionTable:
     """Without small cohorts. The means, from which one hidden cohort could be worked out, go with them."""
     table = retention_table(found, calendar, least=SMALLEST)
     has_small = any(0 < row.size < SMALLEST for row in found.rows)
-    return RetentionTable(table.weeks, table.rows, () if has_small else table.means)
+    return replace(table, means=() if has_small else table.means)
 
 
 def _share(value: Number) -> Share:

@@ -38,11 +38,15 @@ class Moved:
 
 @dataclass(frozen=True, slots=True)
 class Mark:
-    """A small remark on a card: "today so far", "some money has no exchange rate yet"."""
+    """A small remark on a card: "today so far", "some money has no exchange rate yet".
+
+    `is_told`: on the metric's own page the title is there to be read, too.
+    """
 
     text: str
     title: str
     tone: str = "muted"
+    is_told: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -306,6 +310,8 @@ def marks_of(series: Series, calendar: Calendar) -> tuple[Mark, ...]:
         marks.append(Mark("so far", f"The range is not over, or not all of it is counted: data through {through}."))
     if series.is_partial:
         marks.append(Mark("partial", "Some amounts have no exchange rate yet and are missing in it.", "warning"))
+    if series.daily_visitors is not None:
+        marks.append(Mark(series.daily_visitors.label, series.daily_visitors.told, is_told=True))
     if series.executor == "events":
         marks.append(Mark("from events", "No roll-up holds this breakdown, so it was counted from the events."))
     return tuple(marks)

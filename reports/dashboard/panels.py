@@ -12,7 +12,7 @@ from django.utils.text import capfirst
 
 from analytics.periods import Calendar, Period
 from kpis.base import Metric, Unit
-from kpis.contracts import Number
+from kpis.contracts import Number, Series
 from kpis.explain import Explanation, Node, Sample, explain_read
 from kpis.ledger_reading import LedgerDay, LedgerView, ledger_explained
 from kpis.moved import Contribution, Contributions, contributions_read
@@ -204,7 +204,7 @@ def explained_panel(metric: Metric, question: PageQuestion, *, may_see_events: b
         value=shown.of_series(series.total, series),
         tree=_tree(found.tree, found),
         limits=_limits(metric, found),
-        rules=tuple(capfirst(text) for text in (*found.filters, *found.exclusions)),
+        rules=tuple(capfirst(text) for text in (*found.filters, *found.exclusions, *_daily(series))),
         events=tuple(
             (use.name, use.standard if use.standard != use.name else "", f"{use.count:,}")
             for use in found.events
@@ -221,6 +221,10 @@ def explained_panel(metric: Metric, question: PageQuestion, *, may_see_events: b
         period=shown.period_shown(question.ask.period, calendar),
         zone=calendar.zone,
     )
+
+
+def _daily(series: Series) -> tuple[str, ...]:
+    return () if series.daily_visitors is None else (series.daily_visitors.told.removesuffix("."),)
 
 
 def _tree(node: Node, found: Explanation) -> TreeRow:

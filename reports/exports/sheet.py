@@ -74,7 +74,13 @@ def series_sheet(series: Series, metric: Metric) -> Sheet:
             else []
         ),
     ]
-    return Sheet(metric.id, tuple(columns), _rows(series), series_footer(series, metric))
+    rows: Iterable[tuple[Cell, ...]] = _rows(series)
+    if series.daily_visitors is not None:
+        # A CSV has no footer: what its numbers must not be taken for without stands beside each of them.
+        mark = series.daily_visitors.label
+        columns.append(Column("daily_visitors", ColumnKind.TEXT))
+        rows = ((*row, mark) for row in rows)
+    return Sheet(metric.id, tuple(columns), rows, series_footer(series, metric))
 
 
 def series_footer(series: Series, metric: Metric) -> tuple[tuple[str, str], ...]:
@@ -102,6 +108,8 @@ def series_footer(series: Series, metric: Metric) -> tuple[tuple[str, str], ...]
         pairs.insert(6, ("Total compared with", _text(compared.total, series)))
     if series.is_partial:
         pairs.append(("Partial", "money without an exchange rate is missing"))
+    if series.daily_visitors is not None:
+        pairs.append(("Daily visitors", series.daily_visitors.told))
     return tuple(pairs)
 
 

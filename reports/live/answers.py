@@ -160,6 +160,7 @@ def _written(series: Series, metric: Metric) -> str:
         "status": standing_of(series, metric),
         "is_complete": series.is_complete,
         "is_partial": series.is_partial,
+        **({"daily_visitors": series.daily_visitors.plain()} if series.daily_visitors else {}),
         "unit": shown["unit"],
         "currency": shown["currency"],
     }

@@ -18,6 +18,7 @@ from django.test import AsyncClient, Client
 from analytics.capture import faults, visits
 from analytics.capture.context import NOBODY, acting_now, request_now
 from analytics.capture.outlet import outlet
+from analytics.daily_visitors import is_daily_id
 from analytics.models import Event, Subject, Tenant
 from analytics.spool import Spool, spool_folder
 from analytics.tenancy import tenant_context
@@ -154,6 +155,7 @@ def test_without_any_cookie_a_visitor_holds_for_a_day(tracked: Tracked, client: 
     first, again, other = (message["distinct_id"] for message in tracked.of("page_view"))
     assert first == again != other
     assert first.startswith("daily-")
+    assert is_daily_id(first)
     assert tracked.messages[0]["properties"]["$process_person_profile"] is False
 
 

@@ -9,6 +9,7 @@ from typing import Any
 from pyroaring import BitMap
 
 from kpis import funnels
+from kpis.daily_visitors import beside
 from kpis.explore.bodies import FunnelBody
 from kpis.explore.grammar import Asking, against_of, pick_of, range_of
 from kpis.explore.kinds import Desk, Opening, QuestionKind, kinds
@@ -54,7 +55,9 @@ def _funnel_opening(funnel: Funnel) -> Opening:
 
 def funnel_answer(funnel: Funnel, desk: Desk) -> dict[str, Any]:
     with desk.open(_funnel_opening(funnel)) as source:
-        found = funnels.funnel_read(source, funnel, timezone=desk.asking.calendar.zone, now=desk.asking.now)
+        found = funnels.funnel_read(
+            source, funnel, timezone=desk.asking.calendar.zone, now=desk.asking.now, daily=desk.known.daily
+        )
     return funnel_plain(found)
 
 
@@ -80,7 +83,7 @@ def funnel_plain(found: FunnelAnswer) -> dict[str, Any]:
         "counts": found.question.counts,
         "curve": plain(found.curve),
         "times": plain(found.times),
-        "reading": found.reading,
+        **beside(found.reading, found.daily_visitors),
         **found.stamp.plain(),
     }
 

@@ -9,6 +9,7 @@ from typing import Any
 
 from pyroaring import BitMap
 
+from kpis.daily_visitors import beside
 from kpis.explore.bodies import LifecycleBody
 from kpis.explore.grammar import Asking, range_of
 from kpis.explore.kinds import Desk, QuestionKind, kinds
@@ -36,7 +37,9 @@ def lifecycle_answer(question: LifecycleQuestion, desk: Desk) -> dict[str, Any]:
     found = lifecycle_read(
         tenant_id=asking.tenant.id, start=question.start, end=question.end, unit=question.unit, now=asking.now
     )
-    shown = plain(found)
+    shown = {**plain(found), **beside(found.reading, found.daily_visitors)}
+    if found.daily_visitors is None:
+        del shown["daily_visitors"]
     return {**shown, "from": shown.pop("start"), "to": shown.pop("end"), "filters": [], "include": []}
 
 

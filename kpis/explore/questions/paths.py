@@ -8,6 +8,7 @@ from typing import Any
 
 from pyroaring import BitMap
 
+from kpis.daily_visitors import beside
 from kpis.explore.bodies import PathsBody
 from kpis.explore.grammar import Asking, against_of, pick_of, range_of
 from kpis.explore.kinds import Desk, Opening, QuestionKind, kinds
@@ -45,10 +46,17 @@ def _opening(question: Paths) -> Opening:
 
 def paths_answer(question: Paths, desk: Desk) -> dict[str, Any]:
     with desk.open(_opening(question)) as source:
-        found = paths_read(source, question, timezone=desk.asking.calendar.zone, now=desk.asking.now)
-    counts = ("paths", "people", "nodes", "links", "rows", "reading")
+        found = paths_read(
+            source, question, timezone=desk.asking.calendar.zone, now=desk.asking.now, daily=desk.known.daily
+        )
+    counts = ("paths", "people", "nodes", "links", "rows")
     told = {name: plain(getattr(found, name)) for name in counts}
-    return {**told, "comparison": _comparison(found), **found.stamp.plain()}
+    return {
+        **told,
+        **beside(found.reading, found.daily_visitors),
+        "comparison": _comparison(found),
+        **found.stamp.plain(),
+    }
 
 
 def _comparison(found: PathsAnswer) -> dict[str, Any] | None:

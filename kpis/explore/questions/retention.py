@@ -11,6 +11,7 @@ from pyroaring import BitMap
 from analytics.capture.money import exponents
 from analytics.filters import period_parameters
 from analytics.periods import Granularity
+from kpis.daily_visitors import beside
 from kpis.explore.bodies import RetentionBody
 from kpis.explore.grammar import Asking, pick_of
 from kpis.explore.kinds import Desk, Opening, QuestionKind, kinds
@@ -89,7 +90,7 @@ def retention_answer(question: ClockRetention, desk: Desk) -> dict[str, Any]:
     known = _known_before(question, desk)
     desk.progress(1, 3)
     with desk.open(_retention_opening(question)) as source:
-        found = clock_retention_read(source, question, now=desk.asking.now, known_before=known)
+        found = clock_retention_read(source, question, now=desk.asking.now, known_before=known, daily=desk.known.daily)
     return {**shared, **clock_plain(found, desk.asking)}
 
 
@@ -127,7 +128,7 @@ def _from_bitmaps(question: ClockRetention, asking: Asking) -> dict[str, Any]:
         executor="rollup",
     )
     interval = usage_interval_read(tenant_id=asking.tenant.id, until=question.span[1], now=asking.now)
-    return clock_plain(answered(question, tuple(rows), means, (), stamp, interval), asking)
+    return clock_plain(answered(question, tuple(rows), means, (), stamp, interval, found.daily_visitors), asking)
 
 
 def _float(value: Any) -> float | None:
@@ -151,7 +152,7 @@ def clock_plain(found: ClockAnswer, asking: Asking) -> dict[str, Any]:
         "min_size": found.question.min_size,
         "versus": plain(found.versus),
         "usage_interval": plain(found.interval),
-        "reading": found.reading,
+        **beside(found.reading, found.daily_visitors),
         **found.stamp.plain(),
     }
 
@@ -184,7 +185,8 @@ def retention_people(question: ClockRetention, place: Mapping[str, Any], desk: D
         raise QuestionError("`period` is the index of a cell, from 0", "place")
     known = _known_before(question, desk)
     with desk.open(_retention_opening(question)) as source:
-        return clock_people(source, question, cohort=cohort, period=period, known_before=known)
+        daily = desk.known.daily
+        return clock_people(source, question, cohort=cohort, period=period, known_before=known, daily=daily)
 
 
 kinds.register(

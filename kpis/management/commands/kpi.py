@@ -74,6 +74,8 @@ def _lines(series: Series) -> list[str]:
     currency = f" {series.currency}" if series.unit == "money" else ""
     note = "" if series.is_complete else "   (not complete)"
     lines = [f"{series.metric:<32} {_text(series, series.total):>18}{currency}{note}"]
+    if series.daily_visitors is not None:
+        lines.append(f"  {series.daily_visitors.told}")
     zone = ZoneInfo(series.timezone)
     shape = "%Y-%m-%d %H:%M" if series.granularity in ("minute", "hour") else "%Y-%m-%d"
     for point in series.points:

@@ -12,6 +12,7 @@ import pytest
 
 from analytics.capture.normalise import Arrival, event_of, normalise
 from analytics.contracts import CapturedEvent, GroupChange, IdentityLink, LinkKind, PersonChange, Refusal, TenantInfo
+from analytics.daily_visitors import is_daily_id
 
 NOW = datetime(2026, 11, 21, 12, tzinfo=UTC)
 ACME = TenantInfo(id=1, slug="acme", zone="Europe/Paris", base_currency="EUR")
@@ -290,6 +291,26 @@ def test_cookieless_visitors_are_one_for_a_day_and_nobody_after() -> None:
     assert one != visitor(21, "203.0.113.8")
     assert one is not None
     assert one.startswith("cookieless_")
+    assert is_daily_id(one)
+
+
+def test_a_claim_of_a_visitor_without_a_cookie_is_of_their_id_of_that_day() -> None:
+    """Else all of them would be one: the first who signs in would take the others in."""
+
+    def sent(name: str, who: str, **properties: Any) -> CapturedEvent:
+        arrival = Arrival(tenant=ACME, received_at=NOW, agent=CHROME, address="203.0.113.7", secret=b"s", is_clean=True)
+        found = event_of({"event": name, "distinct_id": who, "properties": properties}, arrival)
+        assert isinstance(found, CapturedEvent)
+        return found
+
+    today = sent("$pageview", "$posthog_cookieless").distinct_id
+    assert today is not None
+    signed_in = sent("$identify", "ann", **{"$anon_distinct_id": "$posthog_cookieless"})
+    assert (signed_in.links, signed_in.identifies) == ((IdentityLink(LinkKind.IDENTIFY, today),), True)
+    alias = sent("$create_alias", "ann", alias="$posthog_cookieless")
+    assert alias.links == (IdentityLink(LinkKind.ALIAS, today),)
+    nobody = sent("$identify", "$posthog_cookieless")
+    assert (nobody.distinct_id, nobody.links, nobody.identifies) == (today, (), False)
 
 
 @pytest.mark.parametrize(

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from typing import Any
@@ -33,6 +34,11 @@ class DailyVisitors:
             "is_everybody": self.is_everybody,
             "are_left_out": self.are_left_out,
         }
+
+    @classmethod
+    def read(cls, mark: Mapping[str, Any]) -> DailyVisitors:
+        """Of an answer's JSON."""
+        return cls(mark["count"], mark["is_everybody"], mark["are_left_out"])
 
     @property
     def label(self) -> str:

@@ -26,7 +26,7 @@ from kpis.series.strips import EMPTY, members
 
 UNITS: Final = (Granularity.DAY, Granularity.WEEK, Granularity.MONTH)
 MAX_POINTS: Final = 400
-VERSION: Final = "1"
+VERSION: Final = "2"
 STATES: Final = ("new", "returning", "resurrected", "dormant")
 
 

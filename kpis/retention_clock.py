@@ -31,7 +31,7 @@ from kpis.usage_interval import reading_of as interval_reading
 
 __all__ = ["CLOCKS", "COHORTS", "MODES", "MOST_SIZE", "UNITS", "ClockRetention", "clock_people", "clock_retention_read"]
 
-VERSION: Final = 1
+VERSION: Final = 2
 COLUMNS: Final = ("name", "person_id", "ts", "seq", "is_bot", "is_internal")
 
 

@@ -86,11 +86,12 @@ register(
         id="creators.retention",
         name="Creator retention",
         help="Of the creators active in the period before this one (of the same length), the share active in this one. "
-        "Null when nobody was active before.",
+        "Null when nobody was active before. Daily visitors are left out: no day knows them from another.",
         in_words="creators active now and in the period before / creators active in the period before",
         example="4 creators last week, 3 of them this week: 0.75",
         form=Kept("creators.active"),
         unit=Unit.RATIO,
+        definition_version=2,
         thresholds=thresholds(("0.5", "0.3")),
         owner="creators",
     ),

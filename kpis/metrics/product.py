@@ -59,11 +59,13 @@ def retention(days: int) -> Metric:
         id=f"retention.day_{days}",
         name=f"{days}-day retention",
         help=f"Of the people whose first day ever lies in the period, the share active again exactly {days} days "
-        f"later, by calendar days. People whose {days} days are not over yet are left out.",
+        f"later, by calendar days. People whose {days} days are not over yet are left out, and so are daily visitors: "
+        "no day knows them from another.",
         in_words=f"new persons active on day {days} / new persons whose day {days} is over",
         example="10 come on Monday, 4 of them again on the day that counts: 0.4",
         form=Retained("users.active", days),
         unit=Unit.RATIO,
+        definition_version=2,
     )
 
 

@@ -10,7 +10,7 @@ from typing import Any, Final
 
 import numpy as np
 from django.db.models import Sum
-from pyroaring import BitMap
+from pyroaring import BitMap, FrozenBitMap
 
 from analytics.cache import DEFINITIONS, METRICS, USAGE, Audience, cache
 from analytics.capture.money import exponents
@@ -20,9 +20,10 @@ from analytics.periods import Granularity, from_micros
 from analytics.tenancy import tenant_context
 from kpis.base import Unit
 from kpis.contracts import OTHER, Series, written
+from kpis.daily_visitors import among, is_of_days
 from kpis.explore.grammar import Asking
 from kpis.explore.intervals import Interval
-from kpis.explore.kinds import Opening, opener
+from kpis.explore.kinds import Known, Opening, opener
 from kpis.explore.models import MarketingCost
 from kpis.explore.plain import money, plain
 from kpis.explore.stamp import Stamp, fingerprint
@@ -113,9 +114,9 @@ def _usage(tenant: TenantInfo, question: UsageAsk, timeout: float | None) -> dic
     costs = costs_of_campaigns(tenant, ask)
     start, end = wanted.opens
     exponent = exponents().get(tenant.base_currency, 2)
-    with opener(Asking(tenant, ask.now), timeout=timeout)(
-        Opening(start=start, end=end, columns=reading.COLUMNS)
-    ) as source:
+    asking = Asking(tenant, ask.now)
+    known = Known(asking)
+    with opener(asking, timeout=timeout, known=known)(Opening(start=start, end=end, columns=reading.COLUMNS)) as source:
         people = reading.people_read(source, wanted)
         uses, names, span = reading.uses_read(source, wanted)
         posts, reactions, sales, shares, frame = reading.posts_read(source, wanted, costs)
@@ -131,12 +132,24 @@ def _usage(tenant: TenantInfo, question: UsageAsk, timeout: float | None) -> dic
         "method": METHOD,
         "smallest_group": SMALLEST if question.is_shared else None,
         "active_users": everybody,
+        **_daily(people, question, known),
         "payers": _payers(people, question),
         "features": [_feature(feature, exponent) for feature in features],
         "platforms": platforms_plain(tenant, question),
         "automation": automation_plain(tenant, ask),
         "posts": posts_plain(impact, question, exponent),
     }
+
+
+def _daily(people: People, question: UsageAsk, known: Known) -> dict[str, Any]:
+    """The daily visitors among the active (S35); strangers are told of no small group, nor of one that is left."""
+    period = question.ask.period
+    if not known.daily or not is_of_days(period.start, period.end):
+        return {}
+    found = among(FrozenBitMap(people.person.astype(np.uint32)), known.daily)
+    rest = len(people.person) - (found.count if found else 0)
+    is_small = found is not None and (found.count < SMALLEST or 0 < rest < SMALLEST)
+    return {} if found is None or (question.is_shared and is_small) else {"daily_visitors": found.plain()}
 
 
 def _wanted(tenant: TenantInfo, question: UsageAsk) -> reading.Wanted:

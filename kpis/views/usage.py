@@ -16,7 +16,7 @@ from analytics.access.roles import Scope
 from kpis import parameters
 from kpis.explore.fields import SpanField
 from kpis.explore.views import ANSWER_SECONDS, stored
-from kpis.serializers import NumberField, Ranged
+from kpis.serializers import DailyVisitorsSerializer, NumberField, Ranged
 from kpis.usage.answer import DEFAULT_WINDOW, LONGEST_WINDOW, UsageAsk, usage_read
 from kpis.views.base import MetricView
 from kpis.views.schema import DAYS, INCLUDE, LIMIT, RANGE
@@ -158,6 +158,9 @@ class UsageSerializer(Ranged):
     method = serializers.CharField()
     smallest_group = serializers.IntegerField(allow_null=True)
     active_users = serializers.IntegerField()
+    daily_visitors = DailyVisitorsSerializer(
+        required=False, help_text="of the active users; there when there are any, over more than one UTC day"
+    )
     payers = serializers.IntegerField(allow_null=True)
     features = FeatureUseSerializer(many=True)
     platforms = PlatformsUseSerializer()

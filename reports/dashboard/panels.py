@@ -224,7 +224,7 @@ def explained_panel(metric: Metric, question: PageQuestion, *, may_see_events: b
 
 
 def _daily(series: Series) -> tuple[str, ...]:
-    return () if series.daily_visitors is None else (series.daily_visitors.told.removesuffix("."),)
+    return () if series.daily_visitors is None else (series.daily_visitors.told,)
 
 
 def _tree(node: Node, found: Explanation) -> TreeRow:

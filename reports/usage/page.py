@@ -17,6 +17,7 @@ from analytics.contracts import TenantInfo
 from analytics.filters import calendar_of
 from analytics.lake.errors import LakeError, StoreTimeout
 from kpis.contracts import OTHER
+from kpis.daily_visitors import DailyVisitors
 from kpis.explore.intervals import Interval
 from kpis.groups import SMALLEST
 from kpis.rollup.keys import NONE_KEY
@@ -175,6 +176,8 @@ def reading_of(answer: Mapping[str, Any], code: str) -> str:
         told.append(
             f"Of posts “{key_shown(best['id'])}” was followed by most: {amount(best['linear']['revenue'], code)}."
         )
+    if mark := answer.get("daily_visitors"):
+        told.append(DailyVisitors.read(mark).told)
     return " ".join(told)
 
 

@@ -121,7 +121,7 @@ def _from_bitmaps(question: ClockRetention, asking: Asking) -> dict[str, Any]:
         end=question.edges[question.periods],
         filters=(),
         include=(),
-        definition_version="1.bitmaps",
+        definition_version="2.bitmaps",
         data_through=found.data_through,
         is_complete=all(cell.is_complete for row in rows for cell in row.cells),
         computed_at=asking.now,

@@ -114,6 +114,12 @@ def test_lifecycle_is_of_others(api: Caller) -> None:
     assert found["daily_visitors"] == {**LEFT_OUT, "count": 3}
 
 
+def test_usage_says_it_of_the_active_and_tells_strangers_of_no_small_group(api: Caller) -> None:
+    found = api.get("usage/", **MARCH).json()
+    assert (found["active_users"], found["daily_visitors"]) == (4, {**INCLUDED, "count": 3})
+    assert "daily_visitors" not in api.get("usage/", **MARCH, shared="true").json()
+
+
 def test_without_them_nothing_is_said(api: Caller, acme: Tenant) -> None:
     ann = asked(api, "funnel", **STEPS, **{"from": "2026-03-10", "to": "2026-03-12"})
     assert "daily_visitors" not in ann

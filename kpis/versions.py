@@ -29,12 +29,17 @@ SELECT concat_ws('/', count(*), sum(n), sum(total), max(computed_at))
  WHERE tenant_id = %(tenant)s AND calendar_id = %(calendar)s AND measure = ANY(%(measures)s)
    AND dimension = ANY(%(wholes)s) AND start < %(end)s AND (grain = 3 OR start >= %(recent)s)
 """
+# Daily visitors who signed in are none any more (S35), and no bucket need show it: a person's number may stay the same.
 _WAITING: Final = """
-SELECT c.id, c.week_start, d.oldest, d.newest
+SELECT c.id, c.week_start, d.oldest, d.newest, k.known
   FROM bw_calendar c
  CROSS JOIN LATERAL (
        SELECT min(minute) AS oldest, max(minute) AS newest FROM bw_dirty_mark WHERE tenant_id = c.tenant_id
        ) d
+ CROSS JOIN LATERAL (
+       SELECT concat_ws('/', count(*), sum(id)) AS known FROM bw_subject
+        WHERE tenant_id = c.tenant_id AND is_daily AND is_identified
+       ) k
  WHERE c.tenant_id = %(tenant)s AND c.state = 'live'
 """
 RECENT: Final = timedelta(days=2)
@@ -48,7 +53,8 @@ UNCONVERTED: Final = "money.unconverted"
 
 
 def data_version(*, tenant_id: int, measures: Iterable[str], end: datetime, now: datetime) -> str:
-    """Changes whenever a bucket of these measures did that begins before `end`, or when any waits to.
+    """Changes whenever a bucket of these measures did that begins before `end`, when any waits to, or when a daily
+    visitor became known.
 
     Of more than MANY measures what is counted is remembered until the next count is committed (a second more in other
     processes): for the whole catalogue looking it up takes ten times as long as everything else.

@@ -34,6 +34,7 @@ from kpis.lifecycle import lifecycle_people, lifecycle_read
 from kpis.retention import retention_read
 from kpis.rollup.refresh import refresh_tenant
 from kpis.series import metric_overview, metric_series, metrics_series
+from kpis.versions import data_version
 from tests.kpis.visitors import COOKIELESS, seen, tell
 
 pytestmark = pytest.mark.django_db
@@ -224,6 +225,20 @@ def test_who_signs_in_is_known_from_then_on_and_no_daily_visitor(site: Tenant, g
         (4, DailyVisitors(2)),
     ]
     assert counted(asked(globex, "users.wau")) == (3, DailyVisitors(3, is_everybody=True))
+
+
+def test_answers_that_are_kept_are_others_once_somebody_signed_in(site: Tenant) -> None:
+    """The number is the same, and so is every bucket: Wednesday's id is Ezra's lowest. What it says is another."""
+    before = version(site)
+    seen_in = seen(site, "ezra", NOON + 2 * DAY + DAY / 48, "$identify", by="ezra", **{"$anon_distinct_id": COOKIELESS})
+    tell(site, seen_in)
+    count(site)
+    assert version(site) != before
+
+
+def version(tenant: Tenant) -> str:
+    with tenant_context(tenant.pk):
+        return data_version(tenant_id=tenant.pk, measures=["users.active"], end=NOW, now=NOW + DAY)
 
 
 def test_a_claim_that_is_undone_makes_a_daily_visitor_of_them_again(site: Tenant) -> None:

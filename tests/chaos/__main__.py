@@ -13,6 +13,7 @@ from tests.chaos.deploys import Deploys, deploys_run
 from tests.chaos.harness import Plan, chaos_run
 from tests.chaos.mutants import MUTANTS, mutant_run
 from tests.chaos.nemesis import KINDS
+from tests.chaos.overload import Overload, overload_run
 from tests.chaos.power.harness import PowerPlan, power_run
 from tests.chaos.power.mutants import POWER_MUTANTS, power_mutant_run
 
@@ -44,6 +45,16 @@ def main() -> None:
     parser.add_argument("--home", type=Path, help="keep the product's home and logs here")
     parser.add_argument("--reloads", type=int, help="hurt nothing: replace every process so often under load")
     parser.add_argument("--rate", type=float, default=1000.0, help="events a second while processes are replaced")
+    parser.add_argument(
+        "--overload",
+        type=float,
+        metavar="SECONDS",
+        help="hurt nothing: more load than the machine carries, so long in each of three phases",
+    )
+    parser.add_argument("--noisy", type=float, default=50.0, help="the noisy tenant's load in those of a quiet one")
+    parser.add_argument("--noisy-batch", type=int, default=100, help="events of one of its requests")
+    parser.add_argument("--noisy-connections", type=int, default=128)
+    parser.add_argument("--quiet-rate", type=float, default=500.0, help="events a second of each quiet tenant")
     options = parser.parse_args()
     with tempfile.TemporaryDirectory(prefix="bw-chaos-") as folder:
         home = options.home or Path(folder) / "home"
@@ -65,6 +76,17 @@ def main() -> None:
         if options.reloads:
             deploys = Deploys(seed=options.seed, reloads=options.reloads, rate=options.rate, clients=options.clients)
             _tell(deploys_run(deploys, home))
+        if options.overload:
+            Path(folder).chmod(0o711)
+            overload = Overload(
+                seed=options.seed,
+                seconds=options.overload,
+                noisy=options.noisy,
+                rate=options.quiet_rate,
+                noisy_batch=options.noisy_batch,
+                noisy_connections=options.noisy_connections,
+            )
+            _tell(overload_run(overload, home))
         plan = Plan(
             seed=options.seed,
             seconds=options.seconds,

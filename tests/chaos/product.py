@@ -37,7 +37,7 @@ def procfile() -> dict[str, str]:
 
 @dataclass
 class Product:
-    """A running Bellwether in `home` with two tenants; `keys` are their secret keys by slug.
+    """A running Bellwether in `home` with two tenants and `more_tenants`; `keys` are their secret keys by slug.
 
     `logs` is where its processes write what they say, when it is not to be in the home.
     """
@@ -46,6 +46,7 @@ class Product:
     environment: dict[str, str] = field(default_factory=dict)
     logs: Path | None = None
     patience: float = READY_SECONDS
+    more_tenants: tuple[str, ...] = ()
     port: int = field(default_factory=free_port)
     keys: dict[str, str] = field(default_factory=dict)
     _processes: dict[str, subprocess.Popen[bytes]] = field(default_factory=dict)
@@ -86,7 +87,7 @@ class Product:
         self.home.mkdir(parents=True, exist_ok=True)  # its name is made safe by the product
         self.serve()
         if not self.keys:
-            self.keys = json.loads(self.run("-m", "tests.chaos.prepare").stdout.splitlines()[-1])
+            self.keys = json.loads(self.run("-m", "tests.chaos.prepare", *self.more_tenants).stdout.splitlines()[-1])
         self.launch()
 
     def serve(self) -> None:

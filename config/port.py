@@ -20,12 +20,14 @@ from analytics.access.addresses import Network, is_trusted, networks_parse
 from analytics.access.authentication import key_ring
 from analytics.access.tokens import resolve_jwt
 from analytics.capture.asgi import CaptureApp, route_of
+from analytics.capture.bodies import Bodies
+from analytics.capture.gate import Gate
 from analytics.capture.http import Receive, Scope, Send
 from analytics.capture.intake import Intake
 from analytics.capture.watch import watch_of
 from analytics.writer import EventWriter
 from config.patience import Application, Patience
-from config.telemetry import capture_counted, socket_counted
+from config.telemetry import capture_counted, refusal_counted, socket_counted
 from reports.live.app import LiveSockets
 
 logger = logging.getLogger("bellwether.web")
@@ -156,6 +158,7 @@ def port(django_app: Any) -> Port:
         jwt=resolve_jwt,
         renew=close_old_connections,
         secret=settings.SECRET_KEY.encode(),
+        gate=Gate(settings.CAPTURE_WINDOW_EVENTS),
     )
 
     def stop() -> None:
@@ -169,6 +172,8 @@ def port(django_app: Any) -> Port:
             watch=watch_of(
                 per_minute=settings.ANALYTICS_BOT_EVENTS_PER_MINUTE, networks_file=settings.ANALYTICS_BOT_NETWORKS
             ),
+            bodies=Bodies(settings.CAPTURE_BODY_BYTES),
+            refused=refusal_counted,
         ),
         django_app=Patience(
             cast(

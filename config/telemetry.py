@@ -95,6 +95,9 @@ SECONDS = Histogram(
     "bellwether_http_request_seconds", "Time to answer, by route.", ("route",), buckets=(0.025, 0.12, 1)
 )
 CAPTURES = Counter("bellwether_capture_requests", "Capture requests by door and class of status.", ("door", "status"))
+REFUSALS = Counter(
+    "bellwether_capture_refusals", "Capture requests that were to come again later (503), by reason.", ("reason",)
+)
 QUERIES = Histogram(
     "bellwether_query_seconds",
     "Time of statements, by database role.",
@@ -168,6 +171,11 @@ def capture_counted(door: str, send: Callable[[Any], Any]) -> Callable[[Any], An
         await send(message)
 
     return counted
+
+
+def refusal_counted(why: str) -> None:
+    """Counts a capture request that was answered 503."""
+    REFUSALS.labels(why).inc()
 
 
 @contextmanager

@@ -9,6 +9,7 @@ from urllib.parse import parse_qsl
 
 import msgspec
 
+from analytics.capture.bodies import LARGE_BYTES, Hold
 from analytics.capture.decode import MAX_BODY_BYTES, TooLargeBody
 
 Scope = MutableMapping[str, Any]
@@ -25,18 +26,35 @@ class ClientGone(Exception):
 
 
 class Fault(Exception):
-    """An answer that is not 200. `code` is stable; a 503 says when to come back, and clients then keep their data."""
+    """An answer that is not 200. `code` is stable; a 503 says when to come back, and clients then keep their data.
 
-    def __init__(self, status: int, code: str, detail: str) -> None:
+    `why` is for our own counts: one of `REASONS`.
+    """
+
+    def __init__(
+        self, status: int, code: str, detail: str, *, retry_seconds: int = RETRY_SECONDS, why: str = "unavailable"
+    ) -> None:
         super().__init__(detail)
         self.status = status
         self.code = code
         self.detail = detail
+        self.retry_seconds = retry_seconds
+        self.why = why
 
 
-def busy(detail: str = "The database does not answer just now; nothing was lost. Send the same again.") -> Fault:
+REASONS: Final = ("share", "memory", "queue", "slow", "unavailable")
+"""Why events are not taken just now: the tenant's share is full, large bodies are, the writer's queue is, storing takes
+too long, or the database is away."""
+
+
+def busy(
+    detail: str = "The database does not answer just now; nothing was lost. Send the same again.",
+    *,
+    retry_seconds: int = RETRY_SECONDS,
+    why: str = "unavailable",
+) -> Fault:
     """The fault that makes every SDK keep its events and try again."""
-    return Fault(503, "unavailable", detail)
+    return Fault(503, "unavailable", detail, retry_seconds=retry_seconds, why=why)
 
 
 class Reply(msgspec.Struct, frozen=True):
@@ -66,7 +84,7 @@ def fault_reply(fault: Fault, content_type: str = JSON) -> Reply:
     }
     headers: tuple[tuple[bytes, bytes], ...] = ()
     if fault.status == 503:
-        headers = ((b"retry-after", str(RETRY_SECONDS).encode()),)
+        headers = ((b"retry-after", str(fault.retry_seconds).encode()),)
     elif fault.status == 401:
         headers = ((b"www-authenticate", b'Bearer realm="bellwether"'),)
     return Reply(msgspec.json.encode(body), fault.status, content_type, headers)
@@ -85,7 +103,7 @@ TITLES: Final = {
 class Request:
     """A request on a capture path. Header names are lower case, values cut at 1 KiB."""
 
-    __slots__ = ("_query", "_raw", "headers", "method", "path", "peer", "query_text", "scheme")
+    __slots__ = ("_query", "_raw", "headers", "hold", "method", "path", "peer", "query_text", "scheme")
 
     def __init__(self, scope: Scope) -> None:
         self.method: str = scope["method"]
@@ -98,6 +116,7 @@ class Request:
         }
         self.peer: str = (scope.get("client") or ("", 0))[0]
         self._query: dict[str, str] | None = None
+        self.hold: Hold | None = None
 
     @property
     def query(self) -> dict[str, str]:
@@ -109,6 +128,12 @@ class Request:
             except ValueError:
                 self._query = {}
         return self._query
+
+    @property
+    def declared(self) -> int:
+        """Bytes of the body as its header says, else 0."""
+        text = self.headers.get("content-length", "")
+        return int(text[:20]) if text.isdecimal() else 0
 
     @property
     def forwarded_for(self) -> str:
@@ -135,10 +160,12 @@ class Request:
         except (ValueError, UnicodeDecodeError):
             return ""
 
-    async def body(self, receive: Receive) -> bytes:
-        """The whole body. Raises `TooLargeBody` as soon as the cap is passed, `ClientGone` when it never ends."""
-        declared = self.headers.get("content-length", "")
-        if declared.isdecimal() and int(declared[:20]) > MAX_BODY_BYTES:
+    async def body(self, receive: Receive, grown: Callable[[int], None] = lambda _total: None) -> bytes:
+        """The whole body. `grown` hears of its size as it comes, and may raise.
+
+        Raises `TooLargeBody` as soon as the cap is passed, `ClientGone` when it never ends.
+        """
+        if self.declared > MAX_BODY_BYTES:
             raise TooLargeBody(f"the body is larger than {MAX_BODY_BYTES} bytes")
         chunks: list[bytes] = []
         total = 0
@@ -150,6 +177,8 @@ class Request:
             total += len(chunk)
             if total > MAX_BODY_BYTES:
                 raise TooLargeBody(f"the body is larger than {MAX_BODY_BYTES} bytes")
+            if total >= LARGE_BYTES:
+                grown(total)
             chunks.append(chunk)
             if not message.get("more_body"):
                 return chunks[0] if len(chunks) == 1 else b"".join(chunks)

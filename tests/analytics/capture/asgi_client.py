@@ -34,10 +34,20 @@ def call(
     pieces: int = 1,
 ) -> Answer:
     """One request; its body arrives in `pieces`."""
-    return asyncio.run(_call(app, path, body, method, headers or {}, pieces))
+    return asyncio.run(answered(app, path, body, method=method, headers=headers, pieces=pieces))
 
 
-async def _call(app: CaptureApp, path: str, body: Any, method: str, headers: Mapping[str, str], pieces: int) -> Answer:
+async def answered(
+    app: CaptureApp,
+    path: str,
+    body: bytes | Mapping[str, Any] | list[Any] = b"",
+    *,
+    method: str = "POST",
+    headers: Mapping[str, str] | None = None,
+    pieces: int = 1,
+    address: str = "203.0.113.7",
+) -> Answer:
+    """The same in a loop that others run in."""
     raw = body if isinstance(body, bytes) else msgspec.json.encode(body)
     bare, _, query = path.partition("?")
     step = max(1, -(-len(raw) // pieces))
@@ -59,8 +69,8 @@ async def _call(app: CaptureApp, path: str, body: Any, method: str, headers: Map
         "method": method,
         "path": bare,
         "query_string": query.encode(),
-        "headers": [(name.lower().encode(), value.encode()) for name, value in headers.items()],
-        "client": ("203.0.113.7", 4711),
+        "headers": [(name.lower().encode(), value.encode()) for name, value in (headers or {}).items()],
+        "client": (address, 4711),
     }
     await app(scope, receive, send)
     if not sent:

@@ -8,6 +8,7 @@ from __future__ import annotations
 import asyncio
 import logging
 import re
+import time
 from collections.abc import Callable, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from datetime import datetime
@@ -132,7 +133,7 @@ class Intake:
     async def _deliver(
         self, messages: Sequence[Any], arrival: Arrival, weight: int, is_later_part: bool
     ) -> list[Verdict]:
-        tenant = arrival.tenant.id
+        tenant, asked = arrival.tenant.id, time.monotonic()
         try:
             begun = await self._gate.enter(tenant, weight, goes_on=is_later_part)
         except Crowded as crowded:
@@ -143,17 +144,17 @@ class Intake:
                 if start:
                     await asyncio.sleep(0)
                 shaped.extend([event_of(message, arrival) for message in messages[start : start + SLICE]])
-            return await self.write(shaped)
+            return await self.write(shaped, WRITE_SECONDS - (time.monotonic() - asked))
         finally:
             self._gate.leave(tenant, weight, begun)
 
-    async def write(self, shaped: Sequence[CapturedEvent | Refusal]) -> list[Verdict]:
-        """The verdicts of events and refusals, in their order, after COMMIT."""
+    async def write(self, shaped: Sequence[CapturedEvent | Refusal], seconds: float = WRITE_SECONDS) -> list[Verdict]:
+        """The verdicts of events and refusals, in their order, after COMMIT, for which it waits so long."""
         events = [each for each in shaped if type(each) is CapturedEvent]
         refusals = [each for each in shaped if type(each) is Refusal]
         if not shaped:
             return []
-        written = await self._committed(events, refusals)
+        written = await self._committed(events, refusals, seconds)
         if not refusals:
             return written
         stored = iter(written)
@@ -164,11 +165,11 @@ class Intake:
         self._askers.shutdown(wait=False, cancel_futures=True)
         self._readers.shutdown(wait=False, cancel_futures=True)
 
-    async def _committed(self, events: list[CapturedEvent], refusals: list[Refusal]) -> list[Verdict]:
+    async def _committed(self, events: list[CapturedEvent], refusals: list[Refusal], seconds: float) -> list[Verdict]:
         try:
             future = asyncio.wrap_future(self._writer().submit(events, refusals))
             # Not wait_for: it would cancel, and an event that is being written must end by itself.
-            done, _ = await asyncio.wait({future}, timeout=WRITE_SECONDS)
+            done, _ = await asyncio.wait({future}, timeout=seconds)
         except Exception as error:
             raise _unavailable(error) from error
         if not done:

@@ -115,11 +115,12 @@ class Intake:
         """The verdicts of messages, in their order, after COMMIT. Raises `Fault` 503 when they may not be stored.
 
         `size` is that of their JSON. In company a large request takes several turns, so that others need not wait for
-        all of it; when a later one fails, the fault says that the first are stored.
+        all of it; when a later one fails, the fault says that the first are stored. One whose repetition could not be
+        told from new events is stored whole or not at all.
         """
         weight, tenant = weight_of(len(messages), size), arrival.tenant.id
         step = len(messages)
-        if weight > self._gate.piece and not self._gate.is_alone(tenant):
+        if weight > self._gate.piece and not self._gate.is_alone(tenant) and _may_be_repeated(messages, arrival):
             step = max(1, step * self._gate.piece // weight)
         verdicts: list[Verdict] = []
         for start in range(0, len(messages), max(1, step)):
@@ -200,6 +201,14 @@ class Intake:
 def weight_of(events: int, size: int) -> int:
     """What a request costs, in events: few large ones are as much work as many small ones."""
     return max(1, events, size // WEIGHT_BYTES)
+
+
+def _may_be_repeated(messages: Sequence[Any], arrival: Arrival) -> bool:
+    """Whether every event of a request has what makes its id the same when it is sent again."""
+    return arrival.sent_text is not None or all(
+        type(message) is dict and (message.get("timestamp") is not None or bool(message.get("uuid")))
+        for message in messages
+    )
 
 
 def _crowded(crowded: Crowded) -> Fault:

@@ -174,6 +174,20 @@ def test_a_batch_of_which_a_part_was_stored_says_so_and_counts_once_when_it_come
         each.intake.close()
 
 
+def test_a_batch_whose_repetition_could_not_be_known_is_stored_whole(
+    acme: Tenant, globex: Tenant, writer: EventWriter
+) -> None:
+    """Events without an id and a time get new ids whenever they come: of those no part may be stored alone."""
+    ending = Ending(writer)
+    scene = Scene(ending, globex, acme)
+    anonymous = [{"event": "page_view", "distinct_id": "user-1"} for _ in range(500)]
+    assert told(asyncio.run(scene.batch("acme", anonymous))) == (200, None)
+    scene.intake.close()
+    assert ending.left == 1
+    assert outcomes(acme) == {"stored": 500}
+    assert names_stored(globex) == {}
+
+
 def test_large_bodies_have_so_much_memory_and_no_address_all_of_it(acme: Tenant, globex: Tenant, held: Held) -> None:
     bodies = Bodies(most_bytes=6 * LARGE_BYTES)
     scene = Scene(held.writer, globex, acme, bodies=bodies, window=10_000)

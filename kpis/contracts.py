@@ -13,7 +13,7 @@ from decimal import ROUND_HALF_UP, Decimal
 from typing import Any, Literal, TypeAlias
 
 from kpis.base import Condition, Unit
-from kpis.daily_visitors import DailyVisitors
+from kpis.daily_visitors import DailyVisitors, marked
 
 Number: TypeAlias = Decimal | None
 Executor: TypeAlias = Literal["rollup", "events"]
@@ -187,8 +187,7 @@ def plain(series: Series) -> dict[str, Any]:
     }
     if series.events_from is not None:
         answer["events_from"] = series.events_from.isoformat()
-    if series.daily_visitors is not None:
-        answer["daily_visitors"] = series.daily_visitors.plain()
+    answer |= marked(series.daily_visitors)
     if series.by is not None:
         answer["by"] = series.by
         answer["series"] = [

@@ -73,11 +73,14 @@ def left_out(counted: FrozenBitMap, daily: FrozenBitMap) -> DailyVisitors | None
     return DailyVisitors(count, are_left_out=True) if count else None
 
 
+def marked(found: DailyVisitors | None) -> dict[str, Any]:
+    """The mark as a part of an answer, which has no such part where there are none."""
+    return {} if found is None else {"daily_visitors": found.plain()}
+
+
 def beside(reading: str, found: DailyVisitors | None) -> dict[str, Any]:
     """The reading of an answer, with the mark and a sentence about it where there is one."""
-    if found is None:
-        return {"reading": reading}
-    return {"reading": f"{reading} {found.told}", "daily_visitors": found.plain()}
+    return {"reading": reading if found is None else f"{reading} {found.told}", **marked(found)}
 
 
 def is_of_days(start: datetime, end: datetime) -> bool:
@@ -86,4 +89,4 @@ def is_of_days(start: datetime, end: datetime) -> bool:
     return start.astimezone(UTC).date() < last.astimezone(UTC).date()
 
 
-__all__ = ["NOBODY", "DailyVisitors", "among", "beside", "is_of_days", "left_out"]
+__all__ = ["NOBODY", "DailyVisitors", "among", "beside", "is_of_days", "left_out", "marked"]

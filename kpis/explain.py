@@ -18,6 +18,7 @@ from analytics.tenancy import tenant_context
 from kpis.base import Condition, Measure, Metric, Unit, measures
 from kpis.catalogue import Catalogue
 from kpis.contracts import Number, Series, written
+from kpis.daily_visitors import marked
 from kpis.mapping import event_names_read
 from kpis.models import MetricValue
 from kpis.needs import measures_in, parts_of
@@ -309,7 +310,7 @@ def explanation_plain(found: Explanation) -> dict[str, Any]:
         "executor": series.executor,
         "is_complete": series.is_complete,
         "is_partial": series.is_partial,
-        **({"daily_visitors": series.daily_visitors.plain()} if series.daily_visitors else {}),
+        **marked(series.daily_visitors),
         "data_through": series.data_through.isoformat(),
         "computed_at": series.computed_at.isoformat(),
     }

@@ -16,6 +16,7 @@ from kpis.base import Additivity, Metric, Thresholds
 from kpis.catalogue import Catalogue
 from kpis.compare import standing_of
 from kpis.contracts import Series, plain, written
+from kpis.daily_visitors import marked
 from kpis.parameters import Ask
 from kpis.selectors import MetricInfo, metric_info
 from kpis.series import QuestionError, groups_answerable, metric_series, metrics_series
@@ -169,7 +170,7 @@ def _value(series: Series | None, metric: Metric) -> dict[str, Any]:
         "change": comparison["change"] if comparison else None,
         "status": standing_of(series, metric),
         "is_complete": series.is_complete,
-        **({"daily_visitors": series.daily_visitors.plain()} if series.daily_visitors else {}),
+        **marked(series.daily_visitors),
     }
 
 

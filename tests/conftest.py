@@ -50,8 +50,7 @@ TEMPLATE = "bellwether_template"
 ROOT = Path(__file__).resolve().parent.parent
 
 
-# --- Databases --------------------------------------------------------------------------------------------------------
-
+# --- How a run ends ---------------------------------------------------------------------------------------------------
 
 _DIED = pytest.StashKey[bool]()
 
@@ -67,6 +66,9 @@ def pytest_sessionfinish(session: pytest.Session) -> None:
     """After that not every test may have run: another end than that some failed, for whoever asks (`bin/test` does)."""
     if session.config.stash.get(_DIED, False):
         session.exitstatus = pytest.ExitCode.INTERNAL_ERROR
+
+
+# --- Databases --------------------------------------------------------------------------------------------------------
 
 
 @contextmanager

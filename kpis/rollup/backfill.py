@@ -255,8 +255,8 @@ def _count_whole(
 
 
 def _of_present_events(scope: Scope, hours: Sequence[tuple[int, int]]) -> Scope:
-    """With a plan for the events that there are: asking each event for the properties of all others takes half of
-    their reading. One of a name that comes meanwhile is marked, and counted by the next refresh.
+    """With a plan for the events that there are: asking each event for the properties of all others takes two fifths
+    of their reading. One of a name that comes meanwhile is marked, and counted by the next refresh.
     """
     span = from_micros(hours[0][0]), from_micros(hours[-1][1])
     return replace(scope, plan=scope.plan.among(names_read(scope.tenant_id, span, using=scope.using)))

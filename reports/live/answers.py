@@ -20,6 +20,7 @@ from kpis.base import Metric
 from kpis.catalogue import Catalogue
 from kpis.compare import standing_of
 from kpis.contracts import Series, plain
+from kpis.daily_visitors import marked
 from kpis.parameters import COMPARE, CUT, NARROW, RANGE, Ask, ask_of
 from kpis.series import NoCalendar, QuestionError, metrics_series
 from kpis.versions import answer_tag
@@ -160,7 +161,7 @@ def _written(series: Series, metric: Metric) -> str:
         "status": standing_of(series, metric),
         "is_complete": series.is_complete,
         "is_partial": series.is_partial,
-        **({"daily_visitors": series.daily_visitors.plain()} if series.daily_visitors else {}),
+        **marked(series.daily_visitors),
         "unit": shown["unit"],
         "currency": shown["currency"],
     }

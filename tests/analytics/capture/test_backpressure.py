@@ -52,6 +52,7 @@ class Scene:
         for tenant in tenants:
             gate.is_alone(tenant.pk)
         self.reasons: list[str] = []
+        self.finished: list[str] = []
         self.tokens = {tenant.slug: token_of(tenant) for tenant in tenants}
         self.intake = Intake(
             keys=key_ring(), writer=lambda: writer, clock=timezone.now, renew=close_old_connections, gate=gate
@@ -65,6 +66,12 @@ class Scene:
 
     async def batch(self, slug: str, batch: list[dict[str, Any]]) -> Answer:
         return await answered(self.app, "/batch", {"api_key": self.tokens[slug], "batch": batch})
+
+    async def sends(self, slug: str, n: int) -> Told:
+        """What new events of a tenant are answered; `finished` has the tenants in the order of their answers."""
+        answer = await self.batch(slug, events(n))
+        self.finished.append(slug)
+        return told(answer)
 
 
 def events(n: int, **members: Any) -> list[dict[str, Any]]:
@@ -85,21 +92,15 @@ def held() -> Iterator[Held]:
 
 def test_a_noisy_tenant_waits_and_comes_again_while_another_passes(acme: Tenant, globex: Tenant, held: Held) -> None:
     scene = Scene(held.writer, globex, acme)
-    finished: list[str] = []
-
-    async def sends(slug: str, n: int) -> Told:
-        answer = await scene.batch(slug, events(n))
-        finished.append(slug)
-        return told(answer)
 
     async def play() -> tuple[list[Told], list[Told], list[Told]]:
         await scene.known()
-        noisy = [asyncio.ensure_future(sends("acme", 50)) for _ in range(25)]
+        noisy = [asyncio.ensure_future(scene.sends("acme", 50)) for _ in range(25)]
         await asyncio.sleep(0)
-        quiet = [asyncio.ensure_future(sends("globex", 1)) for _ in range(3)]
-        while len(finished) < 19:  # two are worked on, four wait, and that is half a second's worth
+        quiet = [asyncio.ensure_future(scene.sends("globex", 1)) for _ in range(3)]
+        while len(scene.finished) < 19:  # two are worked on, four wait, and that is half a second's worth
             await asyncio.sleep(0.01)
-        assert finished == ["acme"] * 19
+        assert scene.finished == ["acme"] * 19
         keyed = [
             await answered(scene.app, "/api/v1/events/", b"never read", headers={"X-API-Key": token})
             for token in scene.tokens.values()
@@ -114,30 +115,24 @@ def test_a_noisy_tenant_waits_and_comes_again_while_another_passes(acme: Tenant,
     assert quiet == [(200, None)] * 3
     assert keyed == [(400, None), (503, "3")]
     assert scene.reasons == ["share"] * 20
-    assert finished[19:24].count("globex") == 3  # beside what the noisy one had in work
+    assert scene.finished[19:24].count("globex") == 3  # beside what the noisy one had in work
     assert names_stored(acme) == {"page_view": 300}
     assert names_stored(globex) == {"page_view": 3}
 
 
 def test_a_large_batch_lets_others_pass_between_its_pieces(acme: Tenant, globex: Tenant, held: Held) -> None:
     scene = Scene(held.writer, globex, acme)
-    finished: list[str] = []
-
-    async def sends(slug: str, n: int) -> Told:
-        answer = await scene.batch(slug, events(n))
-        finished.append(slug)
-        return told(answer)
 
     async def play() -> list[Told]:
         await scene.known()
-        both = [asyncio.ensure_future(sends("acme", 1_000)), asyncio.ensure_future(sends("globex", 1))]
+        both = [asyncio.ensure_future(scene.sends("acme", 1_000)), asyncio.ensure_future(scene.sends("globex", 1))]
         await asyncio.sleep(0.05)
         held.is_open.set()
         return await asyncio.gather(*both)
 
     assert asyncio.run(play()) == [(200, None)] * 2
     scene.intake.close()
-    assert finished == ["globex", "acme"]
+    assert scene.finished == ["globex", "acme"]
     assert outcomes(acme) == {"stored": 1_000}
     assert outcomes(globex) == {"stored": 1}
 

@@ -17,9 +17,14 @@ DEEP = b"[" * 2_000
 
 
 def seconds(work: Callable[[], object]) -> float:
-    begun = time.perf_counter()
-    work()
-    return time.perf_counter() - begun
+    """What it takes of a processor, whatever else the machine does; the least of three."""
+
+    def once() -> float:
+        begun = time.thread_time()
+        work()
+        return time.thread_time() - begun
+
+    return min(once() for _ in range(3))
 
 
 @pytest.mark.parametrize(
@@ -65,10 +70,10 @@ def test_a_body_of_nothing_but_members_is_refused() -> None:
 
 
 @pytest.mark.parametrize("unit", ["a", "a@", "%40", "@.", "a.", "@a.a@"])
-def test_a_long_text_is_searched_for_addresses_in_no_time(unit: str) -> None:
-    text = unit * (1_000_000 // len(unit)) + "@"
+def test_a_text_is_searched_for_addresses_in_time_that_grows_with_its_length(unit: str) -> None:
+    short, long = (unit * (length // len(unit)) + "@" for length in (125_000, 1_000_000))
 
-    assert seconds(lambda: holds_email(text)) < 0.4
+    assert seconds(lambda: holds_email(long)) < 24 * seconds(lambda: holds_email(short))  # with its square, 64 times
 
 
 @pytest.mark.parametrize(

@@ -14,6 +14,7 @@ import sys
 import time
 import urllib.error
 import urllib.request
+from collections import Counter
 from collections.abc import Iterator
 from contextlib import contextmanager
 from datetime import UTC, datetime
@@ -48,6 +49,25 @@ VARIABLES = {
 }
 TEMPLATE = "bellwether_template"
 ROOT = Path(__file__).resolve().parent.parent
+
+
+# --- How a run goes ---------------------------------------------------------------------------------------------------
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """The order of the files, for workers side by side: those with long tests one by one over the first half, so that
+    they neither meet nor begin when the others have ended; all others by their number of tests.
+    """
+    sizes = Counter(item.path for item in items)
+    long = {item.path for item in items if item.get_closest_marker("chaos") or item.get_closest_marker("slow")}
+    places: dict[Path, float] = {}
+    place = 0
+    for path in sorted(sizes.keys() - long, key=lambda path: (-sizes[path], path)):
+        places[path] = place
+        place += sizes[path]
+    for number, path in enumerate(sorted(long, key=lambda path: path.name)):
+        places[path] = place / 2 * number / len(long)
+    items.sort(key=lambda item: (places[item.path], item.path))
 
 
 # --- How a run ends ---------------------------------------------------------------------------------------------------

@@ -119,7 +119,8 @@ def copy_block(cursor: CursorWrapper, query: str, params: Mapping[str, object], 
 def _copied(cursor: CursorWrapper, query: str, params: Mapping[str, object]) -> io.BytesIO:
     """The rows as PostgreSQL writes them."""
     buffer = io.BytesIO()
-    with cursor.copy(f"COPY ({query}) TO STDOUT (FORMAT csv)", params) as copy:
+    # psycopg's own cursor: under DEBUG Django's takes no parameters here.
+    with cursor.cursor.copy(f"COPY ({query}) TO STDOUT (FORMAT csv)", params) as copy:
         cursor.connection.wait(_received(copy, cursor.connection.pgconn, buffer))
     return buffer
 

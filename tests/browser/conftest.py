@@ -28,6 +28,7 @@ ARGUMENTS = [
     "--disable-sync",
 ]
 DATABASE = "bellwether_browser"
+WAITING_SECONDS = 400  # a script in a page may wait for ever, and Playwright with it
 NO_BROWSER = "no Chromium on the PATH: apt-get install chromium"
 
 Visitor = Callable[..., Visit]
@@ -36,8 +37,11 @@ Visitor = Callable[..., Visit]
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     here = Path(__file__).parent
     for item in items:
-        if chromium() is None and here in item.path.parents:
+        if here not in item.path.parents:
+            continue
+        if chromium() is None:
             item.add_marker(pytest.mark.skip(reason=NO_BROWSER))
+        item.add_marker(pytest.mark.timeout(WAITING_SECONDS))
 
 
 @pytest.fixture(scope="session")

@@ -25,6 +25,7 @@ POINTS: Final = (
     "seal.after_commit",
     "garbage.after_rows",  # the manifest has forgotten a piece whose files are still there
     "garbage.after_unlink",  # one file of several is gone
+    "erasure.after_log",  # written down for restores, nobody is refused yet
     "erasure.after_commit",  # erased in PostgreSQL, the lake still holds it
     "erasure.after_seal",  # rewritten, the former files are still there
     "erasure.after_purge",  # gone from the lake, no receipt yet
@@ -42,12 +43,15 @@ POINTS: Final = (
     "backup.after_dump",  # all is there but the digests
     "backup.after_manifest",  # complete, under the name of an unfinished one
     "backup.after_rename",  # a backup; older ones have not been let go of
+    "restore.after_gathering",  # whoever was erased since is written down
     "restore.after_lake",  # files that no manifest names
     "restore.while_filling",
     "restore.after_database",  # complete, under another name
     "restore.after_farewell",  # the product has no database
     "restore.after_secrets",
     "restore.after_switch",  # restored, the former database is still there
+    "restore.while_erasing",  # some of many have been erased again
+    "restore.after_proof",  # nothing is left to do but to say so
 )
 
 

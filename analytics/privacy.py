@@ -7,6 +7,7 @@ was never there but as ciphertext whose key is deleted. Erasure may be killed an
 from __future__ import annotations
 
 import json
+import logging
 import secrets
 import time
 from collections.abc import Iterator, Sequence
@@ -20,15 +21,19 @@ from django.db import connections, transaction
 
 from analytics.answers import answers_mentioning
 from analytics.audit import COMMAND, audit_record
+from analytics.erased import Erased, erased_append, erased_log
+from analytics.failpoints import failpoint
 from analytics.imports import uploads_forget
 from analytics.jobs import enqueue
 from analytics.locks import IDENTIFYING, hold
 from analytics.models import Identity, LakePiece, Quarantine, Subject
-from analytics.sealing import SealBroken, keyring, unseal
+from analytics.sealing import SealBroken, installation, keyring, unseal
 from analytics.signals import subject_erased, subject_erasing
 from analytics.spool import Spool, spool_folder
 from analytics.tenancy import tenant_context
 from analytics.writing.staging import server_cursor
+
+logger = logging.getLogger("bellwether.privacy")
 
 # Values of these properties are coarse enough to stay; other texts may hold anything. Numbers stay unless they look
 # like ids.
@@ -188,6 +193,11 @@ VERIFY: Final[tuple[tuple[str, str], ...]] = (
 )
 
 
+UNSUPPRESSED: Final = """
+SELECT d FROM unnest(%(digests)s::uuid[]) d
+ WHERE NOT EXISTS (SELECT 1 FROM bw_suppression x WHERE x.tenant_id = %(tenant)s AND x.digest = d) ORDER BY d"""
+
+
 @dataclass(slots=True)
 class Receipt:
     """What was erased: rows by store, and what a scan afterwards still found (all zero when it is complete).
@@ -218,15 +228,25 @@ class Receipt:
 
 @dataclass(slots=True)
 class _Traces:
-    """All that leads to a person: subjects, digests, distinct ids in plain text (in memory only), held events, answers
-    that tell of it.
+    """All that leads to people: subjects, whose they are, digests, distinct ids in plain text (in memory only), held
+    events, answers that tell of it.
     """
 
     subjects: list[int] = field(default_factory=list)
+    people: list[int] = field(default_factory=list)
     digests: list[UUID] = field(default_factory=list)
     names: list[str] = field(default_factory=list)
     held: list[UUID] = field(default_factory=list)
     answers: list[int] = field(default_factory=list)
+
+
+@dataclass(frozen=True, slots=True)
+class _Who:
+    """Whom an erasure is of, by any of these."""
+
+    distinct_id: str
+    subject_id: int | None
+    digests: tuple[UUID, ...]
 
 
 def erase_subject(
@@ -235,6 +255,7 @@ def erase_subject(
     now: datetime,
     distinct_id: str = "",
     subject_id: int | None = None,
+    digests: Sequence[UUID] = (),
     dry_run: bool = False,
     settle_seconds: float = SETTLE_SECONDS,
     using: str = "erasure",
@@ -243,17 +264,19 @@ def erase_subject(
 ) -> Receipt:
     """Erase the person of a distinct id or subject, with all its distinct ids. A dry run tells what it would do.
 
-    An id that is not known is suppressed all the same: its events may be on their way. Parts that fail are tried again
-    by a job, unless the caller says that it repeats the erasure itself.
+    A restore has no more than digests of ids, and erases whomever they lead to, several people at once. An id that is
+    not known is suppressed all the same: its events may be on their way. Parts that fail are tried again by a job,
+    unless the caller says that it repeats the erasure itself.
     """
+    who = _Who(distinct_id, subject_id, tuple(digests))
     settled = True
     if not dry_run:
-        mark = _suppress(tenant_id, distinct_id, subject_id, now, using)
+        mark = _suppress(tenant_id, who, now, using)
         settled = _settle(mark, settle_seconds, using)
     with tenant_context(tenant_id, using=using), transaction.atomic(using=using):
         cursor = server_cursor(connections[using])
         hold(IDENTIFYING, tenant_id, cursor=cursor)
-        traces = _find(tenant_id, distinct_id, subject_id, using)
+        traces = _find(tenant_id, who, using)
         parameters = _parameters(tenant_id, traces, now)
         rows = {store: _count(cursor, statement, parameters) for store, statement in STATEMENTS}
         told: dict[str, Any] = {"subjects": traces.subjects, "names": traces.names, "now": now, "using": using}
@@ -269,8 +292,9 @@ def erase_subject(
     rows["spool"] = 0 if dry_run else _forget_spool(tenant_id, traces.names)
     rows["uploads"] = 0 if dry_run else uploads_forget(tenant_id, using=using)
     failed = () if dry_run else _tell(tenant_id, traces.subjects)
-    if failed and traces.subjects and not is_repeated:
-        erasure_repeat(tenant_id=tenant_id, subject_id=traces.subjects[0])
+    if failed and not is_repeated:
+        for person in traces.people:
+            erasure_repeat(tenant_id=tenant_id, subject_id=person)
     return Receipt(
         tenant_id=tenant_id,
         subjects=len(traces.subjects),
@@ -310,10 +334,13 @@ def _name(receiver: Any) -> str:
     return f"{getattr(receiver, '__module__', '')}.{getattr(receiver, '__qualname__', type(receiver).__name__)}"
 
 
-def _suppress(tenant_id: int, distinct_id: str, subject_id: int | None, now: datetime, using: str) -> int:
+def _suppress(tenant_id: int, who: _Who, now: datetime, using: str) -> int:
     """Refuse the person's events from here on. Returns the transaction's number."""
     with tenant_context(tenant_id, using=using), connections[using].cursor() as cursor:
-        digests = _find(tenant_id, distinct_id, subject_id, using).digests
+        digests = _find(tenant_id, who, using).digests
+        cursor.execute(UNSUPPRESSED, {"tenant": tenant_id, "digests": digests})
+        _log(tenant_id, [digest for (digest,) in cursor.fetchall()], now)
+        failpoint("erasure.after_log")
         cursor.execute(
             "INSERT INTO bw_suppression (tenant_id, digest, created_at)"
             " SELECT %s, d, %s FROM unnest(%s::uuid[]) d ORDER BY d ON CONFLICT DO NOTHING",
@@ -321,6 +348,19 @@ def _suppress(tenant_id: int, distinct_id: str, subject_id: int | None, now: dat
         )
         cursor.execute("SELECT pg_current_xact_id()::text::bigint")
         return int(cursor.fetchone()[0])
+
+
+def _log(tenant_id: int, digests: Sequence[UUID], now: datetime) -> None:
+    """For backups that were taken before. A disk that is full keeps nobody from being forgotten: then the log is
+    behind, which `manage.py doctor` says and mends, and the next backup makes up for.
+    """
+    if not digests:
+        return
+    line = Erased(at=now, installation=installation(), tenant=tenant_id, digests=tuple(digests))
+    try:
+        erased_append([line])
+    except OSError as error:
+        logger.error("%s cannot be written (%s): `manage.py doctor --fix`", erased_log(), error.strerror)
 
 
 def _settle(mark: int, seconds: float, using: str) -> bool:
@@ -338,19 +378,18 @@ def _settle(mark: int, seconds: float, using: str) -> bool:
         time.sleep(0.02)
 
 
-def _find(tenant_id: int, distinct_id: str, subject_id: int | None, using: str) -> _Traces:
-    """The person's subjects, ids and held events. Needs the tenant's context."""
-    traces = _Traces()
+def _find(tenant_id: int, who: _Who, using: str) -> _Traces:
+    """The subjects, ids and held events of the person. Needs the tenant's context."""
+    traces = _Traces(digests=list(who.digests))
     identities = Identity.objects.using(using).filter(tenant_id=tenant_id)
-    if distinct_id:
-        digest = UUID(bytes=keyring().digest(tenant_id, distinct_id))
-        traces.digests.append(digest)
-        traces.names.append(distinct_id)
-        found = identities.filter(digest=digest).values_list("subject_id").first()
-        subject_id = found[0] if found else subject_id
+    if who.distinct_id:
+        traces.digests.append(UUID(bytes=keyring().digest(tenant_id, who.distinct_id)))
+        traces.names.append(who.distinct_id)
+    named = set(identities.filter(digest__in=traces.digests).values_list("subject_id", flat=True))
     subjects = Subject.objects.using(using).filter(tenant_id=tenant_id)
-    person = subjects.filter(pk=subject_id or 0).values_list("person_id").first()
-    members = list(subjects.filter(person_id=person[0]).order_by("pk")) if person else []
+    people = subjects.filter(pk__in=named or {who.subject_id or 0}).values_list("person_id", flat=True)
+    traces.people = sorted(set(people))
+    members = list(subjects.filter(person_id__in=traces.people).order_by("pk"))
     traces.subjects = [member.pk for member in members]
     keys = {m.pk: keyring().unwrap(tenant_id, m.wrapped_key) for m in members if m.wrapped_key is not None}
     for identity in identities.filter(subject_id__in=traces.subjects):

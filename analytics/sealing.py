@@ -156,3 +156,8 @@ def _keyring_of(secret: str) -> Keyring:
 def keyring() -> Keyring:
     """The keyring of the running settings."""
     return _keyring_of(settings.FIELD_ENCRYPTION_KEY)
+
+
+def installation() -> str:
+    """What tells this installation from others: a digest of the key that its own digests depend on."""
+    return hashlib.blake2b(b"bellwether.lake:" + keyring().oldest, digest_size=12).hexdigest()

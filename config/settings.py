@@ -270,6 +270,8 @@ ANALYTICS_TENANT = env.str("ANALYTICS_TENANT", default="")
 ANALYTICS_BATCH_SIZE = env.int("ANALYTICS_BATCH_SIZE", default=5000)
 ANALYTICS_RETENTION_DAYS = env.int("ANALYTICS_RETENTION_DAYS", default=0)
 ANALYTICS_RETENTION_PROFILES = env.bool("ANALYTICS_RETENTION_PROFILES", default=True)
+# The log of erasures: keyed digests of whoever was erased, for restores of older backups.
+ANALYTICS_ERASED_LOG = env.str("ANALYTICS_ERASED_LOG", default="") or str(BELLWETHER_HOME / "erased.jsonl")
 # The lake: a local folder or an address of fsspec such as s3://bucket/prefix; and who answers questions about it.
 ANALYTICS_LAKE_URL = env.str("ANALYTICS_LAKE_URL", default="") or str(BELLWETHER_HOME / "lake")
 ANALYTICS_LAKE_CACHE_BYTES = env.int("ANALYTICS_LAKE_CACHE_BYTES", default=10 * 1024**3)

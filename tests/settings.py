@@ -42,3 +42,7 @@ for _database in DATABASES.values():  # noqa: F405
     _database["CONN_MAX_AGE"] = 0
 # Workers of pytest-xdist have databases of their own with tenants of the same numbers, so they have lakes of their own.
 ANALYTICS_LAKE_URL = str(Path(os.environ["BELLWETHER_HOME"], "lakes", os.environ.get("PYTEST_XDIST_WORKER", "main")))
+# For the same reason, and because a backup takes what the log of its home says.
+ANALYTICS_ERASED_LOG = str(
+    Path(os.environ["BELLWETHER_HOME"], "erased", os.environ.get("PYTEST_XDIST_WORKER", "main") + ".jsonl")
+)

@@ -6,7 +6,6 @@ tenant's folder is the only one its engine may open.
 
 from __future__ import annotations
 
-import hashlib
 import os
 import threading
 import time
@@ -22,7 +21,7 @@ from analytics.durable import folder_ensure, sync_folder, write_synced
 from analytics.failpoints import failpoint
 from analytics.lake.errors import LakeFileBroken, LakeTaken
 from analytics.lake.parquet import Content, checksum
-from analytics.sealing import keyring
+from analytics.sealing import installation
 
 TEMPORARY: Final = ".tmp-"
 OWNER: Final = "installation"
@@ -236,11 +235,6 @@ def own_storage() -> Storage:
             )
         _claimed.add((url, own))
     return storage
-
-
-def installation() -> str:
-    """What tells this installation from others: a digest of the key that its own digests depend on."""
-    return hashlib.blake2b(b"bellwether.lake:" + keyring().oldest, digest_size=12).hexdigest()
 
 
 _claimed: set[tuple[str, str]] = set()

@@ -1,6 +1,9 @@
-"""Looks a restored product over, in a process of its own: python -m config.backup.proof BACKUP DAYS|all
+"""Erases again in a restored product, and looks it over, in a process of its own:
 
-Prints one JSON object: `is_walled` (tenants are kept apart), `problems` in words, and what was looked at.
+python -m config.backup.proof BACKUP DAYS|all
+
+Prints lines of JSON: `told` (progress), and at last one object with `is_walled` (tenants are kept apart), `not_erased`
+(whoever is back) and `problems` in words, and what was looked at.
 """
 
 from __future__ import annotations
@@ -16,9 +19,11 @@ from zoneinfo import ZoneInfo
 import django
 from django.core.management import call_command
 
+from config.backup.errors import Told
 
-def proof(backup: Path, days: int | None) -> dict[str, Any]:
-    """Tables brought up to this version, walls, keys, every file of the lake, and roll-ups of the last `days`."""
+
+def proof(backup: Path, days: int | None, *, told: Told) -> dict[str, Any]:
+    """Tables brought up to this version, walls, keys, erasures, the lake's files, and roll-ups of the last `days`."""
     from django.utils import timezone
 
     from analytics.cache.status import cache_clear
@@ -26,6 +31,7 @@ def proof(backup: Path, days: int | None) -> dict[str, Any]:
     from analytics.rotation import WrongOrder, digests_check
     from analytics.tenancy import tenants
     from config.backup.contents import contents_read, migrations_known
+    from config.backup.erasing import erase_again
 
     if set(contents_read(backup).migrations) != migrations_known():
         call_command("migrate", verbosity=0, interactive=False)
@@ -37,6 +43,8 @@ def proof(backup: Path, days: int | None) -> dict[str, Any]:
         problems.append(f"{error}")
     pieces = compared = 0
     now = timezone.now()
+    erased = erase_again(now=now, told=told)
+    problems += [f"{part} still holds something of an erased person; a job tries it again" for part in erased.waiting]
     for tenant in tenants():
         for _, problem in findings(tenant.id):
             pieces += 1
@@ -49,7 +57,15 @@ def proof(backup: Path, days: int | None) -> dict[str, Any]:
             if differing:
                 problems.append(f"{tenant.slug}: {len(differing)} cells of roll-ups differ, first {differing[0]}")
     cache_clear(tenant_id=None)  # what it remembers is of other data
-    return {"is_walled": not walls, "problems": problems, "pieces": pieces, "tenants_compared": compared}
+    return {
+        "is_walled": not walls,
+        "not_erased": erased.not_erased,
+        "problems": problems,
+        "erased_again": erased.people,
+        "ids_erased_again": erased.ids,
+        "pieces": pieces,
+        "tenants_compared": compared,
+    }
 
 
 def _gaps() -> Iterator[str]:
@@ -86,7 +102,13 @@ def _differing(tenant_id: int, first: Any, now: Any) -> list[str]:
 def main() -> None:
     django.setup()
     backup, days = sys.argv[1:]
-    sys.stdout.write(json.dumps(proof(Path(backup), None if days == "all" else int(days))) + "\n")
+    found = proof(Path(backup), None if days == "all" else int(days), told=_tell)
+    sys.stdout.write(json.dumps(found) + "\n")
+
+
+def _tell(stage: str, done: int, total: int) -> None:
+    sys.stdout.write(json.dumps({"told": [stage, done, total]}) + "\n")
+    sys.stdout.flush()
 
 
 if __name__ == "__main__":

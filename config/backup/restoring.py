@@ -23,9 +23,11 @@ from psycopg import sql
 from psycopg.conninfo import make_conninfo
 
 from analytics.durable import write_whole
+from analytics.erased import erased_log
 from analytics.failpoints import failpoint
 from analytics.lake.parquet import Content, checksum
-from analytics.lake.storage import OWNER, TEMPORARY, Storage, installation, lake_storage
+from analytics.lake.storage import OWNER, TEMPORARY, Storage, lake_storage
+from analytics.sealing import installation
 from config import embedded
 from config.backup.contents import (
     CREDENTIALS,
@@ -38,6 +40,7 @@ from config.backup.contents import (
     damaged,
     migrations_known,
 )
+from config.backup.erasures import erasures_gather
 from config.backup.errors import BackupError, Told, silently
 from config.backup.keeping import chosen, one_at_a_time
 from config.backup.server import (
@@ -63,7 +66,7 @@ OPTIONS: Final = "-c synchronous_commit=off -c maintenance_work_mem=256MB -c sta
 @dataclass(frozen=True, slots=True)
 class Order:
     """What is wanted. `admin_url` is of an admin of the server ('' for the embedded one); `sample_days` of roll-ups are
-    counted again afterwards, None for all of them.
+    counted again afterwards, None for all of them. `erased` are logs of erasures that were kept elsewhere.
     """
 
     folder: Path
@@ -71,16 +74,20 @@ class Order:
     replace: bool = False
     jobs: int = 2
     sample_days: int | None = 2
+    erased: tuple[Path, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
 class Restored:
-    """What came back. `problems` are what the proof found wrong, in words, `checked` what it looked at."""
+    """What came back. `problems` are what the proof found wrong, in words, `checked` what it looked at and whom it
+    erased again; `unread` is what might have told of more erasures.
+    """
 
     contents: Contents
     seconds: float
     problems: tuple[str, ...]
     checked: dict[str, Any]
+    unread: tuple[str, ...]
 
 
 def restore_check(folder: Path, *, told: Told = silently) -> tuple[Path, Contents]:
@@ -132,6 +139,10 @@ def restore_run(order: Order, *, told: Told = silently) -> Restored:
         goes_on = note is not None and note.phase == "switching" and note.backup == str(backup)
         target.refuse_unfit(replace=order.replace or goes_on)
         note_write(backup, "preparing" if note is None else note.phase)
+        # What a killed run was about to replace is in the log already; now there may be something else in its place.
+        here = [] if note is not None and note.phase == "switching" else target.databases_here()
+        gathered = erasures_gather(backup, contents, order.erased, here, told=told)
+        failpoint("restore.after_gathering")
         target.put_lake(backup, told)
         failpoint("restore.after_lake")
         target.fill(backup, order.jobs, told)
@@ -141,8 +152,14 @@ def restore_run(order: Order, *, told: Told = silently) -> Restored:
         checked = _proof(backup, order.sample_days, told)
         if not checked["is_walled"]:
             raise BackupError("Tenants are not walled off, so nothing starts:\n" + "\n".join(checked["problems"]))
+        if remaining := checked.pop("not_erased"):
+            raise BackupError(
+                "Somebody who was erased is back, so nothing starts. Mend this, then run the same command again:\n"
+                + "\n".join(remaining)
+            )
+        failpoint("restore.after_proof")
         note_remove()
-        return Restored(contents, time.monotonic() - began, tuple(checked.pop("problems")), checked)
+        return Restored(contents, time.monotonic() - began, tuple(checked.pop("problems")), checked, gathered.unread)
 
 
 @dataclass(frozen=True)
@@ -210,7 +227,7 @@ class Target:
         if not self._exists(admin, self.name):
             return ""
         with psycopg.connect(in_database(self.admin, self.name)) as inside:
-            if inside.execute("SELECT to_regclass('public.bw_tenant') IS NULL").fetchone() == (True,):
+            if not _has_tables(inside):
                 return ""
             tenants, accounts = (
                 inside.execute("SELECT (SELECT count(*) FROM bw_tenants()), (SELECT count(*) FROM auth_user)")
@@ -232,6 +249,17 @@ class Target:
             return self.storage.read(OWNER).decode("ascii")
         except FileNotFoundError:
             return ""
+
+    def databases_here(self) -> list[str]:
+        """Addresses of what is about to be replaced, if it is of the installation that the backup is of."""
+        if self.contents.installation not in (installation(), self._lake_owner()):
+            return []
+        address = in_database(self.admin, self.name)
+        with self._admin() as admin:
+            if not self._exists(admin, self.name):
+                return []
+        with psycopg.connect(address) as inside:
+            return [address] if _has_tables(inside) else []
 
     # --- Beside what is there ---
 
@@ -335,7 +363,7 @@ class Target:
             for name in (self.name, self.former):
                 if self._exists(admin, name):
                     with psycopg.connect(in_database(self.admin, name)) as inside:
-                        if inside.execute("SELECT to_regclass('public.bw_tenant') IS NULL").fetchone() == (False,):
+                        if _has_tables(inside):
                             known |= {tenant for (tenant,) in inside.execute("SELECT id FROM bw_tenants()")}
         return known
 
@@ -366,6 +394,10 @@ class Target:
             raise BackupError(f"{error.diag.message_primary}: stop the product (bin/up), then restore again.") from None
 
 
+def _has_tables(inside: psycopg.Connection[Any]) -> bool:
+    return inside.execute("SELECT to_regclass('public.bw_tenant') IS NOT NULL").fetchone() == (True,)
+
+
 def _parts(program: Path, dump: Path) -> tuple[str, str]:
     """The list of what a dump holds, without and with only what switches row-level security on."""
     done = subprocess.run([str(program), "--list", str(dump)], capture_output=True, text=True, check=False)
@@ -391,23 +423,33 @@ def _secrets_put(backup: Path, contents: Contents) -> None:
 
 
 def _proof(backup: Path, sample_days: int | None, told: Told) -> dict[str, Any]:
-    """Look at the product as it would start now: another process, because ours has the former keys."""
+    """Erase again and look at the product as it would start now: another process, because ours has the former keys."""
     told("proof", 0, 0)
     days = "all" if sample_days is None else str(sample_days)
-    done = subprocess.run(
-        [sys.executable, "-m", "config.backup.proof", str(backup), days],
-        cwd=settings.BASE_DIR,
-        env={
-            **os.environ,
-            "DJANGO_SETTINGS_MODULE": "config.settings",
-            "BELLWETHER_HOME": str(settings.BELLWETHER_HOME),
-        },
-        stdin=subprocess.DEVNULL,
-        capture_output=True,
-        text=True,
-        check=False,
-    )
-    if done.returncode:
-        raise BackupError(f"The restored product could not be looked at; nothing starts before it can:\n{done.stderr}")
-    found: dict[str, Any] = json.loads(done.stdout.splitlines()[-1])
+    with tempfile.TemporaryFile("w+", prefix="bellwether-") as complaints:
+        process = subprocess.Popen(
+            [sys.executable, "-m", "config.backup.proof", str(backup), days],
+            cwd=settings.BASE_DIR,
+            env={
+                **os.environ,
+                "DJANGO_SETTINGS_MODULE": "config.settings",
+                "BELLWETHER_HOME": str(settings.BELLWETHER_HOME),
+                "ANALYTICS_ERASED_LOG": str(erased_log()),
+            },
+            stdin=subprocess.DEVNULL,
+            stdout=subprocess.PIPE,
+            stderr=complaints,
+            text=True,
+        )
+        found: dict[str, Any] = {}
+        with process as proof:
+            for line in proof.stdout or ():
+                found = json.loads(line)
+                if "told" in found:
+                    told(*found["told"])
+        if process.returncode:
+            complaints.seek(0)
+            raise BackupError(
+                f"The restored product could not be looked at; nothing starts before it can:\n{complaints.read()}"
+            )
     return found

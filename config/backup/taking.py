@@ -20,7 +20,8 @@ from django.conf import settings
 from analytics.durable import sync_folder, write_whole
 from analytics.failpoints import failpoint
 from analytics.lake.parquet import checksum
-from analytics.lake.storage import installation, lake_storage
+from analytics.lake.storage import lake_storage
+from analytics.sealing import installation
 from config.backup.contents import (
     CREDENTIALS,
     DATABASE,
@@ -34,6 +35,7 @@ from config.backup.contents import (
     facts_of,
     product_version,
 )
+from config.backup.erasures import erasures_save
 from config.backup.errors import BackupError, Told, silently
 from config.backup.keeping import UNFINISHED, clear, free_name, kept_in, one_at_a_time, remove, too_old, unfinished_in
 from config.backup.server import Program, ProgramFailed, in_database, programs_for, refuse_half_sighted
@@ -181,6 +183,7 @@ def _dumped(wish: Wish, conninfo: str, staging: Path, held: Snapshot, told: Told
         counted = held.counted(told)  # of the same snapshot, while it is written
         failpoint("backup.while_dumping")
         dump.wait(lambda: told("database, MiB written", _bytes_below(target) >> 20, 0))
+    erasures_save(staging, held.connection, installation())
     failpoint("backup.after_dump")
     return Contents(
         version=product_version(),

@@ -16,12 +16,11 @@ from django.db import connection
 from analytics import rotation
 from analytics.contracts import Outcome, PersonChange, Refusal
 from analytics.identity import person_of
-from analytics.lake.storage import installation
 from analytics.models import Group, Quarantine, Subject, Suppression, Tenant
 from analytics.privacy import erase_subject
 from analytics.quarantine import quarantine_payload
 from analytics.rotation import WrongOrder, digests_check, encryption_rotate, old_keys_used
-from analytics.sealing import Keyring, SealBroken, keyring, seal
+from analytics.sealing import Keyring, SealBroken, installation, keyring, seal
 from analytics.spool import Spool
 from analytics.tenancy import tenant_context
 from config.doctor.installation import encryption

@@ -59,9 +59,11 @@ def test_it_holds_the_files_that_the_manifest_names_and_nobody_else_may_read_it(
     taken = save(tmp_path / "kept")
     named = snapshot_of_lake()
     assert files_below(taken.folder / "lake") == {name: (lake / name).read_bytes() for name in named}
-    assert {name for name in taken.contents.files if not name.startswith(("lake/", "database/"))} == {"secrets.json"}
-    assert [stat.S_IMODE(path.stat().st_mode) for path in (taken.folder, taken.folder / "secrets.json")] == [
-        0o700, 0o600,
+    assert {name for name in taken.contents.files if not name.startswith(("lake/", "database/"))} == {
+        "erased.jsonl", "secrets.json",
+    }  # fmt: skip
+    assert [stat.S_IMODE(path.stat().st_mode) for path in (taken.folder, *taken.folder.glob("*s*.json*"))] == [
+        0o700, 0o600, 0o600, 0o600,
     ]  # fmt: skip
     assert taken.contents.events == {"acme": 22, "globex": 22}
     assert restore_check(tmp_path / "kept") == (taken.folder, taken.contents)

@@ -6,6 +6,7 @@ import json
 import os
 import sys
 from argparse import ArgumentParser
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -14,6 +15,7 @@ from django.conf import settings
 from django.core.management.base import BaseCommand, CommandError
 
 from config.backup.contents import Contents
+from config.backup.erasures import Gathered, erasures_known
 from config.backup.errors import BackupError
 from config.backup.restoring import Order, Restored, restore_check, restore_run
 from config.backup.server import services
@@ -34,6 +36,14 @@ class Command(BaseCommand):
         parser.add_argument("--yes", action="store_true", help="with --replace: do not ask")
         parser.add_argument("--check", action="store_true", help="count all roll-ups again afterwards, not two days")
         parser.add_argument(
+            "--erased",
+            action="append",
+            default=[],
+            type=Path,
+            metavar="FILE",
+            help="a log of erasures that was kept elsewhere (ANALYTICS_ERASED_LOG of the lost home); may be repeated",
+        )
+        parser.add_argument(
             "--jobs", type=at_least_one, default=min(4, os.cpu_count() or 1), help="processes that write"
         )
         parser.add_argument(
@@ -49,7 +59,9 @@ class Command(BaseCommand):
         line = Line()
         try:
             if options["dry_run"]:
-                self._tell_checked(*restore_check(options["folder"].absolute(), told=line), as_json=options["json"])
+                backup, contents = restore_check(options["folder"].absolute(), told=line)
+                known = erasures_known(backup, contents, options["erased"])
+                self._tell_checked(backup, contents, known, as_json=options["json"])
                 return
             order = Order(
                 folder=options["folder"].absolute(),
@@ -57,6 +69,7 @@ class Command(BaseCommand):
                 replace=options["replace"] and self._is_meant(is_sure=options["yes"]),
                 jobs=options["jobs"],
                 sample_days=None if options["check"] else 2,
+                erased=tuple(options["erased"]),
             )
             with services():
                 restored = restore_run(order, told=line)
@@ -81,31 +94,46 @@ class Command(BaseCommand):
             raise CommandError("Nothing was changed.")
         return True
 
-    def _tell_checked(self, backup: Path, contents: Contents, *, as_json: bool) -> None:
+    def _tell_checked(self, backup: Path, contents: Contents, known: Gathered, *, as_json: bool) -> None:
+        since = known.since(contents.taken_at)
         if as_json:
-            self.stdout.write(json.dumps({"dry_run": True, "folder": str(backup), **_figures(contents)}))
+            told = {"dry_run": True, "folder": str(backup), **_figures(contents), "ids_erased_since": since}
+            self.stdout.write(json.dumps({**told, "erasures_unread": list(known.unread)}))
             return
         self.stdout.write(
-            f"{backup} is whole: {len(contents.files):,} files, {mebibytes(contents.bytes)}, {_until(contents)}. "
-            "Nothing was written."
+            f"{backup} is whole: {len(contents.files):,} files, {mebibytes(contents.bytes)}, {_until(contents)}.\n"
+            f"{since:,} ids were erased since, as the logs of erasures tell; they would be erased again."
         )
+        self._tell_unread(known.unread)
+        self.stdout.write("Nothing was written.")
 
     def _tell(self, restored: Restored, *, as_json: bool) -> None:
-        contents = restored.contents
+        contents, checked = restored.contents, restored.checked
         if as_json:
-            told = {**_figures(contents), "seconds": round(restored.seconds, 2), **restored.checked}
-            self.stdout.write(json.dumps({**told, "problems": list(restored.problems)}))
+            told = {**_figures(contents), "seconds": round(restored.seconds, 2), **checked}
+            told |= {"erasures_unread": list(restored.unread), "problems": list(restored.problems)}
+            self.stdout.write(json.dumps(told))
             return
         self.stdout.write(f"Restored in {restored.seconds:.1f} s: {_until(contents)}")
         for slug, events in contents.events.items():
             self.stdout.write(f"  {slug}: {events:,} events")
         self.stdout.write(
             f"  {len(contents.rows)} tables, {sum(contents.rows.values()):,} rows, as many as were saved\n"
-            f"  {len(contents.lake):,} files of the lake in {restored.checked['pieces']} pieces, looked at "
+            f"  {len(contents.lake):,} files of the lake in {checked['pieces']} pieces, looked at "
             f"like roles, walls and "
-            f"roll-ups of {restored.checked['tenants_compared']} tenants: {len(restored.problems)} problems\n"
-            "What came later is not in it: send later events again, erase again whoever was erased since."
+            f"roll-ups of {checked['tenants_compared']} tenants: {len(restored.problems)} problems\n"
+            f"  erased again: {checked['erased_again']:,} people, who were known by some of "
+            f"{checked['ids_erased_again']:,} ids that were erased since"
         )
+        self._tell_unread(restored.unread)
+        self.stdout.write(
+            "What came later is not in it: send later events again. Erasures are unknown only if the log of this home, "
+            "the database that was here and every later backup are lost (--erased FILE brings a log from elsewhere)."
+        )
+
+    def _tell_unread(self, unread: Sequence[str]) -> None:
+        for source in unread:
+            self.stdout.write(f"  it may lack erasures: {source}")
 
 
 def _until(contents: Contents) -> str:

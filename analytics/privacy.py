@@ -360,7 +360,7 @@ def _log(tenant_id: int, digests: Sequence[UUID], now: datetime) -> None:
     try:
         erased_append([line])
     except OSError as error:
-        logger.error("%s cannot be written (%s): `manage.py doctor --fix`", erased_log(), error.strerror)
+        logger.error("%s cannot be written (%s): `manage.py doctor --fix --yes`", erased_log(), error.strerror)
 
 
 def _settle(mark: int, seconds: float, using: str) -> bool:

@@ -19,6 +19,9 @@ import psycopg
 
 from analytics.durable import write_whole
 from analytics.erased import NAME, Erased, erased_append, erased_bytes, erased_log, erased_read
+from analytics.models import Suppression
+from analytics.sealing import installation
+from analytics.tenancy import tenant_context, tenants
 from config.backup.contents import Contents
 from config.backup.errors import BackupError, Told, silently
 from config.backup.keeping import kept_in
@@ -110,6 +113,17 @@ def erasures_gather(
             unread.append(f"the database that is replaced cannot be asked ({str(error).splitlines()[0]})")
     erased_append(_beyond(found, _latest(erased_read(erased_log(), installation=own)), own))
     return Gathered(found, tuple(unread))
+
+
+def erasures_unlogged() -> list[Erased]:
+    """What the product's database refuses and this home's log does not tell. Raises OSError."""
+    found: Latest = {}
+    for tenant in tenants():
+        with tenant_context(tenant.id):
+            refused = Suppression.objects.filter(tenant_id=tenant.id).values_list("digest", "created_at")
+            found |= {(tenant.id, digest): at for digest, at in refused}
+    own = installation()
+    return _beyond(found, _latest(erased_read(erased_log(), installation=own)), own)
 
 
 def _refused(connection: psycopg.Connection[Any]) -> Latest:

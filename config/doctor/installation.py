@@ -16,10 +16,12 @@ from django.conf import settings
 from django.contrib.staticfiles import finders
 
 from analytics.capture.watch import BadNetworks, networks_read
+from analytics.erased import Erased, erased_append, erased_log
 from analytics.partitions import partitions_list
 from analytics.rotation import WrongOrder, digests_check, old_keys_used
 from analytics.sealing import keyring
 from analytics.spool import spool_folder
+from config.backup.erasures import erasures_unlogged
 from config.doctor import Finding, check
 
 SHORT_KEY: Final = 40
@@ -78,6 +80,32 @@ def encryption(now: datetime) -> Iterator[Finding]:
     elif len(keyring()) > 2:
         keep = "Keep the first and the last key of FIELD_ENCRYPTION_KEY; take the others out."
         yield Finding("warning", "Keys between the first and the last have nothing left to open.", keep)
+
+
+@check("erasures", "A restore of an older backup would know whoever was erased")
+def erasures(now: datetime) -> Iterator[Finding]:
+    try:
+        missing = erasures_unlogged()
+    except OSError as error:
+        yield Finding(
+            "error",
+            f"{erased_log()} cannot be read ({error.strerror}): a restore might bring back whoever was erased.",
+            "Make it a file that the product may write (ANALYTICS_ERASED_LOG).",
+        )
+        return
+    if missing:
+        yield Finding(
+            "warning",
+            f"{sum(len(each.digests) for each in missing)} ids that were erased are not in {erased_log()}: a restore "
+            "of an older backup brings them back unless a newer one is beside it.",
+            "manage.py doctor --fix --yes",
+            repair=partial(_log, missing),
+        )
+
+
+def _log(missing: list[Erased]) -> str:
+    erased_append(missing)
+    return f"{erased_log().name} tells of them"
 
 
 @check("bots", "The networks of bots can be read")

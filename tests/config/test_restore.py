@@ -3,10 +3,7 @@
 from __future__ import annotations
 
 import json
-import os
-import tempfile
 import threading
-from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -56,16 +53,6 @@ def shops(acme: Tenant, globex: Tenant, settings: Any, tmp_path: Path) -> tuple[
     for tenant in (acme, globex):
         two_days(tenant)
     return acme, globex
-
-
-@pytest.fixture(scope="module")
-def new_home() -> Iterator[Path]:
-    """Another installation that has never been used; its servers run."""
-    folder = Path(tempfile.mkdtemp(prefix="bellwether-restore-"))
-    folder.chmod(0o711)
-    embedded.start(folder, follow=os.getpid())
-    yield folder
-    embedded.remove(folder)
 
 
 @pytest.fixture

@@ -1,4 +1,4 @@
-"""Erases again whoever was erased after the backup, by this home's log, while nothing of the product has started."""
+"""Erases again, by this home's log, whoever is back: after a restore, before anything of the product starts."""
 
 from __future__ import annotations
 
@@ -11,12 +11,13 @@ from uuid import UUID
 
 from django.db import connections
 
+from analytics.contracts import TenantInfo
 from analytics.erased import erased_log, erased_read
 from analytics.failpoints import failpoint
 from analytics.lake.forgetting import lake_erase
 from analytics.lake.marks import ERASURE
 from analytics.models import LakeMark, Tenant
-from analytics.privacy import erase_subject
+from analytics.privacy import SETTLE_SECONDS, erase_subject
 from analytics.sealing import SealBroken, installation
 from analytics.tenancy import tenant_context, tenants
 from config.backup.errors import Told, silently
@@ -48,20 +49,32 @@ class ErasedAgain:
     waiting: list[str] = field(default_factory=list)
 
 
-def erase_again(*, now: datetime, told: Told = silently, using: str = "erasure") -> ErasedAgain:
-    """Of every tenant. May be run again."""
-    logged: dict[int, dict[UUID, datetime]] = {}
-    for line in erased_read(erased_log(), installation=installation()):
-        known = logged.setdefault(line.tenant, {})
-        known |= {digest: max(line.at, known.get(digest, line.at)) for digest in line.digests}
+def erase_again(
+    *, now: datetime, told: Told = silently, settle_seconds: float = SETTLE_SECONDS, using: str = "erasure"
+) -> ErasedAgain:
+    """Of every tenant. May be run again. No `settle_seconds`: nobody writes whom an erasure would have to wait for."""
     done = ErasedAgain()
-    for tenant in tenants(using=using):
-        digests = _of_this_tenant(tenant.id, logged.get(tenant.id, {}), using)
+    for tenant, digests in _logged(using):
         try:
-            _erase(tenant.id, tenant.slug, digests, done, now, told, using)
+            _erase(tenant, digests, done, now, told, settle_seconds, using)
         except SealBroken as error:
             done.not_erased.append(f"{tenant.slug}: {error}")
     return done
+
+
+def ids_back(*, using: str = "default") -> int:
+    """Ids that were erased, and that the database does not refuse or still knows somebody by."""
+    return sum(len(_due(tenant.id, digests, using)) for tenant, digests in _logged(using))
+
+
+def _logged(using: str) -> Iterator[tuple[TenantInfo, list[UUID]]]:
+    """Every tenant, with what the log tells of it."""
+    found: dict[int, dict[UUID, datetime]] = {}
+    for line in erased_read(erased_log(), installation=installation()):
+        known = found.setdefault(line.tenant, {})
+        known |= {digest: max(line.at, known.get(digest, line.at)) for digest in line.digests}
+    for tenant in tenants(using=using):
+        yield tenant, _of_this_tenant(tenant.id, found.get(tenant.id, {}), using)
 
 
 def _of_this_tenant(tenant_id: int, digests: dict[UUID, datetime], using: str) -> list[UUID]:
@@ -72,34 +85,40 @@ def _of_this_tenant(tenant_id: int, digests: dict[UUID, datetime], using: str) -
 
 
 def _erase(
-    tenant_id: int, slug: str, digests: Sequence[UUID], done: ErasedAgain, now: datetime, told: Told, using: str
+    tenant: TenantInfo,
+    digests: Sequence[UUID],
+    done: ErasedAgain,
+    now: datetime,
+    told: Told,
+    settle_seconds: float,
+    using: str,
 ) -> None:
-    due = _due(tenant_id, digests, using)
+    due, slug = _due(tenant.id, digests, using), tenant.slug
     people = [[digest for digest, _ in ids] for _, ids in groupby(due, key=lambda each: each[1])]
     erased = 0
     for some in (people[start : start + PEOPLE] for start in range(0, len(people), PEOPLE)):
-        # Nobody else is there whom it could have to wait for.
-        receipt = erase_subject(
-            tenant_id=tenant_id, digests=[id_ for ids in some for id_ in ids], now=now, settle_seconds=0, using=using
-        )
+        ids = [digest for of_one in some for digest in of_one]
+        receipt = erase_subject(tenant_id=tenant.id, digests=ids, now=now, settle_seconds=settle_seconds, using=using)
+        if settle_seconds and not receipt.is_settled:
+            done.not_erased.append(f"{slug}: writers that began before are still open")
         done.waiting += [f"{slug}: {part}" for part in receipt.failed]
         done.not_erased += [f"{slug}: {rows} traces in {store}" for store, rows in receipt.traces.items() if rows]
-        erased += sum(map(len, some))
+        erased += len(ids)
         told(f"erasing again, ids of {slug}", erased, len(due))
         failpoint("restore.while_erasing")
     done.ids += len(due)
     done.people += len({person for _, person in due if person is not None})
-    done.not_erased += _left(tenant_id, slug, digests, now, using)
+    done.not_erased += _left(tenant, digests, now, using)
 
 
-def _left(tenant_id: int, slug: str, digests: Sequence[UUID], now: datetime, using: str) -> Iterator[str]:
+def _left(tenant: TenantInfo, digests: Sequence[UUID], now: datetime, using: str) -> Iterator[str]:
     """What is still wrong, after the lake has forgotten what an erasure had marked when the backup was taken."""
-    with tenant_context(tenant_id, using=using):
-        is_marked = LakeMark.objects.using(using).filter(tenant_id=tenant_id, reason=ERASURE).exists()
-    if is_marked and (left := lake_erase(tenant_id=tenant_id, subjects=(), now=now, using=using).left):
-        yield f"{slug}: {left} former pieces of the lake"
-    if still := _due(tenant_id, digests, using):
-        yield f"{slug}: {len(still)} ids"
+    with tenant_context(tenant.id, using=using):
+        is_marked = LakeMark.objects.using(using).filter(tenant_id=tenant.id, reason=ERASURE).exists()
+    if is_marked and (left := lake_erase(tenant_id=tenant.id, subjects=(), now=now, using=using).left):
+        yield f"{tenant.slug}: {left} former pieces of the lake"
+    if still := _due(tenant.id, digests, using):
+        yield f"{tenant.slug}: {len(still)} ids"
 
 
 def _due(tenant_id: int, digests: Sequence[UUID], using: str) -> list[tuple[UUID, int | None]]:

@@ -82,7 +82,7 @@ def encryption(now: datetime) -> Iterator[Finding]:
         yield Finding("warning", "Keys between the first and the last have nothing left to open.", keep)
 
 
-@check("erasures", "A restore of an older backup would know whoever was erased")
+@check("erasures", "Whoever was erased is, and would stay so after a restore")
 def erasures(now: datetime) -> Iterator[Finding]:
     try:
         missing = erasures_unlogged()
@@ -101,11 +101,27 @@ def erasures(now: datetime) -> Iterator[Finding]:
             "manage.py doctor --fix --yes",
             repair=partial(_log, missing),
         )
+    from config.backup.erasing import ids_back  # brings Arrow along, which few processes need
+
+    if back := ids_back():
+        yield Finding(
+            "error",
+            f"{back} ids are back that were erased, as {erased_log()} tells: the database is older than that.",
+            "manage.py doctor --fix --yes erases them again.",
+            repair=partial(_erase_again, now),
+        )
 
 
 def _log(missing: list[Erased]) -> str:
     erased_append(missing)
     return f"{erased_log().name} tells of them"
+
+
+def _erase_again(now: datetime) -> str:
+    from config.backup.erasing import erase_again
+
+    done = erase_again(now=now)
+    return "; ".join(["not erased: " + each for each in done.not_erased]) or f"{done.people} people were erased again"
 
 
 @check("bots", "The networks of bots can be read")

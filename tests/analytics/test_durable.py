@@ -6,6 +6,7 @@
 from __future__ import annotations
 
 import os
+from datetime import UTC, datetime
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
@@ -17,6 +18,7 @@ from analytics import durable
 from analytics.capture.importing.uploads import upload_keep
 from analytics.compiling import _open_for_write, compiled
 from analytics.durable import folder_ensure, sync_tree, write_whole
+from analytics.erased import Erased, erased_append
 from analytics.lake.storage import LocalStorage
 from analytics.models import Tenant
 from analytics.spool import Spool
@@ -24,6 +26,7 @@ from config import home
 from tests.analytics.events import event
 
 ACME = Tenant(pk=1)
+T0 = datetime(2026, 3, 2, tzinfo=UTC)
 
 
 @pytest.fixture
@@ -118,6 +121,15 @@ def test_keys_are_made_once_for_all(tmp_path: Path, synced: list[Path]) -> None:
 def test_credentials_are_whole(tmp_path: Path, synced: list[Path]) -> None:
     write_whole(tmp_path / "credentials.json", b"{}", mode=0o600)
     assert synced == [tmp_path / ".new-credentials.json", tmp_path]
+
+
+def test_an_erasure_is_in_the_log_whatever_the_disk_does_next(tmp_path: Path, synced: list[Path]) -> None:
+    log = tmp_path / "erased.jsonl"
+    folder_ensure(tmp_path)
+    for _ in range(2):
+        synced.clear()
+        erased_append([Erased(at=T0, installation="ours", tenant=1, digests=())], path=log)
+        assert synced == [log, tmp_path]
 
 
 def test_an_upload_that_was_taken_is_there_for_its_job(tmp_path: Path, synced: list[Path], settings: Any) -> None:

@@ -31,6 +31,7 @@ from config.backup.erasing import ErasedAgain, erase_again
 from config.backup.erasures import Gathered, erasures_gather, erasures_known
 from config.backup.errors import BackupError
 from config.backup.server import admin_conninfo
+from config.doctor.installation import erasures
 from tests.analytics.events import event, rows, write
 from tests.config.backups import count_and_seal, manage, python, save
 
@@ -288,6 +289,18 @@ def test_a_tenant_that_got_the_number_of_a_former_one_keeps_its_people(shops: tu
     write_log(acme, "carol", at=timezone.now() - timedelta(days=1))
     assert erase_again(now=timezone.now()) == ErasedAgain()
     assert (identities(acme), identities(globex)) == (4, 4)
+
+
+def test_after_another_kind_of_restore_the_doctor_finds_whoever_is_back_and_erases_again(
+    gone: tuple[Tenant, Tenant],
+) -> None:
+    acme, globex = gone
+    (finding,) = erasures(timezone.now())
+    assert (finding.level, finding.problem[:29]) == ("error", "2 ids are back that were eras")
+    assert finding.repair is not None
+    assert finding.repair() == "1 people were erased again"
+    assert (identities(acme), identities(globex)) == (2, 4)
+    assert list(erasures(timezone.now())) == []
 
 
 def test_a_part_that_cannot_let_go_is_a_problem_with_a_job_for_each_person(gone: tuple[Tenant, Tenant]) -> None:

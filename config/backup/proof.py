@@ -56,7 +56,8 @@ def proof(backup: Path, days: int | None, *, told: Told) -> dict[str, Any]:
             differing = _differing(tenant.id, first if days is not None else None, now)
             if differing:
                 problems.append(f"{tenant.slug}: {len(differing)} cells of roll-ups differ, first {differing[0]}")
-    cache_clear(tenant_id=None)  # what it remembers is of other data
+    if not cache_clear(tenant_id=None):  # what it remembers is of other data, and of whoever was erased
+        problems.append("Redis is away and may hold answers of before: `manage.py cache clear --all` when it is back")
     return {
         "is_walled": not walls,
         "not_erased": erased.not_erased,

@@ -444,6 +444,8 @@ def _proof(backup: Path, sample_days: int | None, told: Told) -> dict[str, Any]:
         found: dict[str, Any] = {}
         with process as proof:
             for line in proof.stdout or ():
+                if not line.startswith("{"):  # whatever else somebody's code prints
+                    continue
                 found = json.loads(line)
                 if "told" in found:
                     told(*found["told"])

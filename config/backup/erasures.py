@@ -108,7 +108,7 @@ def erasures_gather(
     for address in databases:
         try:
             with psycopg.connect(address, autocommit=True) as connection:
-                _merge(found, _refused(connection))
+                _merge(found, refused_by(connection))
         except psycopg.Error as error:
             unread.append(f"the database that is replaced cannot be asked ({str(error).splitlines()[0]})")
     erased_append(_beyond(found, _latest(erased_read(erased_log(), installation=own)), own))
@@ -126,7 +126,7 @@ def erasures_unlogged() -> list[Erased]:
     return _beyond(found, _latest(erased_read(erased_log(), installation=own)), own)
 
 
-def _refused(connection: psycopg.Connection[Any]) -> Latest:
+def refused_by(connection: psycopg.Connection[Any]) -> Latest:
     """What a database refuses, tenant by tenant: the admin of a managed server is bound by row-level security too."""
     found: Latest = {}
     for (tenant,) in connection.execute("SELECT id FROM bw_tenants()").fetchall():

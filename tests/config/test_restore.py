@@ -18,6 +18,7 @@ from analytics.capture.outlet import outlet
 from analytics.models import Tenant
 from config import embedded
 from config.backup import restoring, taking
+from config.backup.erasures import refused_by
 from config.backup.errors import BackupError
 from config.backup.keeping import kept_in
 from config.backup.restoring import Order, restore_run
@@ -173,6 +174,8 @@ def test_it_goes_to_a_given_server_by_an_admin_who_is_no_superuser(
     with psycopg.connect(url_of(root, database="shop")) as connection:
         rows = {table: count for table, (count, _) in fingerprint(connection).items() if not _is_counted_later(table)}
     assert rows == {table: count for table, count in taken.contents.rows.items() if not _is_counted_later(table)}
+    with psycopg.connect(url_of(root, database="shop", user="managed", password="cloud"), autocommit=True) as replaced:
+        assert {tenant for tenant, _ in refused_by(replaced)} == {tenant.pk for tenant in shops}, "Bob of both"
     people = python(server_home, WHO, **environment).splitlines()
     assert people[0] == f"acme {ANN} {{'email': '{ANN}'}} / unknown"
     blind = manage(server_home, "backup", str(tmp_path / "blind"), **{**environment, "DATABASE_ADMIN_URL": ""})

@@ -151,10 +151,10 @@ def _merge(found: Latest, more: Latest) -> None:
 
 
 def _beyond(all_: Latest, known: Latest, own: str) -> list[Erased]:
-    """Lines for what is not known yet: a person's ids were refused at one instant, so they share a line."""
+    """Lines for what is not known yet, or only of earlier: a person's ids, refused at one instant, share a line."""
     lines: dict[tuple[int, datetime], list[UUID]] = {}
     for (tenant, digest), at in all_.items():
-        if (tenant, digest) not in known:
+        if (tenant, digest) not in known or known[tenant, digest] < at:
             lines.setdefault((tenant, at), []).append(digest)
     return [
         Erased(at=at, installation=own, tenant=tenant, digests=tuple(sorted(digests)))

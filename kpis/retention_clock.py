@@ -7,7 +7,8 @@ by the calendar it is the unit of the calendar. Calendar retention of whole acti
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Any, Final
 
@@ -16,73 +17,63 @@ import pyarrow as pa
 from pyroaring import BitMap, FrozenBitMap
 
 from analytics.periods import to_micros
-from kpis.daily_visitors import NOBODY, DailyVisitors, left_out
-from kpis.explore.intervals import Interval, wilson
-from kpis.explore.picks import EventPick, all_hold, bit, fields_of, people_only, picked
+from kpis.contracts import OTHER
+from kpis.daily_visitors import NOBODY, left_out
+from kpis.explore.picks import EventPick, all_hold, bit, column_of, fields_of, people_only, picked
 from kpis.explore.stamp import EventSource, Stamp, fingerprint
-from kpis.funnels.attempts import Ints
+from kpis.explore.values import largest
+from kpis.funnels.attempts import Flags, Ints
 from kpis.funnels.kernel import first_of_run
-from kpis.funnels.rows import ordered
-from kpis.retention_clock_question import CLOCKS, COHORTS, MODES, MOST_SIZE, UNITS, ClockRetention, period_names
-from kpis.retention_versus import Versus, versus_of
+from kpis.funnels.rows import coded, ordered
+from kpis.retention_clock_answer import ClockAnswer, ClockCell, ClockRow, answered
+from kpis.retention_clock_question import CLOCKS, COHORTS, MODES, MOST_SIZE, UNITS, ClockRetention
 from kpis.series.question import QuestionError
-from kpis.usage_interval import UsageInterval, interval_in
-from kpis.usage_interval import reading_of as interval_reading
+from kpis.usage_interval import interval_in
 
-__all__ = ["CLOCKS", "COHORTS", "MODES", "MOST_SIZE", "UNITS", "ClockRetention", "clock_people", "clock_retention_read"]
+__all__ = [
+    "CLOCKS", "COHORTS", "MODES", "MOST_SIZE", "UNITS", "ClockAnswer", "ClockRetention", "clock_people",
+    "clock_retention_read",
+]  # fmt: skip
 
 VERSION: Final = 2
 COLUMNS: Final = ("name", "person_id", "ts", "seq", "is_bot", "is_internal")
 
 
-@dataclass(frozen=True, slots=True)
-class ClockCell:
-    """`returned`, `share` and `revenue` are null, and `is_complete` false, while the period is not over for all.
-    `interval` is Wilson's of the share, 95 %."""
-
-    period: int
-    returned: int | None
-    share: float | None
-    revenue: int | None
-    is_complete: bool
-    interval: Interval | None = None
-
-
-@dataclass(frozen=True, slots=True)
-class ClockRow:
-    """One cohort. `is_small`: it has fewer people than the question asks for."""
-
-    start: datetime
-    size: int
-    cells: tuple[ClockCell, ...]
-    is_small: bool = False
-
-
-@dataclass(frozen=True, slots=True)
-class ClockAnswer:
-    """`means` are weighted by the sizes of the cohorts and leave incomplete cells out; so do the revenues a head. The
-    intervals of the means are none where cohorts share people. `interval`: how long people leave between two uses.
-    `daily_visitors` came and are in no cohort, because no day knows those of another (S35)."""
-
-    question: ClockRetention
-    rows: tuple[ClockRow, ...]
-    means: tuple[float | None, ...]
-    revenue_per_person: tuple[float | None, ...]
-    reading: str
-    stamp: Stamp
-    mean_intervals: tuple[Interval | None, ...] = ()
-    versus: Versus | None = None
-    interval: UsageInterval | None = None
-    daily_visitors: DailyVisitors | None = None
-
-
 @dataclass(frozen=True)
 class Members:
-    """Who is in which cohort, since when; by person and time."""
+    """Who is in which cohort, since when; by person and time. `value` numbers, among `values`, what the event by which
+    they came had to break down by; -1 for none."""
 
     person: Ints
     since: Ints
     cohort: Ints
+    value: Ints
+    values: tuple[str, ...] = ()
+
+    def taken(self, chosen: Any) -> Members:
+        """Some of them."""
+        person, since, cohort, value = (each[chosen] for each in (self.person, self.since, self.cohort, self.value))
+        return Members(person, since, cohort, value, self.values)
+
+
+@dataclass(frozen=True)
+class Tally:
+    """Counts by part of the people, cohort and period (`size`: by part and cohort); the sum over parts is the whole.
+    Where a period is not over for all of a cohort (`is_over`), nobody is counted."""
+
+    is_over: Flags
+    size: Ints
+    returned: Ints
+    spent: Ints
+
+    def rows(self, question: ClockRetention, parts: Sequence[int]) -> tuple[ClockRow, ...]:
+        """The table of some parts together."""
+        size, returned, spent = (each[list(parts)].sum(axis=0) for each in (self.size, self.returned, self.spent))
+        cohorts = zip(question.edges, size.tolist(), self.is_over, returned.tolist(), spent.tolist(), strict=False)
+        return tuple(
+            ClockRow(start, people, tuple(_cells(people, *counts, has_money=question.revenue)))
+            for start, people, *counts in cohorts
+        )
 
 
 @dataclass(frozen=True)
@@ -97,7 +88,7 @@ class Returns:
 def columns_of(question: ClockRetention) -> tuple[tuple[str, ...], tuple[str, ...]]:
     """Columns and properties that the store has to have open."""
     picks = (question.first, question.returning, EventPick(where=question.filters))
-    columns, properties = fields_of(picks, "amount_base" if question.revenue else "")
+    columns, properties = fields_of(picks, "amount_base" if question.revenue else "", question.by or "")
     return tuple(dict.fromkeys((*COLUMNS, *columns))), properties
 
 
@@ -114,60 +105,25 @@ def clock_retention_read(
     everybody, returns = _read(source, question, known_before)
     members = _without(everybody, daily)
     through = source.data_through
-    count = len(question.windows)
-    rows = tuple(_row(question, members, returns, index, count, through) for index in range(question.periods))
-    means = tuple(_mean(rows, period) for period in range(count))
-    heads = tuple(_per_head(rows, period) if question.revenue else None for period in range(count))
+    keys, part = _parts(question, members)
+    tally = _tallied(question, members, returns, part, max(len(keys), 1), through)
+    rows = tally.rows(question, range(len(tally.size)))
+    parts = [(key, tally.rows(question, [place])) for place, key in enumerate(keys)]
     until = min(through, question.span[1])
     interval = interval_in(returns.person, returns.ts, question.calendar, until)
     gone = left_out(FrozenBitMap(everybody.person.astype(np.uint32)), daily) if daily else None
-    return answered(question, rows, means, heads, _stamp(source, question, now), interval, gone)
+    return answered(question, rows, _stamp(source, question, now), interval, gone, parts)
 
 
-def answered(
-    question: ClockRetention,
-    rows: tuple[ClockRow, ...],
-    means: tuple[float | None, ...],
-    heads: tuple[float | None, ...],
-    stamp: Stamp,
-    interval: UsageInterval | None,
-    daily_visitors: DailyVisitors | None = None,
-) -> ClockAnswer:
-    """The answer around a table, whichever way that was counted."""
-    rows = tuple(_with_intervals(question, row) for row in rows)
-    pooled = [_over(rows, period) for period in range(len(means))]
-    is_apart = question.cohort != "recurring"
-    versus = _versus(question, rows)
-    reading = reading_of(question, rows, means)
-    if any(row.size for row in rows):
-        reading += (f" {versus.reading}" if versus else "") + interval_reading(interval)
-    return ClockAnswer(
-        question,
-        rows,
-        means,
-        heads,
-        reading,
-        stamp,
-        tuple(wilson(*hits) if is_apart else None for hits in pooled),
-        versus,
-        interval,
-        daily_visitors,
-    )
-
-
-def _with_intervals(question: ClockRetention, row: ClockRow) -> ClockRow:
-    cells = tuple(
-        cell if cell.returned is None else replace(cell, interval=wilson(cell.returned, row.size)) for cell in row.cells
-    )
-    return replace(row, cells=cells, is_small=row.size < question.min_size)
-
-
-def _versus(question: ClockRetention, rows: tuple[ClockRow, ...]) -> Versus | None:
-    if question.versus is None:
-        return None
-    one, other = (rows[place] for place in question.versus)
-    returned = [(left.returned, right.returned) for left, right in zip(one.cells, other.cells, strict=False)]
-    return versus_of(question.versus, (one.size, other.size), returned, period_names(question))
+def _parts(question: ClockRetention, members: Members) -> tuple[list[str], Ints]:
+    """The values that are shown, none without a breakdown; and which of them each member has."""
+    part = np.zeros(len(members.person), dtype=np.int64)
+    if not question.by:
+        return [], part
+    found = list(largest(members.value, members.values, question.limit))
+    for place, (_, codes) in enumerate(found):
+        part[np.isin(members.value, codes)] = place
+    return [key for key, _ in found], part
 
 
 def clock_people(
@@ -176,13 +132,18 @@ def clock_people(
     *,
     cohort: int,
     period: int,
+    key: str | None = None,
     known_before: Ints | None = None,
     daily: FrozenBitMap = NOBODY,
 ) -> BitMap:
-    """The people of a cell."""
+    """The people of a cell; with `key` those of a value of the breakdown, whether or not it is among the largest."""
     everybody, returns = _read(source, question, known_before)
     members = _without(everybody, daily)
     mine = members.cohort == cohort
+    if key is not None:
+        limit = question.limit if key == OTHER else len(members.values) + 1
+        codes = dict(largest(members.value, members.values, limit)).get(key, np.zeros(0, dtype=np.int64))
+        mine &= np.isin(members.value, codes)
     low, high = _window(question, members, mine, cohort, period, returns)
     return BitMap(members.person[mine][high > low].tolist())
 
@@ -204,8 +165,12 @@ def _read(source: EventSource, question: ClockRetention, known_before: Ints | No
     back = flags & 2 > 0
     spent = _ints(found, "amount")[order][back] if question.revenue else np.zeros(int(back.sum()), dtype=np.int64)
     returns = Returns(person[back], ts[back], np.concatenate([[0], np.cumsum(spent)]))
-    begun = flags & 1 > 0
-    return _members(question, person[begun], ts[begun], known_before), returns
+    code, values = coded(found.column("key")) if question.by else (np.full(len(order), -1), ())
+    edges = np.array([to_micros(edge) for edge in question.edges[: question.periods + 1]])
+    cohort = np.searchsorted(edges, ts, side="right") - 1
+    begun = (flags & 1 > 0) & (cohort >= 0) & (cohort < question.periods)
+    entries = Members(person, ts, cohort, code[order], values).taken(begun)
+    return _members(question, entries, known_before), returns
 
 
 def _selection(source: EventSource, question: ClockRetention) -> Any:
@@ -217,46 +182,58 @@ def _selection(source: EventSource, question: ClockRetention) -> Any:
     wanted["flags"] = bit(begun, 0) + bit(picked(source, table, question.returning), 1)
     if question.revenue:
         wanted["amount"] = table.amount_base
+    if question.by:
+        wanted["key"] = column_of(source, table, question.by)
     found = table.select(**wanted)
     return found.filter(found.flags > 0)
 
 
-def _members(question: ClockRetention, person: Ints, ts: Ints, known_before: Ints | None) -> Members:
-    edges = np.array([to_micros(edge) for edge in question.edges[: question.periods + 1]])
-    inside = (ts >= edges[0]) & (ts < edges[-1])
-    person, ts = person[inside], ts[inside]
-    cohort = np.searchsorted(edges, ts, side="right") - 1
-    if question.cohort == "recurring":
-        chosen = first_of_run(person * len(edges) + cohort)
-    else:
-        chosen = first_of_run(person)
+def _members(question: ClockRetention, entries: Members, known_before: Ints | None) -> Members:
+    """`entries`: all events by which one can come into a cohort, by person, time and order of receipt. The first
+    counts."""
+    person = entries.person
+    is_again = question.cohort == "recurring"
+    chosen = first_of_run(person * question.periods + entries.cohort if is_again else person)
     if question.cohort == "first_ever" and known_before is not None:
         chosen &= ~np.isin(person, known_before)
-    return Members(person[chosen], ts[chosen], cohort[chosen])
+    return entries.taken(chosen)
 
 
 def _without(members: Members, daily: FrozenBitMap) -> Members:
     """Those who can be seen to come again."""
     if not daily:
         return members
-    lasting = ~np.isin(members.person, np.asarray(daily.to_array(), dtype=np.int64))
-    return Members(members.person[lasting], members.since[lasting], members.cohort[lasting])
+    return members.taken(~np.isin(members.person, np.asarray(daily.to_array(), dtype=np.int64)))
 
 
-def _row(
-    question: ClockRetention, members: Members, returns: Returns, index: int, count: int, through: datetime
-) -> ClockRow:
-    mine = members.cohort == index
-    size = int(mine.sum())
-    cells = []
-    for period in range(count):
-        is_over = _ends(question, index, period) <= through
-        low, high = _window(question, members, mine, index, period, returns)
-        returned = int((high > low).sum()) if is_over else None
-        spent = int((returns.spent[high] - returns.spent[low]).sum()) if is_over and question.revenue else None
-        share = returned / size if returned is not None and size else None
-        cells.append(ClockCell(period, returned, share, spent, is_over))
-    return ClockRow(question.edges[index], size, tuple(cells))
+def _tallied(
+    question: ClockRetention, members: Members, returns: Returns, part: Ints, parts: int, through: datetime
+) -> Tally:
+    """`part`: of each member, below `parts`."""
+    periods = range(len(question.windows))
+    is_over = [[_ends(question, index, period) <= through for period in periods] for index in range(question.periods)]
+    shape = (parts, question.periods, len(periods))
+    tally = Tally(np.array(is_over), *(np.zeros(each, dtype=np.int64) for each in (shape[:2], shape, shape)))
+    for index in range(question.periods):
+        mine = members.cohort == index
+        whose = part[mine]
+        tally.size[:, index] = np.bincount(whose, minlength=parts)
+        for period in np.flatnonzero(tally.is_over[index]).tolist():
+            low, high = _window(question, members, mine, index, period, returns)
+            tally.returned[:, index, period] = np.bincount(whose[high > low], minlength=parts)
+            if question.revenue:
+                np.add.at(tally.spent[:, index, period], whose, returns.spent[high] - returns.spent[low])
+    return tally
+
+
+def _cells(
+    size: int, is_over: Sequence[bool], returned: Sequence[int], spent: Sequence[int], *, has_money: bool
+) -> Iterator[ClockCell]:
+    for period, (over, came, money) in enumerate(zip(is_over, returned, spent, strict=True)):
+        if over:
+            yield ClockCell(period, came, came / size if size else None, money if has_money else None, True)
+        else:
+            yield ClockCell(period, None, None, None, False)
 
 
 def _ends(question: ClockRetention, index: int, period: int) -> datetime:
@@ -294,47 +271,9 @@ def _places(returns: Returns, person: Ints, ts: Ints) -> Ints:
     return np.searchsorted((returns.person << width) | (returns.ts - low), (person << width) | (ts - low))
 
 
-def _mean(rows: tuple[ClockRow, ...], period: int) -> float | None:
-    returned, people = _over(rows, period)
-    return returned / people if people else None
-
-
-def _over(rows: tuple[ClockRow, ...], period: int) -> tuple[int, int]:
-    """How many came in a period, of how many: over the cohorts for whom it is over."""
-    over = [(row.cells[period].returned or 0, row.size) for row in rows if row.cells[period].is_complete]
-    return sum(returned for returned, _ in over), sum(size for _, size in over)
-
-
-def _per_head(rows: tuple[ClockRow, ...], period: int) -> float | None:
-    over = [(row.cells[period].revenue or 0, row.size) for row in rows if row.cells[period].is_complete]
-    people = sum(size for _, size in over)
-    return sum(spent for spent, _ in over) / people if people else None
-
-
 def _ints(table: pa.Table, name: str) -> Ints:
     values: Ints = table.column(name).fill_null(0).to_numpy().astype(np.int64)
     return values
-
-
-def reading_of(question: ClockRetention, rows: tuple[ClockRow, ...], means: tuple[float | None, ...]) -> str:
-    """The result in words, of its own numbers only."""
-    people = sum(row.size for row in rows)
-    later = [(period, mean) for period, mean in enumerate(means) if (period or question.days) and mean is not None]
-    if not people:
-        return "Nobody came in these cohorts."
-    if not later:
-        return f"{people:,} people came; no period after their first is over yet."
-    first, last = later[0], later[-1]
-    names = period_names(question)
-    when = " or later" if question.mode == "on_or_after" else ""
-    told = f"{people:,} people came. {first[1] * 100:.1f} % of them came back {names[first[0]]}{when}"
-    if last is not first:
-        told += f", {last[1] * 100:.1f} % {names[last[0]]}{when}"
-    few = sum(1 for row in rows if row.is_small and row.size)
-    if not few:
-        return f"{told}."
-    one = "cohort has" if few == 1 else "cohorts have"
-    return f"{told}. {few} {one} fewer than {question.min_size} people: read their shares with care."
 
 
 def _stamp(source: EventSource, question: ClockRetention, now: datetime) -> Stamp:

@@ -9,8 +9,9 @@ from typing import Final, Literal
 
 from analytics.periods import Calendar, Granularity
 from kpis.base import Condition
-from kpis.explore.picks import EventPick, field_check
+from kpis.explore.picks import EventPick, dimension_check, field_check
 from kpis.explore.stamp import micros_of
+from kpis.funnels.question import MAX_VALUES
 from kpis.retention import MAX_PERIODS, unit_edges
 from kpis.series.question import INCLUDABLE, QuestionError
 
@@ -21,6 +22,8 @@ CLOCKS: Final = ("24h", "calendar")
 ANY: Final = EventPick()
 LAST_DAY: Final = 3660
 MOST_SIZE: Final = 1_000_000
+MOST_CELLS: Final = 50_000
+"""Of all tables of an answer: the longest, of 60 × 60, for the usual ten values, or 13 × 13 for a hundred."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -37,6 +40,9 @@ class ClockRetention:
     min_size cohorts of fewer people are marked as small: their shares say little
     versus   two cohorts by their place in the table: is the first better than the second?
     revenue  what they spent in the period, in minor units of the base currency, beside how many came
+    by       a table for each value that the event had by which a person came into the cohort: their first one in it, of
+             several at one microsecond the one received first. What they come back with does not matter. The `limit`
+             values with most people, and the rest as one; a cohort's people are in exactly one of them.
     """
 
     start: datetime
@@ -55,6 +61,8 @@ class ClockRetention:
     revenue: bool = False
     filters: tuple[Condition, ...] = ()
     include: tuple[str, ...] = ()
+    by: str | None = None
+    limit: int = 10
 
     def __post_init__(self) -> None:
         choices = (("unit", self.unit, UNITS), ("clock", self.clock, CLOCKS), ("cohort", self.cohort, COHORTS))
@@ -69,6 +77,7 @@ class ClockRetention:
             field_check(condition.field)
         if set(self.include) - INCLUDABLE:
             raise QuestionError(f"include takes {', '.join(sorted(INCLUDABLE))}", "include")
+        _check_values(self)
 
     @property
     def edges(self) -> tuple[datetime, ...]:
@@ -126,6 +135,18 @@ def _check_versus(question: ClockRetention) -> None:
         raise QuestionError(
             "cohorts of everybody who came share people, so they cannot be compared by chance", "versus"
         )
+
+
+def _check_values(question: ClockRetention) -> None:
+    if question.by:
+        dimension_check(question.by)
+    if not 1 <= question.limit <= MAX_VALUES:
+        raise QuestionError(f"limit is from 1 to {MAX_VALUES}", "limit")
+    cells = question.periods * len(question.windows)
+    if question.by and cells * (question.limit + 2) > MOST_CELLS:
+        fits = MOST_CELLS // cells - 2
+        ask = f"of at most {fits} values (`limit`), or of fewer periods" if fits > 0 else "of fewer periods"
+        raise QuestionError(f"tables of {question.limit} values and so many periods are too large: ask {ask}", "limit")
 
 
 def period_names(question: ClockRetention) -> list[str]:

@@ -107,7 +107,11 @@ class RetentionBody(Strict):
     left out). Without events of its own, revenue and filters, calendar retention is read from bitmaps.
 
     `days`: single days (1, 3, 7, 14, 28), `brackets`: days between which to look, both by the 24-hour clock.
-    `min_size`: smaller cohorts are marked. `versus`: two rows of the table, from 0; is the first better?"""
+    `min_size`: smaller cohorts are marked. `versus`: two rows of the table, from 0; is the first better?
+
+    `by`: a table for each value of a column or `properties.<key>`, for the `limit` largest and all others as one. The
+    value is that of the event by which a person came into the cohort (their first one in it; of several at one
+    microsecond the one received first), whatever they come back with. Such a question is answered from events."""
 
     periods = serializers.IntegerField(required=False, default=13, min_value=1, max_value=MAX_PERIODS)
     unit = serializers.ChoiceField(choices=list(UNITS), required=False, default="week")
@@ -123,6 +127,8 @@ class RetentionBody(Strict):
         child=serializers.IntegerField(min_value=0, max_value=MAX_PERIODS), required=False, default=list, max_length=2
     )
     revenue = serializers.BooleanField(required=False, default=False)
+    by = serializers.CharField(required=False, allow_null=True, default=None, max_length=220)
+    limit = serializers.IntegerField(required=False, default=10, min_value=1, max_value=100)
     segment = SegmentField()
     filters = conditions()
     include = serializers.ListField(

@@ -13,6 +13,7 @@ from functools import reduce
 from operator import and_
 from typing import TYPE_CHECKING, Any, Final
 
+from analytics.filters import nearest
 from analytics.lazily import Lazily
 from kpis.base import BOOL_COLUMNS, NUMBER_COLUMNS, TEXT_COLUMNS, Condition
 from kpis.explore.stamp import EventSource
@@ -66,25 +67,26 @@ def names_of(names: Iterable[str]) -> tuple[str, ...]:
     return tuple(found)
 
 
-def field_check(field: str) -> None:
+def field_check(field: str, argument: str = "filters") -> None:
     """Raise QuestionError unless the lake has such a column, or it is `properties.<key>`."""
     if field.startswith(PROPERTY):
         key = field.removeprefix(PROPERTY)
         if not key or len(key) > 200 or _CONTROL.search(key):
-            raise QuestionError("a property has a name of 1 to 200 characters without control characters", "filters")
+            raise QuestionError("a property has a name of 1 to 200 characters without control characters", argument)
         return
     if field not in TEXTS | NUMBERS | FLAGS:
         known = ", ".join(sorted(TEXTS | NUMBERS))
-        raise QuestionError(f"there is no column {field[:60]!r}: use properties.<key> or one of {known}", "filters")
+        raise QuestionError(f"there is no column {field[:60]!r}: use properties.<key> or one of {known}", argument)
 
 
 def dimension_check(field: str, argument: str = "by") -> None:
     """Raise QuestionError unless it is a text to break down by."""
     if field.startswith(PROPERTY) or field in TEXTS:
-        return field_check(field)
-    raise QuestionError(
-        f"there is no dimension {field[:60]!r}: use properties.<key> or one of {', '.join(sorted(TEXTS))}", argument
-    )
+        return field_check(field, argument)
+    known, meant = sorted(TEXTS), PROPERTY + field.rpartition(".")[2][:60]
+    hint = nearest(field[:60], (*known, meant)).strip()
+    told = f"there is no dimension {field[:60]!r}: use properties.<key> or one of {', '.join(known)}"
+    raise QuestionError(f"{told}. {hint}" if hint else told, argument)
 
 
 def fields_of(picks: Iterable[EventPick], *more: str) -> tuple[tuple[str, ...], tuple[str, ...]]:

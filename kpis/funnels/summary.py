@@ -7,12 +7,11 @@ from typing import Final
 
 import numpy as np
 
-from kpis.contracts import OTHER
 from kpis.explore.intervals import Interval, newcombe, wilson
+from kpis.explore.values import largest
 from kpis.funnels.answer import FunnelPart, FunnelStep, Percentiles, StepChange
 from kpis.funnels.attempts import Attempts, Flags, Ints
 from kpis.funnels.question import Funnel
-from kpis.rollup.keys import NONE_KEY
 
 QUANTILES: Final = (0.25, 0.5, 0.75, 0.9, 0.95)
 MICROS: Final = 1_000_000
@@ -105,14 +104,8 @@ def parts_of(attempts: Attempts, funnel: Funnel, data_through: int) -> Iterator[
     """The values with most people who entered (ties by value), then OTHER for the rest."""
     if attempts.key is None:
         return
-    counts = np.bincount(attempts.key + 1, weights=~attempts.excluded, minlength=len(attempts.keys) + 1)
-    names = [NONE_KEY, *attempts.keys]
-    found = np.flatnonzero(counts).tolist()
-    found.sort(key=lambda code: (-counts[code], names[code]))
-    for code in found[: funnel.limit]:
-        yield FunnelPart(names[code], steps_of(attempts.taken(attempts.key + 1 == code), funnel, data_through))
-    if rest := found[funnel.limit :]:
-        yield FunnelPart(OTHER, steps_of(attempts.taken(np.isin(attempts.key + 1, rest)), funnel, data_through))
+    for key, codes in largest(attempts.key, attempts.keys, funnel.limit, ~attempts.excluded):
+        yield FunnelPart(key, steps_of(attempts.taken(np.isin(attempts.key, codes)), funnel, data_through))
 
 
 def changes_of(now: tuple[FunnelStep, ...], before: tuple[FunnelStep, ...]) -> tuple[StepChange, ...]:

@@ -137,7 +137,16 @@ def test_both_engines_give_the_same_funnel(which: str, stocked: Tenant, spark_ur
 DAYS = {"start": NOON, "calendar": Calendar("UTC"), "periods": 4, "unit": "day", "cohort": "first_in_range"}
 
 
-@pytest.mark.parametrize("more", [{"days": (1, 2, 3)}, {"days": (0, 2), "mode": "on_or_after"}, {"versus": (0, 1)}])
+@pytest.mark.parametrize(
+    "more",
+    [
+        {"days": (1, 2, 3)},
+        {"days": (0, 2), "mode": "on_or_after"},
+        {"versus": (0, 1)},
+        {"by": "country"},
+        {"by": f"properties.{HOSTILE[3]}", "cohort": "recurring", "limit": 2, "revenue": True},
+    ],
+)
 def test_both_engines_give_the_same_retention(more: dict[str, Any], stocked: Tenant, spark_url: str) -> None:
     question = ClockRetention(**{**DAYS, **more})
     columns, properties = retention_columns(question)
@@ -148,7 +157,7 @@ def test_both_engines_give_the_same_retention(more: dict[str, Any], stocked: Ten
             tenant_id=stocked.pk, start=start, end=end, columns=columns, properties=properties, engine=engine
         ) as store:
             answer = clock_retention_read(store, question, now=LAST)
-        found.append((answer.rows, answer.means, answer.versus, answer.interval))
+        found.append((answer.rows, answer.means, answer.versus, answer.interval, answer.breakdown))
     assert found[0] == found[1]
     assert any(row.size for row in found[0][0])
 

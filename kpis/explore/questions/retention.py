@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from datetime import timedelta
 from typing import Any
 
@@ -20,17 +21,10 @@ from kpis.explore.plain import money, plain
 from kpis.explore.stamp import Stamp
 from kpis.funnels.rows import names_wanted
 from kpis.retention import retention_read
-from kpis.retention_clock import (
-    ClockAnswer,
-    ClockCell,
-    ClockRetention,
-    ClockRow,
-    answered,
-    came_before,
-    clock_people,
-    clock_retention_read,
-)
+from kpis.retention_clock import came_before, clock_people, clock_retention_read
 from kpis.retention_clock import columns_of as retention_columns
+from kpis.retention_clock_answer import ClockAnswer, ClockCell, ClockRow, RetentionPart, answered
+from kpis.retention_clock_question import ClockRetention
 from kpis.series.question import QuestionError
 from kpis.usage_interval import usage_interval_read
 
@@ -61,6 +55,8 @@ def retention_of(wanted: Mapping[str, Any], asking: Asking) -> ClockRetention:
         revenue=wanted["revenue"],
         filters=tuple(wanted["filters"]),
         include=tuple(wanted["include"]),
+        by=wanted["by"] or None,
+        limit=wanted["limit"],
     )
 
 
@@ -74,12 +70,12 @@ def versus_of(cohorts: Sequence[int]) -> tuple[int, int] | None:
 
 
 def is_of_bitmaps(question: ClockRetention) -> bool:
-    """Whether the roll-ups hold all that it asks about."""
+    """Whether the roll-ups hold all that it asks about. They know who came, and not by what event."""
     whole = EventPick()
     return (
         question.clock == "calendar"
         and question.first == question.returning == whole
-        and not (question.revenue or question.filters or question.include)
+        and not (question.revenue or question.filters or question.include or question.by)
     )
 
 
@@ -114,7 +110,6 @@ def _from_bitmaps(question: ClockRetention, asking: Asking) -> dict[str, Any]:
         )
         for row in found.rows
     ]
-    means = tuple(_float(mean) for mean in found.means)
     stamp = Stamp(
         timezone=found.timezone,
         start=question.edges[0],
@@ -128,7 +123,7 @@ def _from_bitmaps(question: ClockRetention, asking: Asking) -> dict[str, Any]:
         executor="rollup",
     )
     interval = usage_interval_read(tenant_id=asking.tenant.id, until=question.span[1], now=asking.now)
-    return clock_plain(answered(question, tuple(rows), means, (), stamp, interval, found.daily_visitors), asking)
+    return clock_plain(answered(question, rows, stamp, interval, found.daily_visitors), asking)
 
 
 def _float(value: Any) -> float | None:
@@ -137,6 +132,26 @@ def _float(value: Any) -> float | None:
 
 def clock_plain(found: ClockAnswer, asking: Asking) -> dict[str, Any]:
     exponent = exponents().get(asking.tenant.base_currency, 2)
+    return {
+        **_table_plain(found, exponent),
+        "currency": asking.tenant.base_currency if found.question.revenue else None,
+        "days": list(found.question.days),
+        "brackets": list(found.question.brackets),
+        "min_size": found.question.min_size,
+        "by": found.question.by,
+        "breakdown": [
+            {"key": part.key, "size": part.size, "is_small": part.is_small, **_table_plain(part, exponent)}
+            for part in found.breakdown
+        ],
+        "versus": plain(found.versus),
+        "usage_interval": plain(found.interval),
+        **beside(found.reading, found.daily_visitors),
+        **found.stamp.plain(),
+    }
+
+
+def _table_plain(found: ClockAnswer | RetentionPart, exponent: int) -> dict[str, Any]:
+    """What the whole and each value of the breakdown have."""
     rows = plain(found.rows)
     for row in rows:
         for cell in row["cells"]:
@@ -145,15 +160,7 @@ def clock_plain(found: ClockAnswer, asking: Asking) -> dict[str, Any]:
         "rows": rows,
         "means": list(found.means),
         "revenue_per_person": [None if value is None else value / 10**exponent for value in found.revenue_per_person],
-        "currency": asking.tenant.base_currency if found.question.revenue else None,
         "mean_intervals": plain(found.mean_intervals),
-        "days": list(found.question.days),
-        "brackets": list(found.question.brackets),
-        "min_size": found.question.min_size,
-        "versus": plain(found.versus),
-        "usage_interval": plain(found.interval),
-        **beside(found.reading, found.daily_visitors),
-        **found.stamp.plain(),
     }
 
 
@@ -167,7 +174,7 @@ def _retention_opening(question: ClockRetention) -> Opening:
 def _known_before(question: ClockRetention, desk: Desk) -> Any:
     if question.cohort != "first_ever":
         return None
-    columns, properties = retention_columns(question)
+    columns, properties = retention_columns(replace(question, by=None))
     start = question.edges[0]
     before = Opening(
         start=start - BEGINNING, end=start, columns=columns, properties=properties, names=question.first.all_names
@@ -177,16 +184,18 @@ def _known_before(question: ClockRetention, desk: Desk) -> Any:
 
 
 def retention_people(question: ClockRetention, place: Mapping[str, Any], desk: Desk) -> BitMap:
-    """`place`: {"cohort": index, "period": index}."""
-    cohort, period = place.get("cohort"), place.get("period")
+    """`place`: {"cohort": index, "period": index}, and "key" for those of a value of the breakdown."""
+    cohort, period, key = place.get("cohort"), place.get("period"), place.get("key")
     if not isinstance(cohort, int) or not 0 <= cohort < question.periods:
         raise QuestionError("`cohort` is the index of a row, from 0", "place")
     if not isinstance(period, int) or not 0 <= period < len(question.windows):
         raise QuestionError("`period` is the index of a cell, from 0", "place")
+    if key is not None and not (question.by and isinstance(key, str)):
+        raise QuestionError("`key` is a value of the breakdown; without `by` there are none", "place")
     known = _known_before(question, desk)
     with desk.open(_retention_opening(question)) as source:
         daily = desk.known.daily
-        return clock_people(source, question, cohort=cohort, period=period, known_before=known, daily=daily)
+        return clock_people(source, question, cohort=cohort, period=period, key=key, known_before=known, daily=daily)
 
 
 kinds.register(

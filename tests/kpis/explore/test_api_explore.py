@@ -140,7 +140,8 @@ def test_a_neighbour_sees_its_own_people_only(shop: Tenant, globex: Tenant) -> N
         ({"from": "2001-01-01", "to": "2026-01-01"}, "from", "at most 3660 days"),
         ({"order": "chaos"}, "order", "not a valid choice"),
         ({"by": "colour"}, "by", "properties.<key>"),
-        ({"by": "properties."}, "filters", "1 to 200 characters"),
+        ({"by": "contry"}, "by", "Did you mean country"),
+        ({"by": "properties."}, "by", "1 to 200 characters"),
         ({"stpes": []}, "stpes", "Did you mean steps"),
         (
             {"steps": [{"events": ["page_view"], "optoinal": True}, SHOP[1]]},

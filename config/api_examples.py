@@ -135,7 +135,7 @@ BODIES: Final[dict[str, Any]] = {
     "explore_lifecycle": {"period": "last_90d", "unit": "week"},
     "explore_paths": {"period": "last_30d", "anchor": {"events": ["signed_up"]}, "depth": 3},
     "explore_people": {"kind": "funnel", "question": FUNNEL, "place": {"step": 1}},
-    "explore_retention": {"unit": "week", "periods": 8, "cohort": "first_ever"},
+    "explore_retention": {"unit": "week", "periods": 8, "cohort": "first_ever", "by": "country", "limit": 5},
     "goals_change": {"target": "60000.00"},
     "goals_create": {
         "name": "March",

@@ -7,7 +7,7 @@ by the calendar it is the unit of the calendar. Calendar retention of whole acti
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Any, Final
@@ -16,7 +16,7 @@ import numpy as np
 import pyarrow as pa
 from pyroaring import BitMap, FrozenBitMap
 
-from analytics.periods import to_micros
+from analytics.periods import Calendar, to_micros
 from kpis.contracts import OTHER
 from kpis.daily_visitors import NOBODY, left_out
 from kpis.explore.picks import EventPick, all_hold, bit, column_of, fields_of, people_only, picked
@@ -28,7 +28,7 @@ from kpis.funnels.rows import coded, ordered
 from kpis.retention_clock_answer import ClockAnswer, ClockCell, ClockRow, answered
 from kpis.retention_clock_question import CLOCKS, COHORTS, MODES, MOST_SIZE, UNITS, ClockRetention
 from kpis.series.question import QuestionError
-from kpis.usage_interval import interval_in
+from kpis.usage_interval import UsageInterval, interval_in
 
 __all__ = [
     "CLOCKS", "COHORTS", "MODES", "MOST_SIZE", "UNITS", "ClockAnswer", "ClockRetention", "clock_people",
@@ -99,9 +99,11 @@ def clock_retention_read(
     now: datetime,
     known_before: Ints | None = None,
     daily: FrozenBitMap = NOBODY,
+    interval_of: Callable[[Ints, Ints, Calendar, datetime], UsageInterval | None] = interval_in,
 ) -> ClockAnswer:
     """`known_before`: who had come before the range, ascending; needed for "first_ever". `daily`: the daily visitors,
-    who are in no cohort."""
+    who are in no cohort. `interval_of`: how long people leave between two uses, where more is known than the events of
+    the range."""
     everybody, returns = _read(source, question, known_before)
     members = _without(everybody, daily)
     through = source.data_through
@@ -110,7 +112,7 @@ def clock_retention_read(
     rows = tally.rows(question, range(len(tally.size)))
     parts = [(key, tally.rows(question, [place])) for place, key in enumerate(keys)]
     until = min(through, question.span[1])
-    interval = interval_in(returns.person, returns.ts, question.calendar, until)
+    interval = interval_of(returns.person, returns.ts, question.calendar, until)
     gone = left_out(FrozenBitMap(everybody.person.astype(np.uint32)), daily) if daily else None
     return answered(question, rows, _stamp(source, question, now), interval, gone, parts)
 

@@ -26,6 +26,7 @@ from kpis.series import NoCalendar
 from reports.dashboard.shown import point_shown
 from reports.explore.attribution_shown import MODEL_NAMES
 from reports.explore.frame import amount, count, credit_shown, key_shown, share
+from reports.explore.retention_shown import value_shown
 
 CARD_SECONDS: Final = 3.0
 MOST_ROWS: Final = 12
@@ -110,16 +111,23 @@ def _funnel(found: Mapping[str, Any], tenant: TenantInfo) -> Table:
 
 
 def _retention(found: Mapping[str, Any], tenant: TenantInfo) -> Table:
-    calendar = calendar_of(tenant)
+    """Its cohorts; of a breakdown everybody and each value, over all cohorts."""
+    calendar, by = calendar_of(tenant), found.get("by")
     most = min(max((len(row["cells"]) for row in found["rows"]), default=0), 9)
-    heads = ("Came first", "People", *(f"{found['unit'].capitalize()} {period}" for period in range(most)))
+    heads = (by or "Came first", "People", *(f"{found['unit'].capitalize()} {period}" for period in range(most)))
+    if by:
+        everybody = {**found, "size": sum(row["size"] for row in found["rows"])}
+        lines = [("Everybody", everybody), *((value_shown(part["key"]), part) for part in found["breakdown"])]
+        shares = [(label, part["size"], part["means"]) for label, part in lines]
+    else:
+        starts = [point_shown(datetime.fromisoformat(row["start"]), found["unit"], calendar) for row in found["rows"]]
+        cells = [[cell["share"] for cell in row["cells"]] for row in found["rows"]]
+        shares = [
+            (label, row["size"], row_cells) for label, row, row_cells in zip(starts, found["rows"], cells, strict=True)
+        ]
     rows = (
-        (
-            point_shown(datetime.fromisoformat(row["start"]), found["unit"], calendar),
-            count(row["size"]),
-            *("" if cell["share"] is None else share(cell["share"], 0) for cell in row["cells"][:most]),
-        )
-        for row in found["rows"]
+        (label, count(size), *("" if value is None else share(value, 0) for value in values[:most]))
+        for label, size, values in shares
     )
     return heads, tuple(rows)
 

@@ -114,8 +114,8 @@ def _funnel_changes(found: Answer) -> Rows:
 # --- Retention and lifecycle ------------------------------------------------------------------------------------------
 
 RETENTION: Final = _named(
-    ("cohort", INSTANT), ("people", COUNT), ("period", COUNT), ("returned", COUNT), ("share", RATIO), ("low", RATIO),
-    ("high", RATIO), ("revenue", MONEY), ("is_complete", FLAG),
+    ("key", TEXT), ("cohort", INSTANT), ("people", COUNT), ("period", COUNT), ("returned", COUNT), ("share", RATIO),
+    ("low", RATIO), ("high", RATIO), ("revenue", MONEY), ("is_complete", FLAG),
 )  # fmt: skip
 RETENTION_TESTS: Final = _named(
     ("cohort", INSTANT), ("other", INSTANT), ("period", COUNT), ("share", RATIO), ("share_other", RATIO),
@@ -130,19 +130,25 @@ LIFECYCLE: Final = _named(
 )
 
 
+def _by_value(found: Answer) -> Iterable[tuple[str, Answer]]:
+    """The table of everybody, then that of each value."""
+    return [("", found), *((part["key"], part) for part in found.get("breakdown", ()))]
+
+
 def _retention_rows(found: Answer) -> Rows:
-    for row in found["rows"]:
+    for key, row in ((key, row) for key, part in _by_value(found) for row in part["rows"]):
         for cell in row["cells"]:
             yield (
-                _instant(row["start"]), row["size"], cell["period"], cell["returned"], cell["share"],
+                key, _instant(row["start"]), row["size"], cell["period"], cell["returned"], cell["share"],
                 *_edges(cell.get("interval")), _decimal(cell["revenue"]), cell["is_complete"],
             )  # fmt: skip
 
 
 def _means_rows(found: Answer) -> Rows:
-    intervals = found["mean_intervals"] or [None] * len(found["means"])
-    pairs = zip(found["means"], intervals, strict=False)
-    return ((period, mean, *_edges(interval)) for period, (mean, interval) in enumerate(pairs))
+    for key, part in _by_value(found):
+        intervals = part["mean_intervals"] or [None] * len(part["means"])
+        for period, (mean, interval) in enumerate(zip(part["means"], intervals, strict=False)):
+            yield (key, sum(row["size"] for row in part["rows"]), period, mean, *_edges(interval))
 
 
 def _tests_rows(found: Answer) -> Rows:
@@ -234,7 +240,9 @@ def _attribution_changes(found: Answer) -> Rows:
 NOT_COMPARED: Final = "The question compares with nothing: choose another period to compare with."
 NO_CURVE: Final = "Nobody has converted, or the question leaves the curve out."
 TIMES: Final = _named(("seconds_from", COUNT), ("seconds_to", COUNT), ("n", COUNT), ("share", RATIO))
-MEANS: Final = _named(("period", COUNT), ("share", RATIO), ("low", RATIO), ("high", RATIO))
+MEANS: Final = _named(
+    ("key", TEXT), ("people", COUNT), ("period", COUNT), ("share", RATIO), ("low", RATIO), ("high", RATIO)
+)
 NODES: Final = _named(("place", COUNT), ("name", TEXT), ("paths", COUNT), ("people", COUNT))
 NO_TESTS: Final = "The question names no two cohorts to compare."
 

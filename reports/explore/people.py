@@ -32,6 +32,7 @@ from reports.dashboard.problems import problem_page
 from reports.explore.asking import actor_of, worded
 from reports.explore.attribution_shown import MODEL_NAMES
 from reports.explore.frame import Head, count, credit_shown, head_of
+from reports.explore.retention_shown import value_shown
 
 PLACES: Final[Mapping[str, Mapping[str, type]]] = {
     "funnel": {"step": int, "outcome": str},
@@ -40,6 +41,8 @@ PLACES: Final[Mapping[str, Mapping[str, type]]] = {
     "paths": {"place": int, "name": str},
     "attribution": {"model": str, "key": str},
 }
+MAY_NAME: Final[Mapping[str, tuple[str, ...]]] = {"retention": ("key",)}
+"""What a place has only sometimes: a value of a breakdown."""
 OUTCOMES: Final = {"reached": "reached", "dropped": "dropped out after", "still_open": "still have time after"}
 
 
@@ -107,7 +110,7 @@ def place_of(kind: str, given: Mapping[str, Any]) -> dict[str, Any]:
         if wanted is int and not (text.isascii() and text.isdigit() and len(text) < 6):
             raise ValidationError({name: [f"`{name}` is the index of a place in the answer."]})
         found[name] = int(text) if wanted is int else text
-    return found
+    return found | {name: str(given[name]) for name in MAY_NAME.get(kind, ()) if name in given}
 
 
 def title_of(kind: str, question: Mapping[str, Any], place: Mapping[str, Any]) -> str:
@@ -115,7 +118,8 @@ def title_of(kind: str, question: Mapping[str, Any], place: Mapping[str, Any]) -
     if kind == "funnel":
         return f"People who {OUTCOMES.get(place['outcome'], place['outcome'])} {_step_name(question, place['step'])}"
     if kind == "retention":
-        return f"People of cohort {place['cohort'] + 1} who came in period {place['period']}"
+        valued = f", {str(question.get('by'))[:60]} {value_shown(place['key'])}" if "key" in place else ""
+        return f"People of cohort {place['cohort'] + 1} who came in period {place['period']}{valued}"
     if kind == "paths":
         name = {OTHER: "any other", END: "the end"}.get(place["name"], place["name"])
         return f"People whose paths come to {name[:100]} at place {place['place']}"

@@ -32,6 +32,7 @@ CLOCKS: Final = (("calendar", "By the calendar"), ("24h", "By each person's own 
 INCLUDABLE: Final = (("bots", "Bots"), ("internal", "Internal users"))
 DEFAULT: Final = {"unit": "week", "periods": 9}
 LEAST: Final = 30
+VALUES: Final = 10
 DEFAULTS: Final = {"unit": "week", "clock": "calendar", "cohort": "first_ever", "mode": "on"}
 
 
@@ -52,6 +53,8 @@ class RetentionFields:
     min_size: str
     versus: tuple[str, ...]
     revenue: bool
+    by: str
+    limit: str
     tests: tuple[Test, ...]
     include: tuple[str, ...]
     units: tuple[tuple[str, str], ...] = UNITS
@@ -83,7 +86,7 @@ def retention(request: HttpRequest) -> HttpResponse:
         template="reports/explore/retention.html",
         fields=fields_of(asked.wanted),
         known=known,
-        view=lambda answer, q: retention_shown(answer, q, calendar, request.path),
+        view=lambda answer, q: retention_shown(answer, q, calendar, request.path, request.GET.dict()),
         samples=samples_of(known, request.path),
         lifecycle=lifecycle,
         lifecycle_problems=life.problems,
@@ -122,6 +125,8 @@ def read(reader: Reader) -> dict[str, Any]:
             "days": _numbers(reader.text("days")),
             "brackets": _numbers(reader.text("brackets")),
             "min_size": least if (least := reader.number("min_size")) != LEAST else None,
+            "by": reader.text("by"),
+            "limit": most if (most := reader.number("limit")) != VALUES else None,
             "versus": _numbers(" ".join(reader.texts("versus")[:2])),
             "revenue": True if reader.text("revenue") else None,
             "filters": reader.tests(),
@@ -158,6 +163,8 @@ def fields_of(wanted: Mapping[str, Any]) -> RetentionFields:
         min_size=text(wanted, "min_size", str(LEAST)),
         versus=tuple(parts.texts_of(wanted.get("versus"))[:2]),
         revenue=bool(wanted.get("revenue")),
+        by=text(wanted, "by"),
+        limit=text(wanted, "limit", str(VALUES)),
         tests=parts.tests_of(wanted.get("filters")),
         include=tuple(parts.texts_of(wanted.get("include"))),
     )
@@ -172,4 +179,5 @@ def samples_of(known: Known, path: str) -> tuple[Sample, ...]:
         found.append(Sample("Buyers who bought again, with revenue", address(path, bought)))
     days = {"clock": "24h", "unit": "week", "periods": 6, "days": [1, 3, 7, 14, 28]}
     found.append(Sample("Day 1, 3, 7, 14, 28", address(path, days)))
+    found.append(Sample("Weeks, by country", address(path, {**DEFAULT, "by": "country"})))
     return tuple(found)

@@ -3,19 +3,25 @@
 from __future__ import annotations
 
 import itertools
-from collections.abc import Mapping
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
 from datetime import datetime
 from typing import Any, Final
+from urllib.parse import urlencode
 
 from analytics.periods import Calendar
+from kpis.contracts import OTHER
 from reports.dashboard.shown import point_shown
 from reports.explore.asking import address
-from reports.explore.drawing import Block, stacks_of
-from reports.explore.frame import amount, between, count, people_href, points, share, spread, tone, verdict
+from reports.explore.drawing import Block, Lines, lines_of, stacks_of
+from reports.explore.frame import amount, between, count, key_shown, people_href, points, share, spread, tone, verdict
 
 STATES: Final = (("new", 4, "New"), ("returning", 1, "Stayed"), ("resurrected", 3, "Came back"))
 DORMANT: Final = 6
+EVERYBODY: Final = "Everybody"
+MOST_DRAWN: Final = 4
+"""Values drawn beside everybody: as many as have colours of their own."""
+LONGEST_LABEL: Final = 80
 Answer = Mapping[str, Any]
 
 
@@ -35,12 +41,34 @@ class CellShown:
 
 @dataclass(frozen=True, slots=True)
 class CohortShown:
-    """One row; `place` is its number in the table."""
+    """One row; `place` is its number in the table. `short`: its label where there is little room."""
 
     label: str
+    short: str
     size: str
     place: int
     cells: tuple[CellShown, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class ValueShown:
+    """A value of the breakdown with its means; `href` shows its cohorts."""
+
+    label: str
+    size: str
+    cells: tuple[CellShown, ...]
+    href: str
+    is_chosen: bool
+
+
+@dataclass(frozen=True, slots=True)
+class ValuesShown:
+    """Everybody, then each value. `drawing`: the largest of them as lines. `shares_people`: cohorts do."""
+
+    by: str
+    rows: tuple[ValueShown, ...]
+    drawing: Lines | None
+    shares_people: bool
 
 
 @dataclass(frozen=True, slots=True)
@@ -70,7 +98,8 @@ class VersusShown:
 
 @dataclass(frozen=True, slots=True)
 class RetentionShown:
-    """The table. `heads` are periods; `choices` the cohorts that can be compared, and `chosen` the two that are."""
+    """The table. `heads` are periods; `choices` the cohorts that can be compared, and `chosen` the two that are. `of`:
+    the value whose cohorts they are; `everybody` leads to those of all."""
 
     reading: str
     heads: tuple[str, ...]
@@ -87,6 +116,9 @@ class RetentionShown:
     chosen: tuple[int, int] | None
     suggestion: tuple[str, str] | None
     places: tuple[tuple[str, str], ...]
+    values: ValuesShown | None
+    of: str
+    everybody: str
 
 
 @dataclass(frozen=True, slots=True)
@@ -112,35 +144,118 @@ class LifecycleShown:
     unit: str
 
 
-def retention_shown(answer: Answer, q: str, calendar: Calendar, path: str) -> RetentionShown:
-    """Every number written out; cells lead to their people. `path` is the page's."""
-    rows, unit = answer["rows"], answer["unit"]
+def retention_shown(
+    answer: Answer, q: str, calendar: Calendar, path: str, chosen: Mapping[str, str] | None = None
+) -> RetentionShown:
+    """Every number written out; cells lead to their people. `path` is the page's. `chosen`: the parameters of its
+    address; `value` names the value of the breakdown whose cohorts are shown, `job` the one that found the answer."""
+    parameters = chosen or {}
+    part = next((part for part in answer.get("breakdown", ()) if part["key"] == parameters.get("value")), None)
+    page = Page(path, q, parameters, part["key"] if part else None)
+    table, rows, unit = part or answer, (part or answer)["rows"], answer["unit"]
     currency = answer.get("currency") or ""
-    shown = tuple(_row(row, place, q, unit, currency, calendar) for place, row in enumerate(rows))
+    shown = tuple(_row(row, place, q, unit, currency, calendar, page.value) for place, row in enumerate(rows))
+    shorts = _shorts([datetime.fromisoformat(row["start"]) for row in rows], unit, calendar)
+    shown = tuple(replace(row, short=short) for row, short in zip(shown, shorts, strict=True))
     heads = tuple(_heads(answer))
-    choices = _choices(answer, shown)
-    spent = [f"{value:.2f}" if value is not None else None for value in answer.get("revenue_per_person", ())]
+    choices = _choices(answer, shown) if part is None else ()
+    spent = [f"{value:.2f}" if value is not None else None for value in table.get("revenue_per_person", ())]
     return RetentionShown(
         reading=answer["reading"],
         heads=heads,
         rows=shown,
-        means=tuple(share(mean) if mean is not None else "" for mean in answer["means"]),
-        mean_intervals=tuple(between(interval) for interval in answer.get("mean_intervals", ())),
+        means=tuple(share(mean) if mean is not None else "" for mean in table["means"]),
+        mean_intervals=tuple(between(interval) for interval in table.get("mean_intervals", ())),
         spent=tuple(amount(value, currency) if value is not None else "" for value in spent) if currency else (),
         is_empty=not any(row["size"] for row in rows),
         has_open=any(not cell["is_complete"] for row in rows for cell in row["cells"]),
         has_small=any(row.get("is_small") and row["size"] for row in rows),
         min_size=count(answer.get("min_size", 0)),
-        versus=_versus(answer.get("versus"), shown, heads),
+        versus=_versus(answer.get("versus"), shown, heads) if part is None else None,
         choices=choices,
         chosen=_chosen(answer.get("versus"), choices),
         suggestion=_suggestion(answer, path),
-        places=tuple(
-            (f"{place}:1", f"Of {row.label}: came again in the first period after")
-            for place, row in enumerate(shown)
-            if len(row.cells) > 1
-        ),
+        places=_places(shown) if part is None else (),
+        values=_values(answer, page, heads),
+        of=value_shown(part["key"]) if part else "",
+        everybody=page.at(None),
     )
+
+
+@dataclass(frozen=True, slots=True)
+class Page:
+    """Where the answer is shown, and of which value."""
+
+    path: str
+    q: str
+    parameters: Mapping[str, str]
+    value: str | None
+
+    def at(self, key: str | None) -> str:
+        """Its address with the cohorts of a value, or of everybody."""
+        kept = {name: self.parameters[name] for name in ("job", "engine") if self.parameters.get(name)}
+        value = {} if key is None else {"value": key}
+        return f"{self.path}?{urlencode({'q': self.q, **kept, **value})}#cohorts-title"
+
+
+def _places(shown: tuple[CohortShown, ...]) -> tuple[tuple[str, str], ...]:
+    return tuple(
+        (f"{place}:1", f"Of {row.label}: came again in the first period after")
+        for place, row in enumerate(shown)
+        if len(row.cells) > 1
+    )
+
+
+def _values(answer: Answer, page: Page, heads: tuple[str, ...]) -> ValuesShown | None:
+    """None without a breakdown, or where nobody came."""
+    parts = answer.get("breakdown") or ()
+    if not parts:
+        return None
+    size = sum(row["size"] for row in answer["rows"])
+    whole = {**answer, "size": size, "is_small": size < answer["min_size"]}
+    rows = [
+        _value(whole, EVERYBODY, page, None),
+        *(_value(part, value_shown(part["key"]), page, part["key"]) for part in parts),
+    ]
+    first = 0 if answer.get("days") or answer.get("brackets") else 1
+    drawn = [(EVERYBODY, answer), *((value_shown(p["key"]), p) for p in parts[:MOST_DRAWN] if p["key"] != OTHER)]
+    lines = [(label, part["means"][first:]) for label, part in drawn]
+    top = max((mean for _, means in lines for mean in means if mean is not None), default=0.0)
+    drawing = lines_of(lines, heads[first:], share(top, 0)) if top and len(heads[first:]) > 1 else None
+    return ValuesShown(answer["by"], tuple(rows), drawing, answer.get("cohort") == "recurring")
+
+
+def _value(part: Answer, label: str, page: Page, key: str | None) -> ValueShown:
+    intervals = part["mean_intervals"] or [None] * len(part["means"])
+    cells = tuple(
+        _mean(mean, interval, label, period, is_small=part["is_small"])
+        for period, (mean, interval) in enumerate(zip(part["means"], intervals, strict=True))
+    )
+    return ValueShown(label, count(part["size"]), cells, page.at(key), page.value == key)
+
+
+def _mean(mean: float | None, interval: Answer | None, label: str, period: int, *, is_small: bool) -> CellShown:
+    if mean is None:
+        return CellShown("open", "", 0, True, False, "", f"{label}, period {period}: over for no cohort yet")
+    spoken = f"{label}, period {period}" + (f"; 95 % interval {between(interval)}" if interval else "")
+    return CellShown(share(mean), "", _step(mean), False, is_small, "", spoken)
+
+
+def value_shown(key: str) -> str:
+    """A value of the breakdown as a label."""
+    label = key_shown(key)
+    return label if len(label) <= LONGEST_LABEL else f"{label[:LONGEST_LABEL]}…"
+
+
+def _shorts(starts: Sequence[datetime], unit: str, calendar: Calendar) -> list[str]:
+    """Dates of cohorts without what goes without saying: the head of the page tells the range and its year."""
+    days = [calendar.local_date(start) for start in starts]
+    return [
+        f"{day:%b %Y}"
+        if unit == "month"
+        else f"{day.day} {day:%b}" + ("" if day.year == days[-1].year else f" {day:%Y}")
+        for day in days
+    ]
 
 
 def _heads(answer: Answer) -> list[str]:
@@ -154,16 +269,21 @@ def _heads(answer: Answer) -> list[str]:
     return [f"{answer['unit'].capitalize()} {period}" for period in range(most)]
 
 
-def _row(row: Answer, place: int, q: str, unit: str, currency: str, calendar: Calendar) -> CohortShown:
+def _row(row: Answer, place: int, q: str, unit: str, currency: str, calendar: Calendar, key: str | None) -> CohortShown:
     label = point_shown(datetime.fromisoformat(row["start"]), unit, calendar)
-    cells = tuple(_cell(cell, row, place, q, label, currency) for cell in row["cells"])
-    return CohortShown(label, count(row["size"]), place, cells)
+    cells = tuple(_cell(cell, row, place, q, label, currency, key) for cell in row["cells"])
+    return CohortShown(label, label, count(row["size"]), place, cells)
 
 
-def _cell(cell: Answer, row: Answer, place: int, q: str, label: str, currency: str) -> CellShown:
+def _step(value: float | None) -> int:
+    return 0 if not value else max(1, min(10, round(value * 10)))
+
+
+def _cell(cell: Answer, row: Answer, place: int, q: str, label: str, currency: str, key: str | None) -> CellShown:
     value = cell["share"]
-    step = 0 if not value else max(1, min(10, round(value * 10)))
-    href = people_href("retention", q, cohort=place, period=cell["period"]) if cell["returned"] else ""
+    step = _step(value)
+    at = {"cohort": place, "period": cell["period"], **({} if key is None else {"key": key})}
+    href = people_href("retention", q, **at) if cell["returned"] else ""
     text = share(value) if value is not None else ("open" if not cell["is_complete"] else "")
     more = amount(cell["revenue"], currency) if currency and cell["revenue"] is not None else ""
     spoken = f"{count(cell['returned'])} people of {label}, period {cell['period']}"

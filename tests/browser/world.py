@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from typing import Any
+from urllib.parse import urlencode
 
 import httpx
 
@@ -122,7 +123,10 @@ def addresses(stage: Stage) -> dict[str, list[str]]:
         "mapping": ["/settings/events/"],
         "quality": ["/quality/"],
         "explore-funnel": ["/explore/funnel/"],
-        "explore-retention": ["/explore/retention/"],
+        "explore-retention": [
+            "/explore/retention/",
+            "/explore/retention/?" + urlencode({"q": '{"unit":"week","periods":6,"by":"country"}', "value": "FR"}),
+        ],
         "explore-paths": ["/explore/paths/"],
         "explore-attribution": ["/explore/attribution/"],
         "explore-channels": ["/explore/channels/"],

@@ -26,7 +26,7 @@ from kpis.retention_clock import columns_of as retention_columns
 from kpis.retention_clock_answer import ClockAnswer, ClockCell, ClockRow, RetentionPart, answered
 from kpis.retention_clock_question import ClockRetention
 from kpis.series.question import QuestionError
-from kpis.usage_interval import usage_interval_read
+from kpis.usage_interval import UsageInterval, interval_in, usage_interval_read
 
 BEGINNING = timedelta(days=3660)
 
@@ -85,9 +85,23 @@ def retention_answer(question: ClockRetention, desk: Desk) -> dict[str, Any]:
         return {**shared, **_from_bitmaps(question, desk.asking)}
     known = _known_before(question, desk)
     desk.progress(1, 3)
+    # A breakdown must not change what is told of everybody, and bitmaps know the time before the range.
+    knows_more = desk.people is None and is_of_bitmaps(replace(question, by=None))
+    interval_of = (lambda *_: _interval(question, desk.asking)) if knows_more else interval_in
     with desk.open(_retention_opening(question)) as source:
-        found = clock_retention_read(source, question, now=desk.asking.now, known_before=known, daily=desk.known.daily)
+        found = clock_retention_read(
+            source,
+            question,
+            now=desk.asking.now,
+            known_before=known,
+            daily=desk.known.daily,
+            interval_of=interval_of,
+        )
     return {**shared, **clock_plain(found, desk.asking)}
+
+
+def _interval(question: ClockRetention, asking: Asking) -> UsageInterval | None:
+    return usage_interval_read(tenant_id=asking.tenant.id, until=question.span[1], now=asking.now)
 
 
 def _from_bitmaps(question: ClockRetention, asking: Asking) -> dict[str, Any]:
@@ -122,8 +136,7 @@ def _from_bitmaps(question: ClockRetention, asking: Asking) -> dict[str, Any]:
         computed_at=asking.now,
         executor="rollup",
     )
-    interval = usage_interval_read(tenant_id=asking.tenant.id, until=question.span[1], now=asking.now)
-    return clock_plain(answered(question, rows, stamp, interval, found.daily_visitors), asking)
+    return clock_plain(answered(question, rows, stamp, _interval(question, asking), found.daily_visitors), asking)
 
 
 def _float(value: Any) -> float | None:

@@ -276,6 +276,7 @@ def test_values_from_the_lake_add_up_to_the_bitmaps_also_after_a_merge(
                     assert len(parts["breakdown"]) > 1
                     assert summed(parts["breakdown"]) == sizes(parts) == sizes(whole), question
                     assert parts["means"] == pytest.approx(whole["means"])
+                    assert parts["usage_interval"] == whole["usage_interval"]
         identity_merge(tenant_id=acme.pk, left=1, right=2, actor="olga", reason="same", now=NOW)
         refresh_tenant(acme.pk, now=NOW)
         lake_mark(tenant_id=acme.pk, start=MONDAY, end=NOW, reason="test", now=NOW)

@@ -63,12 +63,14 @@ class ValueShown:
 
 @dataclass(frozen=True, slots=True)
 class ValuesShown:
-    """Everybody, then each value. `drawing`: the largest of them as lines. `shares_people`: cohorts do."""
+    """Everybody, then each value. `drawing`: the largest of them as lines. `shares_people`: cohorts do. `has_small`: a
+    value has so few people that its shares move by chance."""
 
     by: str
     rows: tuple[ValueShown, ...]
     drawing: Lines | None
     shares_people: bool
+    has_small: bool
 
 
 @dataclass(frozen=True, slots=True)
@@ -211,34 +213,45 @@ def _values(answer: Answer, page: Page, heads: tuple[str, ...]) -> ValuesShown |
     parts = answer.get("breakdown") or ()
     if not parts:
         return None
-    size = sum(row["size"] for row in answer["rows"])
+    currency, size = answer.get("currency") or "", sum(row["size"] for row in answer["rows"])
     whole = {**answer, "size": size, "is_small": size < answer["min_size"]}
     rows = [
-        _value(whole, EVERYBODY, page, None),
-        *(_value(part, value_shown(part["key"]), page, part["key"]) for part in parts),
+        _value(whole, EVERYBODY, page, None, currency),
+        *(_value(part, value_shown(part["key"]), page, part["key"], currency) for part in parts),
     ]
-    first = 0 if answer.get("days") or answer.get("brackets") else 1
     drawn = [(EVERYBODY, answer), *((value_shown(p["key"]), p) for p in parts[:MOST_DRAWN] if p["key"] != OTHER)]
-    lines = [(label, part["means"][first:]) for label, part in drawn]
-    top = max((mean for _, means in lines for mean in means if mean is not None), default=0.0)
-    drawing = lines_of(lines, heads[first:], share(top, 0)) if top and len(heads[first:]) > 1 else None
-    return ValuesShown(answer["by"], tuple(rows), drawing, answer.get("cohort") == "recurring")
+    first = 0 if answer.get("days") or answer.get("brackets") else 1
+    drawing = _drawing([(label, part["means"][first:]) for label, part in drawn], heads[first:])
+    has_small = any(part["is_small"] for part in parts)
+    return ValuesShown(answer["by"], tuple(rows), drawing, answer.get("cohort") == "recurring", has_small)
 
 
-def _value(part: Answer, label: str, page: Page, key: str | None) -> ValueShown:
+def _drawing(series: Sequence[tuple[str, Sequence[float | None]]], heads: Sequence[str]) -> Lines | None:
+    """Over the periods that anything is known of; none where that is one point."""
+    known = [place for place in range(len(heads)) if any(values[place] is not None for _, values in series)]
+    if len(known) < 2:
+        return None
+    end = known[-1] + 1
+    top = max(value for _, values in series for value in values if value is not None)
+    return lines_of([(label, values[:end]) for label, values in series], heads[:end], share(top, 0))
+
+
+def _value(part: Answer, label: str, page: Page, key: str | None, currency: str) -> ValueShown:
     intervals = part["mean_intervals"] or [None] * len(part["means"])
     cells = tuple(
-        _mean(mean, interval, label, period, is_small=part["is_small"])
-        for period, (mean, interval) in enumerate(zip(part["means"], intervals, strict=True))
+        _mean(part, period, f"{label}, period {period}", interval, currency)
+        for period, interval in enumerate(intervals)
     )
     return ValueShown(label, count(part["size"]), cells, page.at(key), page.value == key)
 
 
-def _mean(mean: float | None, interval: Answer | None, label: str, period: int, *, is_small: bool) -> CellShown:
+def _mean(part: Answer, period: int, spoken: str, interval: Answer | None, currency: str) -> CellShown:
+    mean, spent = part["means"][period], part["revenue_per_person"][period]
     if mean is None:
-        return CellShown("open", "", 0, True, False, "", f"{label}, period {period}: over for no cohort yet")
-    spoken = f"{label}, period {period}" + (f"; 95 % interval {between(interval)}" if interval else "")
-    return CellShown(share(mean), "", _step(mean), False, is_small, "", spoken)
+        return CellShown("open", "", 0, True, False, "", f"{spoken}: over for no cohort yet")
+    told = f"{spoken}; 95 % interval {between(interval)}" if interval else spoken
+    more = amount(f"{spent:.2f}", currency) if currency and spent is not None else ""
+    return CellShown(share(mean), more, _step(mean), False, part["is_small"], "", told)
 
 
 def value_shown(key: str) -> str:

@@ -113,6 +113,22 @@ def test_values_stand_below_everybody_and_lead_to_their_cohorts(olga: Client) ->
     assert text_of(olga.get(at(RETENTION, BY, value="nowhere"))).count("Cohorts of") == 0
 
 
+def test_small_values_are_grey_and_money_is_per_person(olga: Client) -> None:
+    """Ann of France spent €10 on Monday; Cyd of France came on Sunday: €5 each."""
+    page = text_of(olga.get(at(RETENTION, {**BY, "revenue": True})))
+    values = page[page.index('id="values-title"') : page.index('id="cohorts-title"')]
+    assert "Grey values have fewer than 30 people" in values
+    assert "100.0 %</span><small>€5.00</small>" in values
+    assert "with what they spent per person" in values
+    assert "Grey values" not in text_of(olga.get(at(RETENTION, {**BY, "min_size": 1})))
+
+
+def test_lines_are_drawn_where_two_periods_are_known(olga: Client) -> None:
+    assert 'class="lines"' in text_of(olga.get(at(RETENTION, BY)))
+    assert 'class="lines"' not in text_of(olga.get(at(RETENTION, {**BY, "periods": 2})))
+    assert 'class="lines"' not in text_of(olga.get(at(RETENTION, DAILY)))
+
+
 def test_people_of_a_value_are_listed_written_down_and_not_for_everybody(
     olga: Client, vera: Client, sam: Client, shop: Tenant
 ) -> None:

@@ -10,6 +10,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
+from functools import cached_property
 from typing import Any, Final
 
 import numpy as np
@@ -83,6 +84,13 @@ class Returns:
     person: Ints
     ts: Ints
     spent: Ints
+
+    @cached_property
+    def packed(self) -> tuple[Ints, int, int]:
+        """Person and time as one number each, ascending; the time it begins with, and the bits that time takes."""
+        low = int(self.ts.min())
+        width = (int(self.ts.max()) + 1 - low).bit_length()
+        return (self.person << width) | (self.ts - low), low, width
 
 
 def columns_of(question: ClockRetention) -> tuple[tuple[str, ...], tuple[str, ...]]:
@@ -266,11 +274,10 @@ def _places(returns: Returns, person: Ints, ts: Ints) -> Ints:
     """Where (person, ts) would go among the returns."""
     if len(returns.ts) == 0:
         return np.zeros(len(person), dtype=np.int64)
-    low = min(int(returns.ts.min()), int(ts.min(initial=2**62)))
-    width = (max(int(returns.ts.max()), int(ts.max(initial=0))) - low).bit_length()
-    if max(int(returns.person.max()), int(person.max(initial=0))).bit_length() + width > 63:
+    packed, low, width = returns.packed
+    if max(int(returns.person[-1]), int(person.max(initial=0))).bit_length() + width > 63:
         raise QuestionError("so many people over so long a range cannot be followed: ask for fewer periods", "periods")
-    return np.searchsorted((returns.person << width) | (returns.ts - low), (person << width) | (ts - low))
+    return np.searchsorted(packed, (person << width) | np.clip(ts - low, 0, (1 << width) - 1))
 
 
 def _ints(table: pa.Table, name: str) -> Ints:

@@ -6,7 +6,7 @@ import gzip
 import re
 from collections.abc import Iterator
 from pathlib import Path
-from urllib.parse import urljoin
+from urllib.parse import urlencode, urljoin
 
 import httpx
 import pytest
@@ -25,6 +25,11 @@ NAMES = sorted({str(route.name) for route in urlpatterns} - NO_PAGE - {"login"})
 RUN = """async (tags) => (await axe.run(document, {runOnly: tags, resultTypes: ["violations"]})).violations
     .map(({id, nodes}) => `${id}: ${nodes.slice(0, 3).map(({target, any, all, none}) =>
         `${target} ${[...any, ...all, ...none].map(({message}) => message)[0] ?? ""}`).join(" | ")}`)"""
+SHOWN_HEADS = """() => [...document.querySelectorAll(".scroll:has(> .heat)")].map((box) => {
+    const end = box.getBoundingClientRect().right;
+    const isShown = (head) => head.offsetWidth > 0 && head.getBoundingClientRect().right <= end;
+    return [...box.querySelectorAll("thead th")].filter(isShown).map((head) => head.innerText.replace(/\\s+/g, " "));
+})"""
 KB = 1000
 
 
@@ -70,6 +75,19 @@ def violations(page: Page) -> list[str]:
         page.evaluate(AXE.read_text())
     found: list[str] = page.evaluate(RUN, TAGS)
     return found
+
+
+def test_a_phone_shows_the_first_weeks_of_cohorts_without_scrolling(tab: Visit) -> None:
+    """Week 0 alone, which is 100 %, tells nothing. The same for values, whose labels are longer."""
+    tab.page.set_viewport_size({"width": 390, "height": 844})
+    query = urlencode({"q": '{"unit":"week","periods":9,"by":"country"}'})
+    for address, tables in (("/explore/retention/", 1), (f"/explore/retention/?{query}", 2)):
+        tab.go(address)
+        tab.page.wait_for_selector(".heat", timeout=60_000)  # a slow machine makes a job of it, which the page watches
+        shown = tab.page.evaluate(SHOWN_HEADS)
+        assert len(shown) == tables
+        for heads in shown:
+            assert {"Week 0", "Week 1", "Week 2", "Week 3"} <= set(heads), (address, heads)
 
 
 @pytest.mark.parametrize("scheme", ["light", "dark"])

@@ -64,9 +64,18 @@ def slow(role: str, statement: str, seconds: float) -> None:
         request_id=trace.request_id(),
         job=trace.job_named(),
     )
-    # A command that counts a year has long statements by nature; whoever runs it looks at its progress, not at them.
-    level = logging.WARNING if found.request_id or found.job else logging.DEBUG
+    is_listed = _list(found)
+    if not (found.request_id or found.job):
+        # A command that counts a year has long statements by nature; whoever runs it looks at its progress.
+        level = logging.DEBUG
+    else:
+        # What is in the list is no news for those who watch a console (LOGGING); what nobody could list is.
+        level = logging.INFO if is_listed else logging.WARNING
     logger.log(level, "a statement took %d ms: %s", found.milliseconds, found.statement[:300])
+
+
+def _list(found: SlowQuery) -> bool:
+    """Put it into the list of the admin; False while Redis is away."""
     try:
         with _redis() as client, client.pipeline(transaction=False) as pipe:
             pipe.lpush(KEY, json.dumps(asdict(found)))
@@ -74,7 +83,8 @@ def slow(role: str, statement: str, seconds: float) -> None:
             pipe.expire(KEY, KEPT_SECONDS)
             pipe.execute()
     except (redis.RedisError, OSError):
-        pass
+        return False
+    return True
 
 
 def slow_queries() -> list[SlowQuery] | None:

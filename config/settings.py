@@ -316,6 +316,8 @@ LOGGING: dict[str, Any] = {
         "httpx": {"level": "WARNING"},
         # Every answer is a line where machines read; people who watch a console want the odd ones only.
         "bellwether.requests": {"level": "INFO" if LOG_FORMAT == "json" else "WARNING"},
+        # So is every slow statement; the admin lists them, and on a first start some are slow because all is cold.
+        "bellwether.slow": {"level": "INFO" if LOG_FORMAT == "json" else "WARNING"},
         "uvicorn.error": {"handlers": [], "propagate": True},
         "uvicorn": {"handlers": [], "propagate": True},
         "uvicorn.access": {"handlers": [], "propagate": False},  # it writes queries, which may hold anything

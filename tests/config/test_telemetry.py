@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import os
 import re
 import subprocess
@@ -15,6 +16,7 @@ from django.db import connection
 from django.test import Client
 from prometheus_client import REGISTRY
 
+from analytics import trace
 from analytics.models import Tenant
 from config import figures, queries, telemetry
 from config.celery import app
@@ -106,6 +108,25 @@ def test_statements_are_timed_and_slow_ones_listed_without_values(
     (found,) = (each for each in queries.slow_queries() or [] if "pg_sleep" in each.statement)
     assert (found.statement, found.role, found.milliseconds >= 50) == ("SELECT pg_sleep(0.06), %s", "default", True)
     assert "ann@" not in caplog.text
+
+
+def test_a_slow_statement_of_a_job_is_no_news_for_a_console_unless_nobody_could_list_it(
+    settings: Any, caplog: pytest.LogCaptureFixture
+) -> None:
+    queries.slow_queries_forget()
+    caplog.set_level(logging.DEBUG, "bellwether.slow")
+    with trace.traced("", job="kpis.refresh 1"):
+        queries.slow("default", "SELECT 1", 0.7)
+        settings.REDIS_URL = "redis://127.0.0.1:1/0"
+        queries.slow("default", "SELECT 2", 0.8)
+    queries.slow("default", "SELECT 3", 0.9)
+
+    assert [(record.levelname, record.getMessage()) for record in caplog.records] == [
+        ("INFO", "a statement took 700 ms: SELECT 1"),
+        ("WARNING", "a statement took 800 ms: SELECT 2"),
+        ("DEBUG", "a statement took 900 ms: SELECT 3"),
+    ]
+    assert settings.LOGGING["loggers"]["bellwether.slow"] == {"level": "WARNING"}  # the tests' format is for people
 
 
 def test_the_list_of_slow_statements_is_bounded(settings: Any) -> None:

@@ -24,11 +24,15 @@ OTHER = "__other__"
 
 @dataclass(frozen=True, slots=True)
 class Point:
-    """A bucket's value. `is_complete` is false while it is open, cut off by the range, or waiting for a roll-up."""
+    """A bucket's value. `is_complete` is false while it is open, cut off by the range, or waiting for a roll-up.
+
+    `daily_visitors` are those in it, where it counts people over more than a day (a week, WAU); None otherwise.
+    """
 
     start: datetime
     value: Number
     is_complete: bool
+    daily_visitors: DailyVisitors | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -55,6 +59,7 @@ class Comparison:
     total: Number
     change: Change
     points: tuple[Point, ...] = ()
+    daily_visitors: DailyVisitors | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -65,6 +70,7 @@ class Breakdown:
     total: Number
     points: tuple[Point, ...]
     comparison: Comparison | None = None
+    daily_visitors: DailyVisitors | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -75,7 +81,8 @@ class Series:
     up to which everything received is counted. `is_partial` says that money without an exchange rate is missing in it.
     `events_from` is set when events had to be read of a time of which some are gone: only from then on all are there.
     `covered` is the part of the range that has passed and that data cover, None when there is none.
-    `daily_visitors` are those in `total` who are counted anew each day (S35), None when there are none.
+    `daily_visitors` are those in `total` who are counted anew each day (S35), None when there are none; the totals of a
+    comparison, of parts and of their comparisons have their own.
     """
 
     metric: str
@@ -196,6 +203,7 @@ def plain(series: Series) -> dict[str, Any]:
                 "total": written(part.total, series.unit, series.exponent),
                 "points": _points(series, part.points),
                 "comparison": _comparison(series, part.comparison),
+                **marked(part.daily_visitors),
             }
             for part in series.series
         ]
@@ -208,6 +216,7 @@ def _points(series: Series, points: tuple[Point, ...]) -> list[dict[str, Any]]:
             "start": point.start.isoformat(),
             "value": written(point.value, series.unit, series.exponent),
             "is_complete": point.is_complete,
+            **marked(point.daily_visitors),
         }
         for point in points
     ]
@@ -230,6 +239,7 @@ def _comparison(series: Series, comparison: Comparison | None) -> dict[str, Any]
             "is_good": change.is_good,
         },
         "points": _points(series, comparison.points),
+        **marked(comparison.daily_visitors),
     }
 
 

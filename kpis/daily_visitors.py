@@ -48,6 +48,13 @@ class DailyVisitors:
         return f"{'without' if self.are_left_out else 'incl.'} {self._counted}"
 
     @property
+    def told_of_before(self) -> str:
+        """In a sentence about what a number is compared with."""
+        if self.is_everybody:
+            return "What it is compared with counts daily visitors only."
+        return f"What it is compared with {'leaves out' if self.are_left_out else 'includes'} {self._counted}."
+
+    @property
     def told(self) -> str:
         """In a sentence."""
         if self.are_left_out:
@@ -55,6 +62,12 @@ class DailyVisitors:
         if self.is_everybody:
             return f"All of them are daily visitors, counted anew each day ({SALT_CHANGES})."
         return f"Includes {self._counted}, counted anew each day ({SALT_CHANGES})."
+
+    def told_of(self, whom: str) -> str:
+        """In a sentence about one number of an answer that has several: "new customers"."""
+        if self.is_everybody:
+            return f"All {whom} are daily visitors, counted anew each day ({SALT_CHANGES})."
+        return f"{whom.capitalize()} include {self._counted}, counted anew each day ({SALT_CHANGES})."
 
     @property
     def _counted(self) -> str:
@@ -78,9 +91,13 @@ def marked(found: DailyVisitors | None) -> dict[str, Any]:
     return {} if found is None else {"daily_visitors": found.plain()}
 
 
-def beside(reading: str, found: DailyVisitors | None) -> dict[str, Any]:
-    """The reading of an answer, with the mark and a sentence about it where there is one."""
-    return {"reading": reading if found is None else f"{reading} {found.told}", **marked(found)}
+def beside(reading: str, found: DailyVisitors | None, *, whom: str = "") -> dict[str, Any]:
+    """The reading of an answer, with the mark and a sentence about it where there is one; `whom` it counts, where it
+    has several numbers.
+    """
+    if found is None:
+        return {"reading": reading}
+    return {"reading": f"{reading} {found.told_of(whom) if whom else found.told}", **marked(found)}
 
 
 def is_of_days(start: datetime, end: datetime) -> bool:

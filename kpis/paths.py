@@ -168,14 +168,16 @@ def paths_read(
 ) -> PathsAnswer:
     """The answer over an open event store, which holds the range compared with too. `daily`: who are daily visitors."""
     walked = _walked(source, question)
-    who = np.unique(walked.person)
-    paths, people = len(walked.person), len(who)
+    paths, people = len(walked.person), len(np.unique(walked.person))
     nodes, links, whole = _counted(walked.grid, walked.person, walked.names, question)
     other = question.other
     comparison = None
     if other is not None:
         places = [_place(number, nodes) for number in range(1, question.depth + 1)]
-        comparison = compared(places, walked, _walked(source, other), (other.start, other.end))
+        before = _walked(source, other)
+        comparison = replace(
+            compared(places, walked, before, (other.start, other.end)), daily_visitors=_daily(before, other, daily)
+        )
     reading = _reading(question, paths, nodes)
     return PathsAnswer(
         question=question,
@@ -198,10 +200,15 @@ def paths_read(
             computed_at=now,
             executor=f"{source.engine}+kernel",
         ),
-        daily_visitors=among(FrozenBitMap(who.astype(np.uint32)), daily)
-        if daily and is_of_days(question.start, question.end)
-        else None,
+        daily_visitors=_daily(walked, question, daily),
     )
+
+
+def _daily(walked: Walked, question: Paths, daily: FrozenBitMap) -> DailyVisitors | None:
+    """Those of `daily` who walked; within one UTC day nobody is counted twice."""
+    if not daily or not is_of_days(question.start, question.end):
+        return None
+    return among(FrozenBitMap(walked.person.astype(np.uint32)), daily)
 
 
 def _walked(source: EventSource, question: Paths) -> Walked:

@@ -8,6 +8,7 @@ from datetime import datetime
 
 import numpy as np
 
+from kpis.daily_visitors import DailyVisitors
 from kpis.explore.intervals import Interval
 from kpis.explore.people_apart import Estimate, Ints, Side, groups_of, shares, shares_apart
 
@@ -46,6 +47,7 @@ class PathsComparison:
     people: int
     changes: tuple[PathChange, ...]
     reading: str
+    daily_visitors: DailyVisitors | None = None
 
 
 @dataclass(frozen=True, slots=True)

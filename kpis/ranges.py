@@ -15,9 +15,11 @@ from analytics.tenancy import tenant_context
 from kpis.base import Condition, DailyMean, Formula, Metric, Newcomers, Ratio, Share, Trailing, Value
 from kpis.catalogue import Catalogue
 from kpis.contracts import Executor, Number
+from kpis.daily_visitors import DailyVisitors
 from kpis.needs import Asked, Need, is_daily, measures_in, needs_of, parts_of
 from kpis.rollup.keys import OVERFLOW_KEY
 from kpis.series.context import Context, context_read
+from kpis.series.daily import daily_visitors_in
 from kpis.series.evaluate import Evaluator
 from kpis.series.events import strips_counted
 from kpis.series.question import Question, check, selection_of
@@ -42,6 +44,10 @@ class Reading:
     def number(self, metric: str, start: datetime, end: datetime) -> Number:
         """The metric over [start, end), as `metric_series` has its total."""
         return self.evaluator.number(metric, start, end)
+
+    def daily_visitors(self, metric: Metric, start: datetime, end: datetime) -> DailyVisitors | None:
+        """Those whom the number counts anew each day (S35)."""
+        return daily_visitors_in(self.evaluator, metric, start, end)
 
     def of_key(self, key: str) -> Evaluator:
         """The same for one value of the breakdown."""

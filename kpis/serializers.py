@@ -18,12 +18,26 @@ class NumberField(serializers.Field[Any, Any, Any, Any]):
     """Money is a decimal string, counts are integers, the rest numbers; null is "not known" and never zero."""
 
 
+class DailyVisitorsSerializer(serializers.Serializer[Any]):
+    """Visitors without a cookie: known for one day only, so they are counted anew each day."""
+
+    count = serializers.IntegerField(help_text="how many of those counted")
+    salt_period = serializers.CharField(help_text="how long their ids hold: `1 day (UTC)`")
+    is_everybody = serializers.BooleanField(help_text="the number counts nobody else: it is of daily visitors")
+    are_left_out = serializers.BooleanField(
+        help_text="the number asks who comes again, which they cannot be seen to do: it is of all others"
+    )
+
+
 class PointSerializer(serializers.Serializer[Any]):
     """A bucket, named by its start."""
 
     start = serializers.DateTimeField()
     value = NumberField()
     is_complete = serializers.BooleanField()
+    daily_visitors = DailyVisitorsSerializer(
+        required=False, help_text="there when the point counts them over more than a day: a week or month, WAU, MAU"
+    )
 
 
 class ChangeSerializer(serializers.Serializer[Any]):
@@ -51,6 +65,7 @@ class ComparisonSerializer(Ranged):
     total = NumberField()
     change = ChangeSerializer()
     points = PointSerializer(many=True)
+    daily_visitors = DailyVisitorsSerializer(required=False, help_text="there when its total counts them so")
 
 
 class BreakdownSerializer(serializers.Serializer[Any]):
@@ -60,6 +75,7 @@ class BreakdownSerializer(serializers.Serializer[Any]):
     total = NumberField()
     points = PointSerializer(many=True)
     comparison = ComparisonSerializer(allow_null=True)
+    daily_visitors = DailyVisitorsSerializer(required=False, help_text="there when its total counts them so")
 
 
 class ConditionSerializer(serializers.Serializer[Any]):
@@ -68,17 +84,6 @@ class ConditionSerializer(serializers.Serializer[Any]):
     field = serializers.CharField()
     op = serializers.ChoiceField(choices=["eq", "ne", "in", "gt", "lt", "is_null"])
     value = serializers.JSONField()
-
-
-class DailyVisitorsSerializer(serializers.Serializer[Any]):
-    """Visitors without a cookie: known for one day only, so they are counted anew each day."""
-
-    count = serializers.IntegerField(help_text="how many of those counted")
-    salt_period = serializers.CharField(help_text="how long their ids hold: `1 day (UTC)`")
-    is_everybody = serializers.BooleanField(help_text="the number counts nobody else: it is of daily visitors")
-    are_left_out = serializers.BooleanField(
-        help_text="the number asks who comes again, which they cannot be seen to do: it is of all others"
-    )
 
 
 class StampSerializer(Ranged):

@@ -13,7 +13,7 @@ from decimal import Decimal
 from typing import Final
 
 import numpy as np
-from pyroaring import BitMap
+from pyroaring import BitMap, FrozenBitMap
 
 from kpis.attribution.answer import UNTOUCHED, AttributionAnswer, Credit, ModelCredits
 from kpis.attribution.models import Case, Credits, credits_of
@@ -23,6 +23,7 @@ from kpis.attribution.question import MODELS, Attribution
 from kpis.attribution.reading import Keys, Sold, columns_of, loose_of, names_of, sales_read, touches_read
 from kpis.attribution.sampling import sampled
 from kpis.attribution.versus import compared
+from kpis.daily_visitors import NOBODY, among, is_of_days
 from kpis.explore.stamp import EventSource, Stamp, fingerprint, micros_of
 
 __all__ = [
@@ -49,14 +50,19 @@ def attribution_read(
     costs: Mapping[str, int] | None = None,
     known_before: Ints | None = None,
     with_samples: bool = False,
+    daily: FrozenBitMap = NOBODY,
 ) -> AttributionAnswer:
-    """`costs` by key in minor units of the base currency; `known_before`: who had bought before the store's range.
+    """`costs` by key in minor units of the base currency; `known_before`: who had bought before the store's range;
+    `daily`: the persons who are daily visitors.
 
     `with_samples`: with what a comparison of two ranges needs, which takes as long again as the credits.
     """
     case, keys, sold = _case(source, question, known_before)
     models = tuple(_table(model, credits_of(model, case), keys, costs or {}) for model in question.models)
     found = _answer(source, question, sold, case, models, timezone, currency, now)
+    if daily and is_of_days(question.start, question.end):
+        new = sold.sales.person[sold.sales.is_in_range & sold.sales.is_first]
+        found = replace(found, daily_visitors=among(FrozenBitMap(new.astype(np.uint32)), daily))
     if not with_samples:
         return found
     names = (*keys.names, UNTOUCHED)

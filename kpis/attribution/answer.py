@@ -9,6 +9,7 @@ from decimal import Decimal
 from kpis.attribution.question import Attribution
 from kpis.attribution.sampling import Sampled
 from kpis.attribution.versus import AttributionComparison
+from kpis.daily_visitors import DailyVisitors
 from kpis.explore.stamp import Stamp
 
 UNTOUCHED = "__none__"
@@ -47,6 +48,7 @@ class AttributionAnswer:
 
     `touches` of the range's paths and `touched` conversions say how much of it all is known. `unvalued` conversions
     have no exchange rate yet and count as 0. `samples` by model are there for a comparison, when they were asked for.
+    `daily_visitors` are those of `new_customers` who are counted anew each day (S35).
     """
 
     question: Attribution
@@ -66,3 +68,4 @@ class AttributionAnswer:
     stamp: Stamp
     comparison: AttributionComparison | None = None
     samples: Mapping[str, Sampled] = field(default_factory=dict)
+    daily_visitors: DailyVisitors | None = None

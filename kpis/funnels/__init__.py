@@ -9,21 +9,19 @@ from dataclasses import replace
 from datetime import datetime
 from typing import Final
 
-import numpy as np
 from pyroaring import BitMap, FrozenBitMap
 
 from analytics.periods import to_micros
-from kpis.daily_visitors import NOBODY, DailyVisitors, among, is_of_days
+from kpis.daily_visitors import NOBODY
 from kpis.explore.stamp import EventSource, Stamp, fingerprint
 from kpis.funnels.answer import FunnelAnswer, FunnelComparison, FunnelStep
-from kpis.funnels.attempts import Attempts
 from kpis.funnels.curve import curve_of
 from kpis.funnels.engines import attempts_read
 from kpis.funnels.question import Exclusion, Funnel, Step
 from kpis.funnels.reading import reading_of
 from kpis.funnels.rows import columns_of
 from kpis.funnels.split import split_of
-from kpis.funnels.summary import changes_of, parts_of, steps_of, who
+from kpis.funnels.summary import changes_of, daily_of, parts_of, steps_of, who
 from kpis.funnels.times import times_of
 
 __all__ = ["Exclusion", "Funnel", "FunnelAnswer", "Step", "columns_of", "funnel_people", "funnel_read"]
@@ -47,7 +45,7 @@ def funnel_read(
     attempts, engine = attempts_read(source, funnel, through, executor)
     steps = steps_of(attempts, funnel, through)
     excluded = int(attempts.excluded.sum())
-    other = _other(source, funnel, steps, timezone, now, executor)
+    other = _other(source, funnel, steps, timezone, now, executor, daily)
     curve = curve_of(attempts, funnel, through) if funnel.curve else None
     return FunnelAnswer(
         question=funnel,
@@ -55,22 +53,14 @@ def funnel_read(
         converted=steps[funnel.required[-1]].reached,
         excluded=excluded,
         steps=steps,
-        breakdown=tuple(parts_of(attempts, funnel, through)),
+        breakdown=tuple(parts_of(attempts, funnel, through, daily)),
         comparison=other,
         curve=curve,
         times=times_of(attempts, funnel) if funnel.curve else (),
         reading=reading_of(funnel, steps, excluded, other, curve),
         stamp=_stamp(source, funnel, timezone, now, engine),
-        daily_visitors=_daily(attempts, funnel, daily),
+        daily_visitors=daily_of(attempts, funnel, daily),
     )
-
-
-def _daily(attempts: Attempts, funnel: Funnel, daily: FrozenBitMap) -> DailyVisitors | None:
-    """Groups are no people, and within one UTC day nobody is counted twice."""
-    if not daily or funnel.group or not is_of_days(*funnel.span):
-        return None
-    entered = attempts.person[~attempts.excluded & (attempts.at[0] >= 0)]
-    return among(FrozenBitMap(entered.astype(np.uint32)), daily)
 
 
 def funnel_people(source: EventSource, funnel: Funnel, *, step: int, outcome: str = "reached") -> BitMap:
@@ -81,14 +71,19 @@ def funnel_people(source: EventSource, funnel: Funnel, *, step: int, outcome: st
 
 
 def _other(
-    source: EventSource, funnel: Funnel, steps: tuple[FunnelStep, ...], timezone: str, now: datetime, executor: str
+    source: EventSource,
+    funnel: Funnel,
+    steps: tuple[FunnelStep, ...],
+    timezone: str,
+    now: datetime,
+    executor: str,
+    daily: FrozenBitMap,
 ) -> FunnelComparison | None:
     if funnel.against is None:
         return None
     start, end = funnel.against
-    before = funnel_read(
-        source, replace(funnel, start=start, end=end, against=None), timezone=timezone, now=now, executor=executor
-    )
+    asked = replace(funnel, start=start, end=end, against=None)
+    before = funnel_read(source, asked, timezone=timezone, now=now, executor=executor, daily=daily)
     return FunnelComparison(before, changes_of(steps, before.steps), split_of(funnel, steps, before.steps))
 
 

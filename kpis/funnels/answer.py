@@ -58,6 +58,7 @@ class FunnelPart:
 
     key: str
     steps: tuple[FunnelStep, ...]
+    daily_visitors: DailyVisitors | None = None
 
 
 @dataclass(frozen=True, slots=True)

@@ -6,7 +6,9 @@ from collections.abc import Iterator
 from typing import Final
 
 import numpy as np
+from pyroaring import FrozenBitMap
 
+from kpis.daily_visitors import DailyVisitors, among, is_of_days
 from kpis.explore.intervals import Interval, newcombe, wilson
 from kpis.explore.values import largest
 from kpis.funnels.answer import FunnelPart, FunnelStep, Percentiles, StepChange
@@ -100,12 +102,24 @@ def _quantile(ordered: Ints, share: float) -> float:
     return (low + (high - low) * (place - at)) / MICROS
 
 
-def parts_of(attempts: Attempts, funnel: Funnel, data_through: int) -> Iterator[FunnelPart]:
+def parts_of(attempts: Attempts, funnel: Funnel, data_through: int, daily: FrozenBitMap) -> Iterator[FunnelPart]:
     """The values with most people who entered (ties by value), then OTHER for the rest."""
     if attempts.key is None:
         return
     for key, codes in largest(attempts.key, attempts.keys, funnel.limit, ~attempts.excluded):
-        yield FunnelPart(key, steps_of(attempts.taken(np.isin(attempts.key, codes)), funnel, data_through))
+        yield _part(key, attempts.taken(np.isin(attempts.key, codes)), funnel, data_through, daily)
+
+
+def _part(key: str, attempts: Attempts, funnel: Funnel, data_through: int, daily: FrozenBitMap) -> FunnelPart:
+    return FunnelPart(key, steps_of(attempts, funnel, data_through), daily_of(attempts, funnel, daily))
+
+
+def daily_of(attempts: Attempts, funnel: Funnel, daily: FrozenBitMap) -> DailyVisitors | None:
+    """Those of `daily` who entered. Groups are no people, and within one UTC day nobody is counted twice."""
+    if not daily or funnel.group or not is_of_days(*funnel.span):
+        return None
+    entered = attempts.person[~attempts.excluded & (attempts.at[0] >= 0)]
+    return among(FrozenBitMap(entered.astype(np.uint32)), daily)
 
 
 def changes_of(now: tuple[FunnelStep, ...], before: tuple[FunnelStep, ...]) -> tuple[StepChange, ...]:

@@ -10,6 +10,7 @@ from uuid import UUID
 
 from kpis.base import Condition, Unit
 from kpis.contracts import Number
+from kpis.daily_visitors import DailyVisitors
 from kpis.explore.stamp import Stamp
 
 
@@ -82,7 +83,8 @@ class Standing:
     `expected` is what should have been reached by now; `pace` = value / expected for sums, and the share of the way
     from baseline that should lie behind for levels (1.0: exactly as planned; above 1 is better, also where less is
     better). `progress` is the share of the whole way, 0 at the baseline and 1 at the target, not clipped.
-    `shape` is the one that was used; `shape_note` says why when it is not the goal's own.
+    `shape` is the one that was used; `shape_note` says why when it is not the goal's own. `daily_visitors` are those in
+    `value` who are counted anew each day (S35).
     """
 
     status: Status
@@ -98,6 +100,7 @@ class Standing:
     is_complete: bool
     as_of: datetime
     data_through: datetime
+    daily_visitors: DailyVisitors | None = None
 
 
 @dataclass(frozen=True, slots=True)

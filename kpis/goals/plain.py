@@ -6,6 +6,7 @@ from typing import Any
 
 from kpis.base import Unit
 from kpis.contracts import Number, written
+from kpis.daily_visitors import marked
 from kpis.goals.contracts import CheckInView, Frozen, GoalView, ObjectiveView, PacePoint, Standing
 
 
@@ -106,6 +107,7 @@ def _standing(standing: Standing, view: GoalView) -> dict[str, Any]:
         "is_complete": standing.is_complete,
         "as_of": standing.as_of.isoformat(),
         "data_through": standing.data_through.isoformat(),
+        **marked(standing.daily_visitors),
     }
 
 

@@ -161,6 +161,9 @@ class _Sight:
             is_complete=context.is_settled(timing.start, timing.end),
             as_of=timing.as_of,
             data_through=context.data_through,
+            daily_visitors=self.reading.daily_visitors(self.metric, timing.start, timing.until)
+            if value is not None
+            else None,
         )
         points = self._points(aim, spread, simulated) if with_points else ()
         return Seen(standing, points, timing.start, timing.end, self.reading.executor)

@@ -9,7 +9,7 @@ from rest_framework import serializers
 from analytics.serializers.paging import Counted
 from kpis.goals.contracts import Method, Shape, Status
 from kpis.goals.models import Period
-from kpis.serializers import ConditionSerializer, NumberField, StampSerializer
+from kpis.serializers import ConditionSerializer, DailyVisitorsSerializer, NumberField, StampSerializer
 
 AMOUNT: dict[str, Any] = {"max_digits": 30, "decimal_places": 6}
 
@@ -44,6 +44,7 @@ class StandingSerializer(serializers.Serializer[Any]):
     is_complete = serializers.BooleanField()
     as_of = serializers.DateTimeField()
     data_through = serializers.DateTimeField()
+    daily_visitors = DailyVisitorsSerializer(required=False, help_text="there when `value` counts them over days")
 
 
 class FrozenSerializer(serializers.Serializer[Any]):

@@ -5,9 +5,12 @@ from __future__ import annotations
 from dataclasses import dataclass
 from uuid import UUID
 
-from pyroaring import BitMap
+from pyroaring import BitMap, FrozenBitMap
 
 from analytics.tenancy import tenant_context
+from kpis.daily_visitors import DailyVisitors, among
+from kpis.explore.grammar import Asking
+from kpis.explore.kinds import Known
 from kpis.models import PeopleSegment
 
 
@@ -45,6 +48,11 @@ def segment_read(*, tenant_id: int, segment_id: UUID) -> PeopleSegment:
 def people_of(segment: PeopleSegment) -> BitMap:
     """Its people."""
     return BitMap.deserialize(bytes(segment.members)) if segment.members else BitMap()
+
+
+def daily_visitors_of(segment: PeopleSegment, asking: Asking) -> DailyVisitors | None:
+    """Those of its people who are known for a day only (S35): nothing they did on another day is theirs here."""
+    return among(FrozenBitMap(people_of(segment)), Known(asking).daily)
 
 
 def overlap(first: BitMap, second: BitMap) -> Overlap:

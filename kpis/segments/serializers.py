@@ -7,6 +7,7 @@ from typing import Any
 from rest_framework import serializers
 
 from analytics.serializers.paging import Counted
+from kpis.serializers import DailyVisitorsSerializer
 
 
 class SegmentDraftSerializer(serializers.Serializer[Any]):
@@ -37,6 +38,9 @@ class PeopleSegmentSerializer(serializers.Serializer[Any]):
     error = serializers.CharField()
     created_by = serializers.CharField()
     created_at = serializers.DateTimeField()
+    daily_visitors = DailyVisitorsSerializer(
+        required=False, help_text="of one segment, not in the list of all: there when some of its people are"
+    )
 
 
 class PeopleSegmentsSerializer(Counted):

@@ -18,6 +18,8 @@ from analytics.access.api import TenantView
 from analytics.access.roles import Scope
 from analytics.pagination import COUNTED, window_of
 from analytics.tenancy import tenant_context
+from kpis.daily_visitors import marked
+from kpis.explore.grammar import Asking
 from kpis.explore.selectors import MAX_PAGE, PAGE, page_of
 from kpis.explore.services import people_read_record
 from kpis.explore.views import stored
@@ -42,6 +44,11 @@ class SegmentView(TenantView):
             if field:
                 filters.refuse(field, "unknown_segment", str(error))
             raise NotFound from error
+
+    def shown(self, segment: PeopleSegment) -> dict[str, Any]:
+        """As the API has it, with the daily visitors among its people."""
+        mark = marked(selectors.daily_visitors_of(segment, Asking(self.tenant, timezone.now())))
+        return {**serializers.PeopleSegmentSerializer(segment).data, **mark}
 
 
 class PeopleSegmentsView(SegmentView):
@@ -74,7 +81,7 @@ class PeopleSegmentsView(SegmentView):
                 made: PeopleSegment = stored(make)
             except services.SegmentError as error:
                 filters.refuse(error.field, "invalid_segment", f"{error}.")
-        return Response(serializers.PeopleSegmentSerializer(made).data, status=status.HTTP_201_CREATED)
+        return Response(self.shown(made), status=status.HTTP_201_CREATED)
 
 
 class PeopleSegmentView(SegmentView):
@@ -83,7 +90,7 @@ class PeopleSegmentView(SegmentView):
     @extend_schema(responses=serializers.PeopleSegmentSerializer, operation_id="segments_read")
     def get(self, request: Request, segment_id: UUID) -> Response:
         """Its question, size and moment."""
-        return Response(serializers.PeopleSegmentSerializer(self.segment(segment_id)).data)
+        return Response(self.shown(self.segment(segment_id)))
 
     @extend_schema(responses={204: None}, operation_id="segments_delete")
     def delete(self, request: Request, segment_id: UUID) -> Response:
@@ -102,7 +109,7 @@ class SegmentRefreshView(SegmentView):
         """Who answers to its question now. A fixed segment stays as it is."""
         found = self.segment(segment_id)
         done = services.segment_refresh(tenant=self.tenant, segment=found, now=timezone.now())
-        return Response(serializers.PeopleSegmentSerializer(done).data)
+        return Response(self.shown(done))
 
 
 class SegmentOverlapView(SegmentView):

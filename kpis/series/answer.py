@@ -14,7 +14,7 @@ from kpis.contracts import OTHER, Breakdown, Comparison, Executor, Number, Point
 from kpis.needs import Asked, Need, days_after, is_daily, lag_days, measures_in, needs_of
 from kpis.rollup.keys import OVERFLOW_KEY
 from kpis.series.context import Context
-from kpis.series.daily import daily_visitors_in
+from kpis.series.daily import daily_visitors_in, daily_visitors_of_points
 from kpis.series.evaluate import Evaluator
 from kpis.series.events import strips_counted
 from kpis.series.question import Question, Slot, selection_of, slots_of
@@ -146,9 +146,12 @@ def _series(sheet: Sheet, metric: Metric, whole: Evaluator) -> Series:
 def _points(sheet: Sheet, metric: Metric, evaluator: Evaluator, asked: Range) -> tuple[Point, ...]:
     evaluator.prime(metric, [slot.end for slot in asked.slots])
     lag = lag_days(metric, sheet.catalogue)
+    daily = daily_visitors_of_points(evaluator, metric, asked.slots, sheet.question.granularity)
     return tuple(
-        Point(slot.start, evaluator.number(metric.id, slot.start, slot.end), _is_settled(sheet.context, slot, lag))
-        for slot in asked.slots
+        Point(
+            slot.start, evaluator.number(metric.id, slot.start, slot.end), _is_settled(sheet.context, slot, lag), mark
+        )
+        for slot, mark in zip(asked.slots, daily, strict=False)
     )
 
 
@@ -163,7 +166,14 @@ def _comparison(sheet: Sheet, metric: Metric, evaluator: Evaluator, total: Numbe
     earlier = sheet.before.period
     previous = evaluator.number(metric.id, earlier.start, earlier.end)
     change = change_of(total, previous, unit=metric.unit, better=metric.better)
-    return Comparison(earlier.start, earlier.end, previous, change, _points(sheet, metric, evaluator, sheet.before))
+    return Comparison(
+        earlier.start,
+        earlier.end,
+        previous,
+        change,
+        _points(sheet, metric, evaluator, sheet.before),
+        daily_visitors_in(evaluator, metric, earlier.start, earlier.end),
+    )
 
 
 def _breakdown(sheet: Sheet, metric: Metric) -> tuple[Breakdown, ...]:
@@ -189,9 +199,15 @@ def _occurs(sheet: Sheet, metric: Metric, key: str) -> bool:
 
 
 def _part(sheet: Sheet, metric: Metric, key: str, evaluator: Evaluator) -> Breakdown:
-    total = evaluator.number(metric.id, sheet.asked.period.start, sheet.asked.period.end)
-    points = _points(sheet, metric, evaluator, sheet.asked)
-    return Breakdown(key, total, points, _comparison(sheet, metric, evaluator, total))
+    period = sheet.asked.period
+    total = evaluator.number(metric.id, period.start, period.end)
+    return Breakdown(
+        key,
+        total,
+        _points(sheet, metric, evaluator, sheet.asked),
+        _comparison(sheet, metric, evaluator, total),
+        daily_visitors_in(evaluator, metric, period.start, period.end),
+    )
 
 
 def _has_money(metric: Metric, catalogue: Mapping[str, Metric]) -> bool:

@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
-from typing import Any
+from itertools import repeat
+from typing import Any, Final
 
 from pyroaring import FrozenBitMap
 
 from analytics.aggregates import Repeat
+from analytics.periods import Granularity
 from kpis import formula
 from kpis.base import (
     DailyMean,
@@ -31,6 +33,7 @@ from kpis.daily_visitors import NOBODY, DailyVisitors, among, is_of_days, left_o
 from kpis.needs import windows_before
 from kpis.series.context import micros
 from kpis.series.evaluate import Evaluator
+from kpis.series.question import Slot
 from kpis.series.strips import Strip, members
 
 
@@ -52,6 +55,41 @@ def daily_visitors_in(evaluator: Evaluator, metric: Metric, start: datetime, end
     counted = _counted(evaluator, metric.id, start, end)
     daily = evaluator.context.daily
     return among(counted.people, daily) or left_out(counted.lasting, daily)
+
+
+LONGER_THAN_A_DAY: Final = frozenset({Granularity.WEEK, Granularity.MONTH, Granularity.QUARTER, Granularity.YEAR})
+
+
+def daily_visitors_of_points(
+    evaluator: Evaluator, metric: Metric, slots: Sequence[Slot], granularity: Granularity | None
+) -> Iterable[DailyVisitors | None]:
+    """Those of each point of a series, where points are longer than a day or look back over several; else no end of
+    None."""
+    if evaluator.context.daily_through is None:
+        return repeat(None)
+    if isinstance(metric.form, Trailing):
+        return _of_windows(evaluator, metric.form, slots)
+    if granularity in LONGER_THAN_A_DAY:
+        return [daily_visitors_in(evaluator, metric, slot.start, slot.end) for slot in slots]
+    return repeat(None)
+
+
+def _of_windows(evaluator: Evaluator, form: Trailing, slots: Sequence[Slot]) -> Iterable[DailyVisitors | None]:
+    """All windows in one slide over the daily visitors of each bucket: no union of a window is made."""
+    declared = measures[form.measure]
+    if declared.aggregate != "distinct" or declared.over != "person":
+        return repeat(None)
+    calendar = evaluator.context.calendar
+    windows = [windows_before(calendar, slot.end, form.days) for slot in slots]
+    asked = [micros((window.start, window.end)) for window in windows]
+    strip = evaluator.shelf.strip(form.measure)
+    daily = strip.among(evaluator.context.daily, asked)
+    daily.prime(asked)
+    found: list[DailyVisitors | None] = []
+    for slot, window in zip(slots, asked, strict=True):
+        count = daily.size(window) if evaluator.context.is_known(slot.start, slot.end) else 0
+        found.append(DailyVisitors(count, is_everybody=count == strip.size(window)) if count else None)
+    return found
 
 
 def _counted(evaluator: Evaluator, metric: str, start: datetime, end: datetime) -> Counted:

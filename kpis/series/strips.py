@@ -57,6 +57,13 @@ class Strip:
         """How many there are in the span: `merged(span).n`, quicker where the span was primed."""
         return self._sizes[span] if span in self._sizes else self.merged(span).n
 
+    def among(self, people: FrozenBitMap, spans: Sequence[Span]) -> Strip:
+        """The same of these people alone, as far as the spans reach; of a strip of people."""
+        reach = range(*self.reach(spans))
+        found = Strip("distinct", [self.starts[index] for index in reach], [(0, None, None)] * len(reach))
+        found._states = {place: Distinct(members(self.state(index)) & people) for place, index in enumerate(reach)}
+        return found
+
     def reach(self, spans: Sequence[Span]) -> Span:
         return self.slice((spans[0][0], spans[-1][1])) if spans else (0, 0)
 

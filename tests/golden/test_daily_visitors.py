@@ -16,7 +16,7 @@ from __future__ import annotations
 
 from datetime import UTC, datetime, timedelta
 from decimal import Decimal
-from typing import Any
+from typing import Any, TypeAlias
 
 import pytest
 from django.core.management import call_command
@@ -28,10 +28,14 @@ from analytics.identity import identity_edges, identity_unmerge, subject_of
 from analytics.models import Subject, Tenant
 from analytics.privacy import erase_subject
 from analytics.tenancy import tenant_context
-from kpis.contracts import Series, plain
+from kpis.contracts import OTHER, Breakdown, Series, plain
 from kpis.daily_visitors import DailyVisitors, is_of_days
+from kpis.goals.plain import goal_plain
+from kpis.goals.selectors import goals_list
+from kpis.goals.services import GoalDraft, goal_create
 from kpis.lifecycle import lifecycle_people, lifecycle_read
 from kpis.retention import retention_read
+from kpis.rollup.keys import NONE_KEY
 from kpis.rollup.refresh import refresh_tenant
 from kpis.series import metric_overview, metric_series, metrics_series
 from kpis.versions import data_version
@@ -153,6 +157,116 @@ def test_the_overview_says_it_of_each_number(site: Tenant) -> None:
     assert [item.series.daily_visitors for item in items] == [DailyVisitors(7), DailyVisitors(7), None, None]
 
 
+# --- Points, comparisons, parts ---------------------------------------------------------------------------------------
+
+Marked: TypeAlias = tuple[Decimal | None, DailyVisitors | None]
+
+
+def points_of(series: Series) -> list[Marked]:
+    return [(point.value, point.daily_visitors) for point in series.points]
+
+
+def test_a_point_says_it_where_it_is_longer_than_a_day(site: Tenant, globex: Tenant) -> None:
+    """The next Monday Dora comes with another id, and Ann: 2 of the week, of whom Ann is no daily visitor."""
+    monday = MONDAY + 7 * DAY
+    dora = seen(site, "dora", monday + DAY / 2), seen(site, "dora", monday + 1.5 * DAY)
+    tell(site, *dora, seen(site, "ann", monday + DAY / 2, by="ann"))
+    refresh_tenant(site.pk, now=monday + 7 * DAY)
+    question: dict[str, Any] = {"start": MONDAY, "end": monday + 7 * DAY, "now": monday + 7 * DAY}
+
+    weeks = metric_series(tenant_id=site.pk, metric="users.active", grain="week", **question)
+    assert points_of(weeks) == [(8, DailyVisitors(7)), (3, DailyVisitors(2))]
+    assert counted(weeks) == (10, DailyVisitors(9))
+    new = metric_series(tenant_id=site.pk, metric="users.new", grain="week", **question)
+    assert points_of(new) == [(8, DailyVisitors(7)), (2, DailyVisitors(2, is_everybody=True))]
+    days = metric_series(tenant_id=site.pk, metric="users.active", **question)
+    assert {point.daily_visitors for point in days.points} == {None}
+    theirs = metric_series(tenant_id=globex.pk, metric="users.active", grain="week", **question)
+    assert points_of(theirs) == [(3, DailyVisitors(3, is_everybody=True)), (0, None), (0, None)]
+
+
+def test_every_point_of_a_window_says_it_of_the_days_behind_it(site: Tenant, globex: Tenant) -> None:
+    """A week that ends on Monday has Monday's 3, on Tuesday its 2 besides, on Wednesday all 8. In Kathmandu, where
+    Globex is, Paris's Wednesday ends on Thursday morning.
+    """
+    week = [(3, DailyVisitors(2)), (5, DailyVisitors(4)), (8, DailyVisitors(7))]
+    assert points_of(asked(site, "users.wau")) == week
+    assert points_of(asked(site, "users.mau")) == week
+    alone = [(number, DailyVisitors(number, is_everybody=True)) for number in (1, 2, 3, 3)]
+    assert points_of(asked(globex, "users.wau")) == alone
+
+
+def test_windows_that_slide_count_as_those_that_are_united(site: Tenant) -> None:
+    """Two points are united one by one, three slide."""
+    assert points_of(asked(site, "users.wau"))[1:] == points_of(asked(site, "users.wau", 1, 2))
+
+
+def test_a_point_that_is_still_to_come_has_nobody(site: Tenant) -> None:
+    later = asked(site, "users.wau", 2, 4)
+    assert points_of(later) == [(8, DailyVisitors(7)), (None, None), (None, None)]
+
+
+def test_what_a_number_is_compared_with_has_its_own_daily_visitors(site: Tenant) -> None:
+    """Tuesday and Wednesday against Sunday (nobody) and Monday; Wednesday against Tuesday, of which all are daily."""
+    two = asked(site, "users.active", 1, 2, compare="previous")
+    assert counted(two) == (6, DailyVisitors(5))
+    assert two.comparison is not None
+    assert (two.comparison.total, two.comparison.daily_visitors) == (3, DailyVisitors(2))
+    one = asked(site, "users.wau", 2, 2, compare="previous").comparison
+    assert one is not None
+    assert (one.total, one.daily_visitors) == (5, DailyVisitors(4))
+    assert [(point.value, point.daily_visitors) for point in one.points] == [(5, DailyVisitors(4))]
+
+
+def test_each_part_of_a_breakdown_has_its_own(site: Tenant) -> None:
+    """Cleo is seen on the free plan on Monday, Dora and Ann on the paid one on Wednesday. The rest has no plan."""
+    tell(
+        site,
+        seen(site, "cleo", NOON + DAY / 24, plan="free"),
+        seen(site, "dora", NOON + 2 * DAY + DAY / 24, plan="paid"),
+        seen(site, "ann", NOON + 2 * DAY + DAY / 24, by="ann", plan="paid"),
+    )
+    count(site)
+    plans = asked(site, "users.active", by="properties.plan", compare="previous")
+    assert {part.key: (part.total, part.daily_visitors) for part in plans.series} == {
+        "free": (1, DailyVisitors(1, is_everybody=True)),
+        "paid": (2, DailyVisitors(1)),
+        NONE_KEY: (8, DailyVisitors(7)),
+    }
+    assert {part.comparison and part.comparison.daily_visitors for part in plans.series} == {None}
+    weeks = asked(site, "users.active", by="properties.plan", grain="week", limit=1)
+    assert [(part.key, points_of_part(part)) for part in weeks.series] == [
+        (NONE_KEY, [(8, DailyVisitors(7))]),
+        (OTHER, [(3, DailyVisitors(2))]),
+    ]
+
+
+def points_of_part(part: Breakdown) -> list[Marked]:
+    return [(point.value, point.daily_visitors) for point in part.points]
+
+
+def test_a_goal_says_it_of_its_value(site: Tenant, globex: Tenant) -> None:
+    """Of the month up to now; revenue counts nobody."""
+    for tenant in (site, globex):
+        for metric in ("users.active", "users.mau", "revenue.gross"):
+            draft = GoalDraft(name=metric, metric=metric, target=Decimal(100), first=NOON.date(), period="month")
+            goal_create(tenant_id=tenant.pk, draft=draft, actor="olga", now=NOW)
+    assert standings(site) == {
+        "users.active": (8, DailyVisitors(7)),
+        "users.mau": (8, DailyVisitors(7)),
+        "revenue.gross": (0, None),
+    }
+    everybody = DailyVisitors(3, is_everybody=True)
+    assert standings(globex)["users.active"] == (3, everybody)
+    (view,) = [goal for goal in goals_list(tenant_id=globex.pk, now=NOW) if goal.metric == "users.active"]
+    assert goal_plain(view)["standing"]["daily_visitors"] == everybody.plain()
+
+
+def standings(tenant: Tenant) -> dict[str, Marked]:
+    found = goals_list(tenant_id=tenant.pk, now=NOW)
+    return {goal.metric: (goal.standing.value, goal.standing.daily_visitors) for goal in found}
+
+
 def test_the_answer_as_json_has_the_count_and_the_period_of_the_salt(site: Tenant, globex: Tenant) -> None:
     assert plain(asked(site, "users.wau"))["daily_visitors"] == {
         "count": 7,
@@ -161,6 +275,12 @@ def test_the_answer_as_json_has_the_count_and_the_period_of_the_salt(site: Tenan
         "are_left_out": False,
     }
     assert "daily_visitors" not in plain(asked(site, "revenue.gross"))
+    weeks = plain(asked(site, "users.active", 1, 2, grain="week", compare="previous", by="properties.$browser"))
+    counts = [
+        found["daily_visitors"]["count"] for found in (weeks["points"][0], weeks["comparison"], weeks["series"][0])
+    ]
+    assert counts == [5, 2, 5]
+    assert "daily_visitors" not in plain(asked(site, "users.active"))["points"][0]
 
 
 def test_the_words() -> None:
@@ -173,6 +293,15 @@ def test_the_words() -> None:
     assert everybody.told == f"All of them are daily visitors, counted anew each day {salt}."
     gone = DailyVisitors(1, are_left_out=True)
     assert gone.label == "without 1 daily visitor"
+    assert [each.told_of("new customers") for each in (some, everybody)] == [
+        f"New customers include 1,200 daily visitors, counted anew each day {salt}.",
+        f"All new customers are daily visitors, counted anew each day {salt}.",
+    ]
+    assert [each.told_of_before for each in (some, everybody, gone)] == [
+        "What it is compared with includes 1,200 daily visitors.",
+        "What it is compared with counts daily visitors only.",
+        "What it is compared with leaves out 1 daily visitor.",
+    ]
     assert gone.told == f"1 daily visitor left out: no day knows those of another {salt}."
 
 
@@ -298,8 +427,9 @@ def test_they_are_read_once_for_all_numbers_and_never_where_there_are_none(site:
 
 def looked(tenant: Tenant, metrics: list[str]) -> int:
     """How many statements of an answer look for daily visitors."""
+    question: dict[str, Any] = {"start": MONDAY, "end": NOW, "now": NOW, "grain": "week", "compare": "previous"}
     with CaptureQueriesContext(connection) as queries:
-        metrics_series(tenant_id=tenant.pk, metrics=metrics, start=MONDAY, end=NOW, now=NOW)
+        metrics_series(tenant_id=tenant.pk, metrics=metrics, **question)
     return sum("is_daily" in query["sql"] for query in queries)
 
 

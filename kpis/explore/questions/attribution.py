@@ -15,6 +15,7 @@ from kpis.attribution.answer import AttributionAnswer, Credit
 from kpis.attribution.question import PAGES, SALES, Attribution
 from kpis.attribution.reading import buyers_before
 from kpis.attribution.versus import AttributionComparison, CreditChange
+from kpis.daily_visitors import beside
 from kpis.explore.bodies import AttributionBody
 from kpis.explore.channels import costs_by_key, rules_of
 from kpis.explore.grammar import Asking, against_of, pick_of, range_of
@@ -80,6 +81,7 @@ def _answered(question: Attribution, desk: Desk, *, has_samples: bool, begun: in
             costs=costs_by_key(question, asking),
             known_before=known,
             with_samples=has_samples,
+            daily=desk.known.daily,
         )
     desk.progress(begun + 1, steps)
     return found
@@ -114,10 +116,11 @@ def _properties_in(pick: EventPick) -> tuple[str, ...]:
 def attribution_plain(found: AttributionAnswer) -> dict[str, Any]:
     exponent = exponents().get(found.currency, 2)
     amounts = ("gross", "refunded", "revenue", "unmatched_refunds")
-    counts = ("conversions", "new_customers", "touched", "touches", "unvalued", "mean_touches", "currency", "reading")
+    counts = ("conversions", "new_customers", "touched", "touches", "unvalued", "mean_touches", "currency")
     return {
         **{name: money(getattr(found, name), exponent) for name in amounts},
         **{name: plain(getattr(found, name)) for name in counts},
+        **beside(found.reading, found.daily_visitors, whom="new customers"),
         "by": found.question.by,
         "touch": found.question.touch,
         "models": [

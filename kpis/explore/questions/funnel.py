@@ -9,7 +9,7 @@ from typing import Any
 from pyroaring import BitMap
 
 from kpis import funnels
-from kpis.daily_visitors import beside
+from kpis.daily_visitors import beside, marked
 from kpis.explore.bodies import FunnelBody
 from kpis.explore.grammar import Asking, against_of, pick_of, range_of
 from kpis.explore.kinds import Desk, Opening, QuestionKind, kinds
@@ -69,7 +69,9 @@ def funnel_plain(found: FunnelAnswer) -> dict[str, Any]:
         "excluded": found.excluded,
         "window_seconds": int(found.question.window.total_seconds()),
         "steps": plain(found.steps),
-        "breakdown": plain(found.breakdown),
+        "breakdown": [
+            {"key": part.key, "steps": plain(part.steps), **marked(part.daily_visitors)} for part in found.breakdown
+        ],
         "comparison": None
         if other is None
         else {
@@ -79,11 +81,12 @@ def funnel_plain(found: FunnelAnswer) -> dict[str, Any]:
             "changes": plain(other.changes),
             "split": plain(other.split),
             "curve": plain(other.answer.curve),
+            **marked(other.answer.daily_visitors),
         },
         "counts": found.question.counts,
         "curve": plain(found.curve),
         "times": plain(found.times),
-        **beside(found.reading, found.daily_visitors),
+        **beside(found.reading, found.daily_visitors, whom="those who entered"),
         **found.stamp.plain(),
     }
 

@@ -8,7 +8,7 @@ from typing import Any
 
 from pyroaring import BitMap
 
-from kpis.daily_visitors import beside
+from kpis.daily_visitors import beside, marked
 from kpis.explore.bodies import PathsBody
 from kpis.explore.grammar import Asking, against_of, pick_of, range_of
 from kpis.explore.kinds import Desk, Opening, QuestionKind, kinds
@@ -53,7 +53,7 @@ def paths_answer(question: Paths, desk: Desk) -> dict[str, Any]:
     told = {name: plain(getattr(found, name)) for name in counts}
     return {
         **told,
-        **beside(found.reading, found.daily_visitors),
+        **beside(found.reading, found.daily_visitors, whom="those who took them"),
         "comparison": _comparison(found),
         **found.stamp.plain(),
     }
@@ -64,7 +64,7 @@ def _comparison(found: PathsAnswer) -> dict[str, Any] | None:
     if other is None:
         return None
     told = {name: plain(getattr(other, name)) for name in ("paths", "people", "changes")}
-    return {"from": other.start.isoformat(), "to": other.end.isoformat(), **told}
+    return {"from": other.start.isoformat(), "to": other.end.isoformat(), **told, **marked(other.daily_visitors)}
 
 
 def paths_who(question: Paths, place: Mapping[str, Any], desk: Desk) -> BitMap:

@@ -14,6 +14,7 @@ from analytics.periods import RangeError
 from analytics.registry import UnknownName
 from analytics.tenancy import UnknownTenant, tenant_by_slug
 from kpis.contracts import Series, plain, written
+from kpis.daily_visitors import DailyVisitors
 from kpis.formula import FormulaError
 from kpis.selectors import calendar_read
 from kpis.series import NoCalendar, QuestionError, metrics_series
@@ -80,10 +81,16 @@ def _lines(series: Series) -> list[str]:
     shape = "%Y-%m-%d %H:%M" if series.granularity in ("minute", "hour") else "%Y-%m-%d"
     for point in series.points:
         mark = "" if point.is_complete else "   (not complete)"
+        mark += _said(point.daily_visitors)
         start = point.start.astimezone(zone).strftime(shape)
         lines.append(f"  {start:<30} {_text(series, point.value):>18}{currency}{mark}")
-    lines += [f"  {part.key:<30} {_text(series, part.total):>18}{currency}" for part in series.series]
+    for part in series.series:
+        lines.append(f"  {part.key:<30} {_text(series, part.total):>18}{currency}{_said(part.daily_visitors)}")
     return lines
+
+
+def _said(found: DailyVisitors | None) -> str:
+    return "" if found is None else f"   ({found.label})"
 
 
 def _text(series: Series, number: Any) -> str:

@@ -67,9 +67,36 @@ def test_a_funnel_says_how_many_of_those_who_entered_are_daily(api: Caller, glob
     found = asked(api, "funnel", **STEPS, **MARCH)
     assert (found["entered"], found["converted"]) == (3, 2)
     assert found["daily_visitors"] == {**INCLUDED, "count": 2}
-    assert found["reading"].endswith(f" Includes 2 daily visitors, counted anew each day {SALT}.")
+    assert found["reading"].endswith(f" Those who entered include 2 daily visitors, counted anew each day {SALT}.")
     theirs = asked(caller(globex), "funnel", **STEPS, **MARCH)
     assert theirs["daily_visitors"] == {**INCLUDED, "count": 3, "is_everybody": True}
+
+
+def test_each_value_of_a_funnel_and_what_it_is_compared_with_have_their_own(api: Caller, globex: Tenant) -> None:
+    """All came by one browser; of the six days before them, which end on Monday at 12:30 of Paris, none bought."""
+    found = asked(api, "funnel", **STEPS, **MARCH, by="properties.$browser")
+    assert [(part["steps"][0]["reached"], part["daily_visitors"]) for part in found["breakdown"]] == [
+        (3, {**INCLUDED, "count": 2})
+    ]
+    later = {"from": "2026-03-03", "to": "2026-03-05", "compare": "previous"}
+    question = {"steps": [{"events": ["order_completed"]}, {"events": ["page_view"]}]}
+    found = asked(api, "funnel", **question, **later)
+    assert (found["entered"], found["daily_visitors"]) == (2, {**INCLUDED, "count": 1})
+    before = {**INCLUDED, "count": 1, "is_everybody": True}  # Ezra
+    assert (found["comparison"]["steps"][0]["reached"], found["comparison"]["daily_visitors"]) == (1, before)
+    theirs = asked(caller(globex), "funnel", **STEPS, **{"from": "2026-03-03", "to": "2026-03-05"}, compare="previous")
+    assert "daily_visitors" not in theirs
+    assert theirs["comparison"]["daily_visitors"] == {**INCLUDED, "count": 3, "is_everybody": True}
+
+
+def test_attribution_says_it_of_new_customers(api: Caller, globex: Tenant) -> None:
+    """Dora's order of Tuesday, Ezra's and Ann's; what they had seen as others is nobody's."""
+    found = asked(api, "attribution", **MARCH, models=["last"])
+    assert (found["new_customers"], found["daily_visitors"]) == (3, {**INCLUDED, "count": 2})
+    assert found["reading"].endswith(f" New customers include 2 daily visitors, counted anew each day {SALT}.")
+    day = asked(api, "attribution", **{"from": "2026-03-02T10:00", "to": "2026-03-02T15:00"}, models=["last"])
+    assert (day["new_customers"], "daily_visitors" in day) == (1, False)
+    assert "daily_visitors" not in asked(caller(globex), "attribution", **MARCH, models=["last"])
 
 
 def test_a_funnel_within_one_day_of_utc_counts_nobody_twice(api: Caller) -> None:
@@ -81,6 +108,11 @@ def test_a_funnel_within_one_day_of_utc_counts_nobody_twice(api: Caller) -> None
 def test_paths_say_it_of_their_people(api: Caller) -> None:
     found = asked(api, "paths", anchor={"events": ["page_view"]}, **MARCH)
     assert (found["people"], found["daily_visitors"]) == (3, {**INCLUDED, "count": 2})
+    anchor = {"events": ["order_completed"]}
+    found = asked(api, "paths", anchor=anchor, **{"from": "2026-03-03", "to": "2026-03-05"}, compare="previous")
+    assert (found["people"], found["daily_visitors"]) == (2, {**INCLUDED, "count": 1})
+    before = found["comparison"]
+    assert (before["people"], before["daily_visitors"]) == (1, {**INCLUDED, "count": 1, "is_everybody": True})
 
 
 @pytest.mark.parametrize("clock", ["24h", "calendar"])

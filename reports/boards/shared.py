@@ -65,6 +65,7 @@ class Curtain:
             reason = self._reason(item.metric, question.ask, _starts(item))
             if reason:
                 return replace(made, item=None, title=_title(item), problem=reason)
+            item = _undivided(item)
         if isinstance(item, GoalView) and item.filters:
             return replace(made, item=None, problem=TOO_FEW)
         if isinstance(item, Tile):
@@ -92,7 +93,7 @@ class Curtain:
         if hidden is None:
             return replace(empty, problem=TOO_SLOW)
         shown = table_of(stage.catalogue[name], _without(series, hidden, limit), question)
-        rows = tuple(replace(row, href="") for row in shown.rows)
+        rows = tuple(replace(row, href="", daily="") for row in shown.rows)
         titled = replace(shown, id=f"table-{empty.index}", title=empty.card.title or shown.title, rows=rows)
         return replace(empty, item=titled, note=_note(len(hidden)))
 
@@ -146,6 +147,14 @@ def is_small(*, audience: Audience, metric: str, ask: Ask, starts: tuple[datetim
     )
     spans = range(len(edges) - 1) if len(edges) > 2 else ()
     return crowd.is_small([""]) or any(crowd.is_small([""], span=span) for span in spans)
+
+
+def _undivided(item: Tile | ChartCard) -> Tile | ChartCard:
+    """Without how many of the few whom filters leave are daily visitors: that, or its rest, is a small group (S36)."""
+    marks = tuple(mark for mark in item.marks if not mark.is_told)
+    if isinstance(item, Tile):
+        return replace(item, marks=marks)
+    return replace(item, marks=marks, rows=tuple(replace(row, daily="") for row in item.rows))
 
 
 def _without(series: Series, hidden: frozenset[str], limit: int) -> Series:

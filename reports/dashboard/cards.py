@@ -13,7 +13,8 @@ from typing import Any
 from analytics.periods import Calendar
 from kpis.base import Additivity, Metric
 from kpis.compare import standing_of
-from kpis.contracts import OTHER, Breakdown, Change, Number, Point, Series, written
+from kpis.contracts import OTHER, Breakdown, Change, Comparison, Number, Point, Series, written
+from kpis.daily_visitors import DailyVisitors
 from kpis.rollup.keys import NONE_KEY
 from kpis.sparkline import sparkline
 from reports.dashboard import shown
@@ -62,6 +63,7 @@ class Part:
     width: str = ""
     moved: Moved | None = None
     href: str = ""
+    marks: tuple[Mark, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -109,6 +111,7 @@ class ChartRow:
     before: str
     is_complete: bool
     cells: tuple[str, ...] = ()
+    daily: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -161,6 +164,7 @@ class TableRow:
     moved: Moved | None
     href: str
     is_chosen: bool = False
+    daily: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -254,6 +258,7 @@ def _table_row(part: Breakdown, series: Series, most: Decimal, metric: Metric, q
         moved=moved_of(series, part),
         href=narrowed(question, by, part.key),
         is_chosen=bool(chosen) and chosen == part.key,
+        daily=part.daily_visitors.label if part.daily_visitors else "",
     )
 
 
@@ -310,11 +315,19 @@ def marks_of(series: Series, calendar: Calendar) -> tuple[Mark, ...]:
         marks.append(Mark("so far", f"The range is not over, or not all of it is counted: data through {through}."))
     if series.is_partial:
         marks.append(Mark("partial", "Some amounts have no exchange rate yet and are missing in it.", "warning"))
-    if series.daily_visitors is not None:
-        marks.append(Mark(series.daily_visitors.label, series.daily_visitors.told, is_told=True))
+    marks += daily_marks(series.daily_visitors, series.comparison)
     if series.executor == "events":
         marks.append(Mark("from events", "No roll-up holds this breakdown, so it was counted from the events."))
     return tuple(marks)
+
+
+def daily_marks(found: DailyVisitors | None, comparison: Comparison | None) -> list[Mark]:
+    """How many are daily visitors, and how many of those compared with: a change may be due to them alone."""
+    before = comparison.daily_visitors if comparison else None
+    if found is None:
+        return [] if before is None else [Mark(f"before: {before.label}", before.told_of_before, is_told=True)]
+    told = found.told if before is None else f"{found.told} {before.told_of_before}"
+    return [Mark(found.label, told, is_told=True)]
 
 
 def actions_of(metric: str, question: PageQuestion, *, is_chart: bool = False, by: str = "") -> tuple[Action, ...]:

@@ -19,6 +19,7 @@ from reports.dashboard.cards import (
     ChartRow,
     Part,
     actions_of,
+    daily_marks,
     label_of,
     marks_of,
     metric_path,
@@ -90,6 +91,7 @@ def legend_of(metric: Metric, series: Series, question: PageQuestion) -> tuple[P
             share=share_of(part.total, series, metric),
             moved=moved_of(series, part),
             href=narrowed(question, series.by or "", part.key),
+            marks=tuple(daily_marks(part.daily_visitors, part.comparison)),
         )
         for place, part in enumerate(series.series)
     )
@@ -144,6 +146,7 @@ def rows_of(series: Series, calendar: Calendar) -> tuple[ChartRow, ...]:
                 before=shown.of_series(earlier, series),
                 is_complete=point.is_complete,
                 cells=tuple(shown.of_series(part.points[place].value, series) for part in series.series),
+                daily=point.daily_visitors.label if point.daily_visitors else "",
             )
         )
     return tuple(rows)

@@ -13,9 +13,10 @@ from django.views.decorators.http import require_GET
 
 from analytics.access.roles import Scope
 from analytics.filters import calendar_of
+from kpis.explore.grammar import Asking
 from kpis.explore.services import people_read_record
 from kpis.models import PeopleSegment
-from kpis.segments.selectors import NoSegment, people_of, segment_read, segments_list
+from kpis.segments.selectors import NoSegment, daily_visitors_of, people_of, segment_read, segments_list
 from reports.dashboard import shown
 from reports.dashboard.doors import scopes_of, tenant_of, tenant_page
 from reports.explore.asking import actor_of, address
@@ -53,6 +54,7 @@ def segment(request: HttpRequest, segment_id: UUID) -> HttpResponse:
         "head": head_of(tenant, found.name, found.description or "A kept set of people."),
         "segment": found,
         "size": count(found.size),
+        "daily": daily_visitors_of(found, Asking(tenant, timezone.now())),
         "as_of": shown.moment_shown(found.as_of, calendar_of(tenant)) if found.as_of else "",
         "facts": facts_of(found.source, definition),
         "origin": _origin(found.source, definition),

@@ -12,6 +12,7 @@ from zoneinfo import ZoneInfo
 
 from kpis.base import Metric, Unit
 from kpis.contracts import OTHER, Breakdown, Point, Series, written
+from kpis.daily_visitors import DailyVisitors
 from kpis.rollup.keys import NONE_KEY
 
 Cell: TypeAlias = str | int | float | bool | Decimal | datetime | date | None
@@ -73,14 +74,17 @@ def series_sheet(series: Series, metric: Metric) -> Sheet:
             if before
             else []
         ),
+        *([Column("daily_visitors", ColumnKind.TEXT)] if has_daily(series) else []),
+        *([Column("compared_daily_visitors", ColumnKind.TEXT)] if has_daily(series) and before else []),
     ]
-    rows: Iterable[tuple[Cell, ...]] = _rows(series)
-    if series.daily_visitors is not None:
-        # A CSV has no footer: what its numbers must not be taken for without stands beside each of them.
-        mark = series.daily_visitors.label
-        columns.append(Column("daily_visitors", ColumnKind.TEXT))
-        rows = ((*row, mark) for row in rows)
-    return Sheet(metric.id, tuple(columns), rows, series_footer(series, metric))
+    return Sheet(metric.id, tuple(columns), _rows(series), series_footer(series, metric))
+
+
+def has_daily(series: Series) -> bool:
+    """Whether any number of it counts daily visitors over days (S35)."""
+    compared = [series.comparison, *(part.comparison for part in series.series)]
+    marks = [series.daily_visitors, *(part.daily_visitors for part in series.series)]
+    return any(marks) or any(each.daily_visitors for each in compared if each is not None)
 
 
 def series_footer(series: Series, metric: Metric) -> tuple[tuple[str, str], ...]:
@@ -110,12 +114,16 @@ def series_footer(series: Series, metric: Metric) -> tuple[tuple[str, str], ...]
         pairs.append(("Partial", "money without an exchange rate is missing"))
     if series.daily_visitors is not None:
         pairs.append(("Daily visitors", series.daily_visitors.told))
+    if series.comparison is not None and series.comparison.daily_visitors is not None:
+        pairs.append(("Daily visitors compared with", series.comparison.daily_visitors.told_of_before))
     return tuple(pairs)
 
 
 def _rows(series: Series) -> Iterator[tuple[Cell, ...]]:
     if series.by is None:
-        yield from _lines(series, Breakdown("", series.total, series.points, series.comparison), ())
+        yield from _lines(
+            series, Breakdown("", series.total, series.points, series.comparison, series.daily_visitors), ()
+        )
     for part in series.series:
         yield from _lines(series, part, (_key(part.key),))
 
@@ -123,20 +131,33 @@ def _rows(series: Series) -> Iterator[tuple[Cell, ...]]:
 def _lines(series: Series, part: Breakdown, key: tuple[str, ...]) -> Iterator[tuple[Cell, ...]]:
     zone = ZoneInfo(series.timezone)
     has_before = series.comparison is not None
-    points = part.points or (Point(series.start, part.total, series.is_complete),)
+    points = part.points or (Point(series.start, part.total, series.is_complete, part.daily_visitors),)
     compared = part.comparison
     earlier: tuple[Point, ...] = compared.points if compared is not None else ()
     if compared is not None and not part.points:
-        earlier = (Point(compared.start, compared.total, True),)
+        earlier = (Point(compared.start, compared.total, True, compared.daily_visitors),)
+    says = has_daily(series)
     for index, point in enumerate(points):
         line: tuple[Cell, ...] = (point.start.astimezone(zone), *key, _number(point.value, series), point.is_complete)
+        mark = (_mark(point, part.daily_visitors),) if says else ()
         if not has_before:
-            yield line
+            yield (*line, *mark)
         elif index < len(earlier):
             then = earlier[index]
-            yield (*line, then.start.astimezone(zone), _number(then.value, series))
+            mark_then = (_mark(then, compared.daily_visitors if compared else None),) if says else ()
+            yield (*line, then.start.astimezone(zone), _number(then.value, series), *mark, *mark_then)
         else:
-            yield (*line, None, None)
+            yield (*line, None, None, *mark, *((None,) if says else ()))
+
+
+def _mark(point: Point, of_total: DailyVisitors | None) -> str | None:
+    """A CSV has no footer: what its numbers must not be taken for without stands beside each of them. A day counts
+    nobody twice, but whoever has a file of days adds them up.
+    """
+    found = point.daily_visitors or of_total
+    if found is None or point.value is None:
+        return None
+    return found.label if found is point.daily_visitors or found.are_left_out else f"never add rows: {found.label}"
 
 
 def _value_name(series: Series) -> str:

@@ -177,7 +177,7 @@ def reading_of(answer: Mapping[str, Any], code: str) -> str:
             f"Of posts “{key_shown(best['id'])}” was followed by most: {amount(best['linear']['revenue'], code)}."
         )
     if mark := answer.get("daily_visitors"):
-        told.append(DailyVisitors.read(mark).told)
+        told.append(DailyVisitors.read(mark).told_of("active people"))
     return " ".join(told)
 
 

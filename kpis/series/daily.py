@@ -142,6 +142,9 @@ def _daily_mean(evaluator: Evaluator, form: DailyMean, start: datetime, end: dat
             window = windows_before(evaluator.context.calendar, days[0][1], trailing.days)
             strip = evaluator.shelf.strip(trailing.measure)
             found |= Counted(_people(strip, trailing.measure, window.start, days[-1][1]))
+        elif isinstance(trailing, Value) and trailing.statistic != "twice" and all(is_of_days(*day) for day in days):
+            # Whoever is in any of the days is in all of them together, which is one union instead of many.
+            found |= _counted(evaluator, part, days[0][0], days[-1][1])
         else:
             found |= _all(_counted(evaluator, part, *day) for day in days)
     return found

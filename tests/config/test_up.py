@@ -106,7 +106,8 @@ def test_a_first_start_shows_no_statement_and_no_warning(up: Up) -> None:
 
 
 def slow_ones_of_requests(up: Up) -> int:
-    read = "import django; django.setup(); from config import queries as q; print([s.request_id for s in q.slow_queries()])"
+    read = "import django; django.setup(); from config import queries as q; "
+    read += "print([s.request_id for s in q.slow_queries()])"
     environment = {**up.environment, "DJANGO_SETTINGS_MODULE": "config.settings"}
     found = subprocess.run(
         [sys.executable, "-c", read], env=environment, cwd=ROOT, capture_output=True, text=True, check=True

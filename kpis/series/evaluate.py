@@ -16,6 +16,7 @@ from analytics.periods import Granularity, Period, from_micros, to_micros
 from kpis import formula
 from kpis.base import (
     DailyMean,
+    Form,
     Formula,
     Growth,
     Kept,
@@ -53,6 +54,7 @@ class Evaluator:
     context: Context
     catalogue: Mapping[str, Metric]
     _numbers: dict[tuple[str, datetime, datetime], Number] = field(default_factory=dict)
+    _forms: dict[str, Form] = field(default_factory=dict)
     _primed: set[tuple[Trailing, datetime, datetime]] = field(default_factory=set)
     _prices: dict[tuple[str, datetime], Prices] = field(default_factory=dict)
     _movements: dict[tuple[str, datetime, datetime], Movement] = field(default_factory=dict)
@@ -62,9 +64,15 @@ class Evaluator:
         asked = (metric, start, end)
         if asked not in self._numbers:
             known = self.context.is_known(start, end)
-            form = self.catalogue[metric].form
+            form = self._form(metric)
             self._numbers[asked] = _FORMS[type(form)](self, form, start, end) if known else None
         return self._numbers[asked]
+
+    def _form(self, metric: str) -> Form:
+        """As the catalogue has it, which looks for limits too: asked once and not for each point."""
+        if metric not in self._forms:
+            self._forms[metric] = self.catalogue[metric].form
+        return self._forms[metric]
 
     def state(self, measure: str, start: datetime, end: datetime) -> AnyState:
         return self.shelf.strip(measure).merged(micros((start, end)))

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import io
 from collections.abc import Mapping, Sequence
+from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from typing import Any, Literal, Self
 
@@ -17,6 +18,7 @@ import pyarrow as pa
 import pyarrow.compute  # what arrays do needs it: here, and not first in every child
 import pyarrow.csv
 from django.db.backends.utils import CursorWrapper
+from psycopg import Copy
 from psycopg.abc import PQGen
 from psycopg.errors import error_from_result
 from psycopg.generators import fetch_many
@@ -116,11 +118,16 @@ def copy_block(cursor: CursorWrapper, query: str, params: Mapping[str, object], 
     return Block(table.num_rows, {name: _column(table.column(name), kind) for name, kind in kinds.items()})
 
 
+def copy_out(cursor: CursorWrapper, statement: str, params: Mapping[str, object]) -> AbstractContextManager[Copy]:
+    """`COPY … TO STDOUT` with parameters, by psycopg's own cursor: under DEBUG Django's takes none here."""
+    copy: AbstractContextManager[Copy] = cursor.cursor.copy(statement, params)
+    return copy
+
+
 def _copied(cursor: CursorWrapper, query: str, params: Mapping[str, object]) -> io.BytesIO:
     """The rows as PostgreSQL writes them."""
     buffer = io.BytesIO()
-    # psycopg's own cursor: under DEBUG Django's takes no parameters here.
-    with cursor.cursor.copy(f"COPY ({query}) TO STDOUT (FORMAT csv)", params) as copy:
+    with copy_out(cursor, f"COPY ({query}) TO STDOUT (FORMAT csv)", params) as copy:
         cursor.connection.wait(_received(copy, cursor.connection.pgconn, buffer))
     return buffer
 

@@ -18,6 +18,7 @@ from psycopg.errors import error_from_result
 from psycopg.generators import fetch_many
 from psycopg.pq import ExecStatus
 
+from analytics.columns import copy_out
 from analytics.lake.schema import AMOUNTS, FEW_TEXTS, FLAGS, FLOATS, ID_TEXTS, PROMOTED
 from analytics.lazily import Lazily
 
@@ -86,8 +87,7 @@ def read_events(tenant_id: int, start: datetime, end: datetime, *, using: str = 
 def _portions(tenant_id: int, start: datetime, end: datetime, using: str) -> Iterator[pa.Table]:
     with connections[using].cursor() as cursor:
         connection = cursor.connection
-        # psycopg's own cursor: under DEBUG Django's takes no parameters here.
-        with cursor.cursor.copy(QUERY, {"tenant": tenant_id, "start": start, "end": end}) as copy:
+        with copy_out(cursor, QUERY, {"tenant": tenant_id, "start": start, "end": end}) as copy:
             _, first = connection.pgconn.get_copy_data(0)
             received, is_over = Received(connection.pgconn, bytes(first[HEADER:])), False
             while not is_over:

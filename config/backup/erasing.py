@@ -12,7 +12,6 @@ from uuid import UUID
 from django.db import connections
 
 from analytics.contracts import TenantInfo
-from analytics.erased import erased_log, erased_read
 from analytics.failpoints import failpoint
 from analytics.lake.forgetting import lake_erase
 from analytics.lake.marks import ERASURE
@@ -20,6 +19,7 @@ from analytics.models import LakeMark, Tenant
 from analytics.privacy import SETTLE_SECONDS, erase_subject
 from analytics.sealing import SealBroken, installation
 from analytics.tenancy import tenant_context, tenants
+from config.backup.erasures import erasures_logged
 from config.backup.errors import Told, silently
 
 PEOPLE: Final = 20
@@ -70,9 +70,8 @@ def ids_back(*, using: str = "default") -> int:
 def _logged(using: str) -> Iterator[tuple[TenantInfo, list[UUID]]]:
     """Every tenant, with what the log tells of it."""
     found: dict[int, dict[UUID, datetime]] = {}
-    for line in erased_read(erased_log(), installation=installation()):
-        known = found.setdefault(line.tenant, {})
-        known |= {digest: max(line.at, known.get(digest, line.at)) for digest in line.digests}
+    for (tenant_id, digest), at in erasures_logged(installation()).items():
+        found.setdefault(tenant_id, {})[digest] = at
     for tenant in tenants(using=using):
         yield tenant, _of_this_tenant(tenant.id, found.get(tenant.id, {}), using)
 

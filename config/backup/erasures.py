@@ -66,7 +66,7 @@ def erasures_save(folder: Path, connection: psycopg.Connection[Any], own: str) -
 def erasures_known(backup: Path, contents: Contents, given: Sequence[Path] = ()) -> Gathered:
     """By this home's log, the files in `given`, this backup and every later one beside it. Raises BackupError."""
     own = contents.installation
-    found = _latest(erased_read(erased_log(), installation=own))
+    found = erasures_logged(own)
     unread = []
     for path in given:
         _merge(found, _given(path, own))
@@ -111,8 +111,13 @@ def erasures_gather(
                 _merge(found, refused_by(connection))
         except psycopg.Error as error:
             unread.append(f"the database that is replaced cannot be asked ({str(error).splitlines()[0]})")
-    erased_append(_beyond(found, _latest(erased_read(erased_log(), installation=own)), own))
+    erased_append(_beyond(found, erasures_logged(own), own))
     return Gathered(found, tuple(unread))
+
+
+def erasures_logged(own: str) -> Latest:
+    """What this home's log tells of an installation. Raises OSError."""
+    return _latest(erased_read(erased_log(), installation=own))
 
 
 def erasures_unlogged() -> list[Erased]:
@@ -123,7 +128,7 @@ def erasures_unlogged() -> list[Erased]:
             refused = Suppression.objects.filter(tenant_id=tenant.id).values_list("digest", "created_at")
             found |= {(tenant.id, digest): at for digest, at in refused}
     own = installation()
-    return _beyond(found, _latest(erased_read(erased_log(), installation=own)), own)
+    return _beyond(found, erasures_logged(own), own)
 
 
 def refused_by(connection: psycopg.Connection[Any]) -> Latest:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 from datetime import datetime
-from functools import lru_cache
 
 from django.db import connection
 from pyroaring import FrozenBitMap
@@ -101,7 +100,5 @@ def context_read(*, tenant_id: int, now: datetime) -> Context:
     )
 
 
-@lru_cache(4096)
 def micros(span: tuple[datetime, datetime]) -> tuple[int, int]:
-    """Remembered: each metric of a page is asked for the same points."""
     return to_micros(span[0]), to_micros(span[1])

@@ -120,10 +120,13 @@ def _retention(found: Mapping[str, Any], tenant: TenantInfo) -> Table:
         lines = [("Everybody", everybody), *((value_shown(part["key"]), part) for part in found["breakdown"])]
         shares = [(label, part["size"], part["means"]) for label, part in lines]
     else:
-        starts = [point_shown(datetime.fromisoformat(row["start"]), found["unit"], calendar) for row in found["rows"]]
-        cells = [[cell["share"] for cell in row["cells"]] for row in found["rows"]]
         shares = [
-            (label, row["size"], row_cells) for label, row, row_cells in zip(starts, found["rows"], cells, strict=True)
+            (
+                point_shown(datetime.fromisoformat(row["start"]), found["unit"], calendar),
+                row["size"],
+                [cell["share"] for cell in row["cells"]],
+            )
+            for row in found["rows"]
         ]
     rows = (
         (label, count(size), *("" if value is None else share(value, 0) for value in values[:most]))

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import itertools
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from datetime import datetime
 from typing import Any, Final
 from urllib.parse import urlencode
@@ -156,9 +156,11 @@ def retention_shown(
     page = Page(path, q, parameters, part["key"] if part else None)
     table, rows, unit = part or answer, (part or answer)["rows"], answer["unit"]
     currency = answer.get("currency") or ""
-    shown = tuple(_row(row, place, q, unit, currency, calendar, page.value) for place, row in enumerate(rows))
-    shorts = _shorts([datetime.fromisoformat(row["start"]) for row in rows], unit, calendar)
-    shown = tuple(replace(row, short=short) for row, short in zip(shown, shorts, strict=True))
+    starts = [datetime.fromisoformat(row["start"]) for row in rows]
+    labels, shorts = [point_shown(start, unit, calendar) for start in starts], _shorts(starts, unit, calendar)
+    shown = tuple(
+        _row(row, place, q, labels[place], shorts[place], currency, page.value) for place, row in enumerate(rows)
+    )
     heads = tuple(_heads(answer))
     choices = _choices(answer, shown) if part is None else ()
     spent = [f"{value:.2f}" if value is not None else None for value in table.get("revenue_per_person", ())]
@@ -282,10 +284,9 @@ def _heads(answer: Answer) -> list[str]:
     return [f"{answer['unit'].capitalize()} {period}" for period in range(most)]
 
 
-def _row(row: Answer, place: int, q: str, unit: str, currency: str, calendar: Calendar, key: str | None) -> CohortShown:
-    label = point_shown(datetime.fromisoformat(row["start"]), unit, calendar)
+def _row(row: Answer, place: int, q: str, label: str, short: str, currency: str, key: str | None) -> CohortShown:
     cells = tuple(_cell(cell, row, place, q, label, currency, key) for cell in row["cells"])
-    return CohortShown(label, label, count(row["size"]), place, cells)
+    return CohortShown(label, short, count(row["size"]), place, cells)
 
 
 def _step(value: float | None) -> int:
